@@ -1,0 +1,84 @@
+// The frame slab: one buffer cut into slots. A frame is a slot number; everything known about it stands in columns.
+// Small slots hold a frame of the largest MTU in use; a few large ones hold reassembled datagrams. Free slots are stacks: the slot freed last is the warmest and is used first.
+
+import { assert } from "./assert.ts";
+
+/** Bytes kept free before a new frame, for headers pushed later. */
+export const HEADROOM = 66;
+const LARGE_SLOT = 65_536 + 256;
+
+export class Slab {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  /** First byte of the frame, absolute in the slab. */
+  readonly off: Int32Array;
+  /** Length of the frame in bytes. */
+  readonly len: Int32Array;
+  readonly capacity: number;
+  readonly smallBytes: number;
+  private readonly small: number;
+  private readonly stride: number;
+  private readonly free: Int32Array;
+  private readonly freeLarge: Int32Array;
+  private freeTop: number;
+  private freeLargeTop: number;
+
+  /**
+   * @param small number of slots for ordinary frames
+   * @param large number of slots for datagrams of up to 65,535 bytes
+   * @param frameBytes longest ordinary frame, bytes
+   */
+  constructor(small: number, large: number, frameBytes: number) {
+    // A stride that is not a power of two keeps headers of neighbouring slots out of the same cache sets.
+    this.stride = ((HEADROOM + frameBytes + 127) & ~127) + 64;
+    this.smallBytes = this.stride - HEADROOM;
+    this.small = small;
+    this.capacity = small + large;
+    this.bytes = new Uint8Array(small * this.stride + large * LARGE_SLOT);
+    this.view = new DataView(this.bytes.buffer);
+    this.off = new Int32Array(this.capacity);
+    this.len = new Int32Array(this.capacity).fill(-1);
+    this.free = new Int32Array(small);
+    this.freeLarge = new Int32Array(large);
+    for (let i = 0; i < small; i++) this.free[i] = small - 1 - i;
+    for (let i = 0; i < large; i++) this.freeLarge[i] = this.capacity - 1 - i;
+    this.freeTop = small;
+    this.freeLargeTop = large;
+  }
+
+  /** Frames alive now; zero at the end of every test. */
+  get live(): number {
+    return this.capacity - this.freeTop - this.freeLargeTop;
+  }
+
+  /** A slot for a frame of `len` bytes, its content undefined; -1 when none is free. */
+  alloc(len: number): number {
+    let f: number;
+    if (len <= this.smallBytes) {
+      if (this.freeTop === 0) return -1;
+      f = this.free[--this.freeTop];
+    } else {
+      if (len > LARGE_SLOT - HEADROOM || this.freeLargeTop === 0) return -1;
+      f = this.freeLarge[--this.freeLargeTop];
+    }
+    this.off[f] = this.start(f) + HEADROOM;
+    this.len[f] = len;
+    return f;
+  }
+
+  release(f: number): void {
+    assert(this.len[f] >= 0, "frame freed twice");
+    this.len[f] = -1;
+    if (f < this.small) this.free[this.freeTop++] = f;
+    else this.freeLarge[this.freeLargeTop++] = f;
+  }
+
+  /** Bytes before the frame that a header may still be pushed into. */
+  headroom(f: number): number {
+    return this.off[f] - this.start(f);
+  }
+
+  private start(f: number): number {
+    return f < this.small ? f * this.stride : this.small * this.stride + (f - this.small) * LARGE_SLOT;
+  }
+}

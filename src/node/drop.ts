@@ -1,0 +1,160 @@
+// The closed list of drop reasons. Names follow the kernel's SKB_DROP_REASON_* where one fits and DASH's port counters
+// (azure.md V55, V56) for the fabric. Malformed headers come first, from wire/reason.ts, with their own numbers.
+
+import { WireDrop } from "../wire/reason.ts";
+
+export const Drop = {
+  ...WireDrop,
+
+  // Devices and memory
+  /** No frame slot left (skb allocation failed). */
+  NOMEM: 64,
+  /** The device is administratively down (SKB_DROP_REASON_DEV_READY). */
+  DEV_READY: 65,
+  /** The device went away while the frame was under way. */
+  DEV_GONE: 66,
+  /** Longer than the receiving device takes (PKT_TOO_BIG at is_skb_forwardable). */
+  DEV_MTU: 67,
+  /** Destination MAC is another host's. */
+  OTHERHOST: 68,
+  /** No handler for this ethertype. */
+  UNHANDLED_PROTO: 69,
+  /** Queue of a rate-limited link is full. */
+  QDISC_OVERLIMIT: 70,
+  /** Lost by a link's loss setting. */
+  NETEM_LOSS: 71,
+  /** The link is cut. */
+  NETEM_CUT: 72,
+  /** Taken by a scripted fault. */
+  NETEM_SCRIPTED: 73,
+  /** The NIC is not plugged into anything. */
+  NO_CARRIER: 74,
+
+  // Bridge
+  /** Source MAC is multicast or zero. */
+  MAC_INVALID_SOURCE: 80,
+  /** Link-local group address that a bridge does not forward (01:80:c2:00:00:01-0f). */
+  MAC_IEEE_MAC_CONTROL: 81,
+  /** No port may carry the frame: hairpin off, isolated ports, own source address, or no other port. */
+  BRIDGE_NO_EGRESS_PORT: 82,
+  /** An ebtables rule dropped it or answered it. */
+  EBTABLES: 83,
+  /** br_netfilter refused the IP header in br_validate_ipv4. */
+  BRIDGE_IP_INVALID: 84,
+  /** The bridge itself is down or has no use for the frame. */
+  BRIDGE_DOWN: 85,
+
+  // Neighbours
+  NEIGH_FAILED: 90,
+  NEIGH_QUEUEFULL: 91,
+  NEIGH_CREATEFAIL: 92,
+  NEIGH_DEAD: 93,
+
+  // IPv4
+  IP_INNOROUTES: 100,
+  IP_OUTNOROUTES: 101,
+  IP_RPFILTER: 102,
+  IP_LOCAL_SOURCE: 103,
+  IP_INVALID_SOURCE: 104,
+  IP_INVALID_DEST: 105,
+  IP_LOCALNET: 106,
+  UNICAST_IN_L2_MULTICAST: 107,
+  /** ip_forward is 0. */
+  IP_FORWARDING_DISABLED: 108,
+  IP_BLACKHOLE: 109,
+  IP_UNREACHABLE: 110,
+  IP_PROHIBIT: 111,
+  TTL_EXPIRED: 112,
+  /** Longer than the MTU of the way out with DF set. */
+  PKT_TOO_BIG: 113,
+  IP_NOPROTO: 114,
+  FRAG_REASM_TIMEOUT: 115,
+  FRAG_OVERLAP: 116,
+  FRAG_TOO_FAR: 117,
+  FRAG_NOMEM: 118,
+  /** Broadcast or multicast that nobody here asked for. */
+  IP_MULTICAST_UNWANTED: 119,
+  /** Packet for us at L2 only, not to be forwarded (pkt_type is not HOST in ip_forward). */
+  IP_FORWARD_NOT_HOST: 120,
+  /** Strict source routing whose next hop is not on link. */
+  IP_SOURCE_ROUTE: 121,
+
+  // Netfilter
+  /** No endpoint anywhere: REJECT, answered with ICMP port unreachable. */
+  SERVICE_REJECT: 130,
+  /** Policy Local without a local endpoint: dropped in silence. */
+  SERVICE_NO_LOCAL_ENDPOINTS: 131,
+  /** KUBE-FORWARD: conntrack state INVALID. */
+  CT_INVALID: 132,
+  /** FORWARD policy DROP. */
+  FORWARD_POLICY: 133,
+  /** nf_conntrack_max reached and nothing could be evicted. */
+  CT_TABLE_FULL: 134,
+  /** A clash at confirmation (insert_failed). */
+  CT_INSERT_FAILED: 135,
+  /** No free port for source NAT. */
+  NAT_NO_PORT: 136,
+  /** NAT drops ICMP redirects and errors it cannot translate. */
+  NAT_ICMP: 137,
+  /** KUBE-FIREWALL: 127/8 from elsewhere. */
+  KUBE_FIREWALL: 138,
+  /** The masqueraded flow would leave by another interface than the one it was masqueraded for. */
+  MASQUERADE_ROUTE_CHANGED: 139,
+  /** A scripted netfilter rule. */
+  NETFILTER_DROP: 140,
+
+  // Sockets
+  /** Nothing listens on the port; answered with ICMP port unreachable or RST where the RFC says so. */
+  NO_SOCKET: 150,
+  /** The socket's receive queue is full. */
+  SOCKET_RCVBUFF: 151,
+  ICMP_IGNORED: 152,
+
+  // Azure fabric (DASH counter names in docs/fidelity.md)
+  /** DropIPv4SpoofingPacket: source is not an address of the NIC and IP forwarding is off. */
+  VNET_SPOOFED_SOURCE: 160,
+  /** Source MAC is not the NIC's. */
+  VNET_SPOOFED_MAC: 161,
+  /** DropBroadcastPacket. */
+  VNET_BROADCAST: 162,
+  VNET_MULTICAST: 163,
+  /** DropBlockedPacket: IP-in-IP, GRE, unicast DHCP, UDP source port 65330. */
+  VNET_BLOCKED: 164,
+  /** DropInvalidPacket: not IPv4 or ARP, or malformed. */
+  VNET_INVALID: 165,
+  /** Effective route None. */
+  VNET_ROUTE_NONE: 166,
+  /** Next hop Internet, which this network does not have. */
+  VNET_NO_INTERNET: 167,
+  /** In the address space, but no NIC owns it. */
+  VNET_NO_SUCH_ADDRESS: 168,
+  /** Arrived at a NIC that does not own the address and does not forward. */
+  VNET_NOT_ADDRESSED: 169,
+  /** The route's virtual appliance address belongs to no NIC. */
+  VNET_NEXT_HOP_UNKNOWN: 170,
+  /** DroppedFragPacket: a later fragment whose first was not seen. */
+  VNET_FRAGMENT: 171,
+  /** Longer than the MTU of the network and not to be fragmented. */
+  VNET_MTU: 172,
+  /** ARP for the NIC's own address, which the fabric leaves unanswered. */
+  VNET_ARP_OWN: 173,
+  /** The subnet's gateway or another platform address has no answer for it. */
+  VNET_PLATFORM: 174,
+  /** The target VM is stopped. */
+  VNET_STOPPED: 175,
+} as const;
+
+export type Drop = (typeof Drop)[keyof typeof Drop];
+
+const names: string[] = [];
+for (const [name, value] of Object.entries(Drop)) names[value] = name;
+
+/** Name of a drop reason, for people. */
+export function dropName(reason: number): string {
+  return names[reason] ?? `reason ${reason}`;
+}
+
+/** All reasons, in order of their numbers. */
+export const DROP_REASONS: readonly number[] = Object.values(Drop)
+  .filter((v) => v > 0)
+  .sort((a, b) => a - b);

@@ -1,0 +1,299 @@
+// What every Linux kernel of the emulation has in common, as columns: namespaces, devices, addresses, sysctls, frames and
+// counters; and the three ways a frame ends: given on, consumed or dropped with a reason.
+
+import { assert } from "../core/assert.ts";
+import { Clock } from "../core/clock.ts";
+import { Random } from "../core/random.ts";
+import { PairRing } from "../core/ring.ts";
+import { Capture } from "./capture.ts";
+import { Drop } from "./drop.ts";
+import { DropCounters } from "./drop-counters.ts";
+import { InetAddresses } from "./in-ifaddr.ts";
+import { Devices, DevKind } from "./net-device.ts";
+import { Namespaces } from "./net-namespace.ts";
+import { NOTE_BYTES, NoteKind, Notes } from "./notes.ts";
+import { SkBuffs, SkbFlag } from "./sk-buff.ts";
+import { Stage } from "./stage.ts";
+import { type DevSysctl, devSysctl, devSysctlTable, type NsSysctl, nsSysctl, nsSysctlTable } from "./sysctl.ts";
+
+export interface KernelOptions {
+  seed: number;
+  /** Slots for ordinary frames. */
+  frames: number;
+  /** Slots for datagrams of up to 65,535 bytes. */
+  largeFrames: number;
+  /** Longest ordinary frame, bytes, Ethernet header included. */
+  frameBytes: number;
+}
+
+/** The part of conntrack that frames hold references to (unconfirmed entries), told when a frame is copied or ends. */
+export interface FrameOwner {
+  copied(f: number): void;
+  ended(f: number): void;
+}
+
+/** Told when a device or an address comes, changes or goes, so that tables derived from it follow. */
+export interface DeviceListener {
+  deviceUp(dev: number): void;
+  deviceDown(dev: number): void;
+  addressAdded(row: number): void;
+  addressRemoved(dev: number, addr: number): void;
+}
+
+const IP_FORWARD = nsSysctl("net.ipv4.ip_forward");
+const FORWARDING = devSysctl("forwarding");
+
+export class Kernel {
+  readonly clock = new Clock();
+  readonly skb: SkBuffs;
+  readonly ns = new Namespaces();
+  readonly dev = new Devices();
+  readonly inet = new InetAddresses();
+  readonly nsConf = nsSysctlTable();
+  readonly devConf = devSysctlTable();
+  readonly drops = new DropCounters();
+  readonly notes = new Notes();
+  readonly capture = new Capture();
+  /** Frames waiting to enter a stage at this instant, in order (the softirq backlog). */
+  readonly backlog = new PairRing();
+  /** True while a tap, a recording or explain is on: only then are notes written. */
+  observing = false;
+  delivered = 0;
+  dropped = 0;
+  packets = 0;
+  frameOwner: FrameOwner | null = null;
+  listeners: DeviceListener[] = [];
+  readonly random: Random;
+
+  constructor(readonly options: KernelOptions) {
+    this.skb = new SkBuffs(options.frames, options.largeFrames, options.frameBytes);
+    this.random = new Random(options.seed, "kernel");
+  }
+
+  // ---- namespaces, devices, addresses: control plane ----
+
+  /** @param host the node's namespace, or -1 when this is one. */
+  addNamespace(name: string, host: number): number {
+    const n = this.ns.add(name, host);
+    const lo = this.addDevice(n, DevKind.LOOPBACK, "lo");
+    this.ns.loopback[n] = lo;
+    this.setUp(lo, true);
+    return n;
+  }
+
+  /** Removes the namespace and every device in it, as the kernel does when its last process goes. */
+  removeNamespace(n: number): void {
+    for (let d = this.ns.firstDev[n]; d >= 0; d = this.ns.firstDev[n]) this.removeDevice(d);
+    this.ns.remove(n);
+  }
+
+  addDevice(n: number, kind: DevKind, name: string): number {
+    const d = this.dev.add(kind, name);
+    this.dev.ns[d] = n;
+    this.dev.ifindex[d] = ++this.ns.lastIfindex[n];
+    this.linkIntoNamespace(d);
+    if (this.nsValue(n, IP_FORWARD)) this.setDevSysctl(d, "forwarding", 1);
+    return d;
+  }
+
+  /** Removes a device: down first, then gone; of a veth pair both ends go. */
+  removeDevice(d: number): void {
+    const peer = this.dev.kind[d] === DevKind.VETH ? this.dev.peer[d] : -1;
+    this.dropDevice(d);
+    if (peer >= 0) this.dropDevice(peer);
+  }
+
+  setUp(d: number, up: boolean): void {
+    if (this.dev.up[d] === (up ? 1 : 0)) return;
+    this.dev.up[d] = up ? 1 : 0;
+    for (const l of this.listeners) if (up) l.deviceUp(d);
+      else l.deviceDown(d);
+  }
+
+  addAddress(d: number, addr: number, length: number, scope: number): number {
+    assert(this.inet.find(d, addr) < 0, "address twice on one device");
+    const row = this.inet.add(d, addr, length, scope);
+    for (const l of this.listeners) l.addressAdded(row);
+    return row;
+  }
+
+  removeAddress(d: number, addr: number): void {
+    const row = this.inet.find(d, addr);
+    if (row < 0) return;
+    this.inet.remove(row);
+    for (const l of this.listeners) l.addressRemoved(d, addr);
+  }
+
+  /** The device of namespace `n` with this name, or -1. */
+  findDevice(n: number, name: string): number {
+    for (let d = this.ns.firstDev[n]; d >= 0; d = this.dev.nextInNs[d]) if (this.dev.name[d] === name) return d;
+    return -1;
+  }
+
+  nsValue(n: number, column: number): number {
+    return this.nsConf.values[this.ns.sysctl[n] + column];
+  }
+
+  devValue(d: number, column: number): number {
+    return this.devConf.values[this.dev.conf[d] + column];
+  }
+
+  setNsSysctl(n: number, name: NsSysctl, value: number): void {
+    this.ns.sysctl[n] = this.nsConf.set(this.ns.sysctl[n], nsSysctl(name), value);
+    // Writing ip_forward sets forwarding on every device (inet_forward_change) and turns accept_redirects off.
+    if (name !== "net.ipv4.ip_forward") return;
+    for (let d = this.ns.firstDev[n]; d >= 0; d = this.dev.nextInNs[d]) this.setDevSysctl(d, "forwarding", value);
+    const accept = nsSysctl("net.ipv4.conf.all.accept_redirects");
+    this.ns.sysctl[n] = this.nsConf.set(this.ns.sysctl[n], accept, value ? 0 : 1);
+  }
+
+  setDevSysctl(d: number, name: DevSysctl, value: number): void {
+    this.dev.conf[d] = this.devConf.set(this.dev.conf[d], devSysctl(name), value);
+  }
+
+  isForwarding(d: number): boolean {
+    return this.devValue(d, FORWARDING) !== 0;
+  }
+
+  // ---- frames: data plane ----
+
+  /** A new frame with its own packet number; -1 (counted as NOMEM on the device) when the slab is empty. */
+  alloc(len: number, n: number, dev: number): number {
+    const f = this.skb.make(len, n);
+    if (f < 0) {
+      this.drops.count(dev, Drop.NOMEM);
+      this.dropped++;
+      return -1;
+    }
+    this.skb.packet[f] = ++this.packets;
+    this.skb.born[f] = this.clock.now;
+    return f;
+  }
+
+  /** skb_copy; -1 when the slab is empty. */
+  copy(f: number): number {
+    const c = this.skb.copy(f);
+    if (c < 0) {
+      this.drops.count(this.skb.dev[f], Drop.NOMEM);
+      this.dropped++;
+      return -1;
+    }
+    if (this.skb.flags[c] & SkbFlag.CT_REF && this.frameOwner !== null) this.frameOwner.copied(c);
+    return c;
+  }
+
+  /** Queues the frame to enter `stage` after everything queued before it. */
+  enqueue(f: number, stage: Stage): void {
+    this.backlog.push(f, stage);
+  }
+
+  /** The frame reached its end well (consume_skb). */
+  consume(f: number): Stage {
+    this.release(f);
+    return Stage.DONE;
+  }
+
+  /** The frame ends with a reason (kfree_skb_reason), counted on the device it is at. */
+  drop(f: number, reason: number): Stage {
+    const d = this.skb.dev[f];
+    this.drops.count(d, reason);
+    this.dropped++;
+    if (this.observing) this.noteDrop(f, reason);
+    this.release(f);
+    return Stage.DONE;
+  }
+
+  private release(f: number): void {
+    if (this.skb.flags[f] & SkbFlag.CT_REF && this.frameOwner !== null) this.frameOwner.ended(f);
+    this.skb.release(f);
+  }
+
+  /** Asks for an ICMP error about the frame (icmp_send) and then drops it with `reason`. */
+  icmpError(f: number, type: number, code: number, info: number, reason: number): Stage {
+    this.skb.icmp[f] = (type << 8) | code;
+    this.skb.icmpInfo[f] = info;
+    this.skb.reason[f] = reason;
+    return Stage.ICMP_SEND;
+  }
+
+  /** Forgets what belongs to the namespace a frame leaves (skb_scrub_packet). */
+  scrub(f: number): void {
+    const { skb } = this;
+    if (skb.flags[f] & SkbFlag.CT_REF && this.frameOwner !== null) this.frameOwner.ended(f);
+    skb.ct[f] = -1;
+    skb.ctinfo[f] = 0;
+    skb.flags[f] = 0;
+    skb.mark[f] = 0;
+    skb.rtType[f] = 0;
+    skb.iif[f] = -1;
+    skb.physIn[f] = -1;
+    skb.physOut[f] = -1;
+    skb.fragMax[f] = 0;
+  }
+
+  // ---- observation ----
+
+  /** Writes a note about the frame; call only when `observing`. */
+  note(f: number, kind: NoteKind, a: number, b: number, c: number, d: number, e: number): void {
+    const { skb, notes } = this;
+    const i = notes.add(this.clock.now, skb.packet[f], kind, skb.ns[f], skb.dev[f]);
+    notes.a[i] = a;
+    notes.b[i] = b;
+    notes.c[i] = c;
+    notes.d[i] = d;
+    notes.e[i] = e;
+    const from = Math.min(skb.off[f], skb.mac[f]);
+    const length = skb.end(f) - from;
+    const n = length < NOTE_BYTES ? length : NOTE_BYTES;
+    for (let k = 0, to = i * NOTE_BYTES; k < n; k++) notes.bytes[to++] = skb.bytes[from + k];
+    notes.byteCount[i] = n;
+    notes.frameLen[i] = length;
+    if (kind === NoteKind.STAGE || kind === NoteKind.CONNTRACK || kind === NoteKind.ROUTE || kind === NoteKind.NEIGH) return;
+    notes.next[i] = skb.noted[f];
+    skb.noted[f] = i;
+  }
+
+  private noteDrop(f: number, reason: number): void {
+    this.note(f, NoteKind.DROP, reason, 0, 0, 0, 0);
+    const record = this.skb.captured[f];
+    // A drop is shown on the last captured sight of the packet, since there is no later one.
+    if (record >= 0 && this.capture.note[record] < 0) this.capture.note[record] = this.skb.noted[f];
+  }
+
+  /** Copies the frame to the capture if its device is tapped. */
+  tap(f: number, d: number, direction: number): void {
+    const iface = this.dev.tap[d];
+    if (iface < 0) return;
+    const { skb, capture } = this;
+    const i = capture.add(this.clock.now, skb.packet[f], iface, direction, skb.bytes, skb.off[f], skb.len[f]);
+    capture.note[i] = skb.noted[f];
+    skb.noted[f] = -1;
+    skb.captured[f] = i;
+  }
+
+  // ---- internals ----
+
+  private linkIntoNamespace(d: number): void {
+    const n = this.dev.ns[d];
+    let at = this.ns.firstDev[n];
+    if (at < 0) {
+      this.ns.firstDev[n] = d;
+      return;
+    }
+    while (this.dev.nextInNs[at] >= 0) at = this.dev.nextInNs[at];
+    this.dev.nextInNs[at] = d;
+  }
+
+  private dropDevice(d: number): void {
+    this.setUp(d, false);
+    for (let r = this.inet.firstOf(d); r >= 0; r = this.inet.firstOf(d)) this.removeAddress(d, this.inet.addr[r]);
+    const n = this.dev.ns[d];
+    if (this.ns.firstDev[n] === d) this.ns.firstDev[n] = this.dev.nextInNs[d];
+    else {
+      let at = this.ns.firstDev[n];
+      while (this.dev.nextInNs[at] !== d) at = this.dev.nextInNs[at];
+      this.dev.nextInNs[at] = this.dev.nextInNs[d];
+    }
+    this.dev.remove(d);
+  }
+}

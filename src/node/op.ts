@@ -1,0 +1,23 @@
+// Operation codes of timed events: what Clock.at(time, op, a, b) means. walk/walk.ts dispatches them.
+
+export const Op = {
+  /** a = neighbour row, b = its generation: neigh_timer_handler. */
+  NEIGH_TIMER: 1,
+  /** a = frame, b = device: a proxied ARP request's random delay is over (neigh_proxy_process). */
+  ARP_PROXY: 2,
+  /** a = frame, b = device: the link has carried the frame; the driver takes it. */
+  LINK_DELIVER: 3,
+  /** a = discipline, b = its generation: the rate limiter may send the next frame. */
+  LINK_DEQUEUE: 4,
+  /** a = fragment queue, b = its generation: ip_expire. */
+  FRAG_EXPIRE: 5,
+  /** a = generator or sender row: a traffic source sends. */
+  SOURCE: 6,
+  /** a = action number: a step of the script. */
+  SCRIPT: 7,
+  /** a = node, b = revision: kube-proxy on this node has caught up. */
+  PROXY_SYNC: 8,
+  /** a = frame, b = NIC: the fabric's own delay is over. */
+  VNET_DELIVER: 9,
+} as const;
+export type Op = (typeof Op)[keyof typeof Op];
