@@ -16,8 +16,6 @@ import {
   ICMP_PORT_UNREACHABLE,
   ICMP_PROTOCOL_UNREACHABLE,
   ICMP_REDIRECT,
-  ICMP_REDIRECT_HOST,
-  ICMP_REDIRECT_NET,
   ICMP_SOURCE_QUENCH,
   ICMP_SOURCE_ROUTE_FAILED,
   ICMP_TIME_EXCEEDED,
@@ -27,6 +25,7 @@ import {
   icmpv4Code,
   icmpv4Gateway,
   icmpv4Id,
+  icmpv4IsError,
   icmpv4Mtu,
   icmpv4Pointer,
   icmpv4Quote,
@@ -43,11 +42,9 @@ import {
   TCP_URG,
   tcpAcknowledgment,
   tcpAe,
-  tcpDestinationPort,
   tcpFlags,
   tcpHeaderLength,
   tcpSequence,
-  tcpSourcePort,
   tcpUrgent,
   tcpWindow,
 } from "./tcp.ts";
@@ -76,13 +73,19 @@ export function printUdp(
   length: number,
   fragment: boolean,
 ): string {
-  if (end - o < UDP_SIZE) return `${src} > ${dst}: [|udp]`;
-  const head = `${src}.${udpSourcePort(v, o)} > ${dst}.${udpDestinationPort(v, o)}: `;
+  const head = endpoints(v, o, end, src, dst);
+  if (end - o < UDP_SIZE) return `${head} [|udp]`;
   const claimed = udpLength(v, o);
   if (claimed < UDP_SIZE) return `${head}truncated-udplength ${claimed}`;
   const bytes = claimed - UDP_SIZE;
   if (claimed > length && !fragment) return `${head}UDP, bad length ${bytes} > ${length - UDP_SIZE}`;
   return `${head}UDP, length ${bytes}`;
+}
+
+/** "a.1 > b.2: ", or without ports when they have not arrived. UDP and TCP keep them in the same place. */
+function endpoints(v: DataView, o: number, end: number, src: string, dst: string): string {
+  if (end - o < 4) return `${src} > ${dst}: `;
+  return `${src}.${udpSourcePort(v, o)} > ${dst}.${udpDestinationPort(v, o)}: `;
 }
 
 export function printTcp(
@@ -93,8 +96,8 @@ export function printTcp(
   dst: string,
   length: number,
 ): string {
-  if (end - o < TCP_SIZE) return `${src} > ${dst}: [|tcp]`;
-  const head = `${src}.${tcpSourcePort(v, o)} > ${dst}.${tcpDestinationPort(v, o)}: `;
+  const head = endpoints(v, o, end, src, dst);
+  if (end - o < TCP_SIZE) return `${head} [|tcp]`;
   const header = tcpHeaderLength(v, o);
   if (header < TCP_SIZE) return `${head} [bad hdr length ${header} - too short, < ${TCP_SIZE}]`;
   if (header > length) return `${head}${flagsText(v, o)} [bad hdr length ${header} - too long, > ${length}]`;
@@ -107,7 +110,12 @@ export function printTcp(
   if ((flags & TCP_ACK) !== 0) text += `, ack ${tcpAcknowledgment(v, o) >>> 0}`;
   text += `, win ${tcpWindow(v, o)}`;
   if ((flags & TCP_URG) !== 0) text += `, urg ${tcpUrgent(v, o)}`;
-  if (header > TCP_SIZE) text += `, options [${tcpOptionsText(v, o + TCP_SIZE, Math.min(o + header, end))}]`;
+  if (header > TCP_SIZE) {
+    const options = tcpOptionsText(v, o + TCP_SIZE, Math.min(o + header, end), o + header > end);
+    text += `, options [${options}`;
+    if (o + header > end) return text;
+    text += "]";
+  }
   return `${text}, length ${data}`;
 }
 
@@ -121,7 +129,8 @@ function flagsText(v: DataView, o: number): string {
   return `Flags [${letters === "" ? "none" : letters}]`;
 }
 
-function tcpOptionsText(v: DataView, from: number, end: number): string {
+/** `cut` says that the list goes on where the bytes end. */
+function tcpOptionsText(v: DataView, from: number, end: number, cut: boolean): string {
   const parts: string[] = [];
   let at = from;
   while (at < end) {
@@ -133,12 +142,25 @@ function tcpOptionsText(v: DataView, from: number, end: number): string {
       continue;
     }
     const length = end - at < 2 ? 0 : v.getUint8(at + 1);
-    if (length < 2 || length > end - at) return [...parts, "[bad opt]"].join(",");
+    if (length < 2 || length > end - at) return [...parts, cut ? " [|tcp]" : "[bad opt]"].join(",");
     parts.push(tcpOptionText(v, at, kind, length));
     at += length;
   }
+  if (cut) parts.push(" [|tcp]");
   return parts.join(",");
 }
+
+const OPTION_NAMES: readonly (string | undefined)[] = [
+  "eol",
+  "nop",
+  "mss",
+  "wscale",
+  "sackOK",
+  "sack",
+  undefined,
+  undefined,
+  "TS",
+];
 
 function tcpOptionText(v: DataView, at: number, kind: number, length: number): string {
   if (kind === TCPOPT_MSS && length === 4) return `mss ${v.getUint16(at + 2)}`;
@@ -155,12 +177,20 @@ function tcpOptionText(v: DataView, at: number, kind: number, length: number): s
     }
     return `sack ${count} ${blocks}`;
   }
-  return `unknown-${kind}[len ${length}]`;
+  if (OPTION_NAMES[kind] !== undefined) return `${OPTION_NAMES[kind]}[len ${length}]`;
+  let digits = "";
+  for (let i = 2; i < length; i++)
+    digits += v
+      .getUint8(at + i)
+      .toString(16)
+      .padStart(2, "0");
+  return `unknown-${kind}${digits === "" ? "" : ` 0x${digits}`}`;
 }
 
 /** Without addresses: "ICMP echo request, id 1, seq 1, length 64". */
 export function printIcmpv4(v: DataView, o: number, end: number, length: number): string {
-  if (end - o < ICMPV4_SIZE) return "[|icmp]";
+  if (end - o < ICMPV4_SIZE) return " [|icmp]";
+  if (icmpv4IsError(icmpv4Type(v, o)) && !hasQuote(o, end)) return " [|icmp]";
   return `ICMP ${icmpText(v, o, end)}, length ${length}`;
 }
 
@@ -177,7 +207,7 @@ function icmpText(v: DataView, o: number, end: number): string {
     case ICMP_SOURCE_QUENCH:
       return "source quench";
     case ICMP_REDIRECT:
-      return redirectText(v, o, end);
+      return redirectText(v, o);
     case ICMP_TIME_EXCEEDED:
       return timeExceededText(icmpv4Code(v, o));
     case ICMP_PARAMETER_PROBLEM:
@@ -194,23 +224,23 @@ function timeExceededText(code: number): string {
   return code === 1 ? "ip reassembly time exceeded" : `time exceeded-#${code}`;
 }
 
-function redirectText(v: DataView, o: number, end: number): string {
+function redirectText(v: DataView, o: number): string {
   const code = icmpv4Code(v, o);
   const kinds = ["net", "host", "tos net", "tos host"];
-  const to = code === ICMP_REDIRECT_NET || code === ICMP_REDIRECT_HOST || code < 4 ? kinds[code] : `#${code}`;
-  return `redirect ${quotedAddress(v, o, end)} to ${to} ${formatIpv4(icmpv4Gateway(v, o))}`;
+  const to = kinds[code] ?? `#${code}`;
+  return `redirect ${quotedAddress(v, o)} to ${to} ${formatIpv4(icmpv4Gateway(v, o))}`;
 }
 
 function unreachableText(v: DataView, o: number, end: number): string {
   const code = icmpv4Code(v, o);
-  const dst = quotedAddress(v, o, end);
+  const dst = quotedAddress(v, o);
   switch (code) {
     case ICMP_NET_UNREACHABLE:
       return `net ${dst} unreachable`;
     case ICMP_HOST_UNREACHABLE:
       return `host ${dst} unreachable`;
     case ICMP_PROTOCOL_UNREACHABLE:
-      return `${dst} protocol ${quotedProtocol(v, o, end)} unreachable`;
+      return `${dst} protocol ${ipv4Protocol(v, icmpv4Quote(o))} unreachable`;
     case ICMP_PORT_UNREACHABLE:
       return portUnreachableText(v, o, end, dst);
     case ICMP_FRAG_NEEDED: {
@@ -232,15 +262,9 @@ function unreachableText(v: DataView, o: number, end: number): string {
 
 const hasQuote = (o: number, end: number): boolean => end - icmpv4Quote(o) >= IPV4_SIZE;
 
-function quotedAddress(v: DataView, o: number, end: number): string {
-  return hasQuote(o, end) ? formatIpv4(ipv4Dst(v, icmpv4Quote(o))) : "[|icmp]";
-}
-
-const quotedProtocol = (v: DataView, o: number, end: number): number =>
-  hasQuote(o, end) ? ipv4Protocol(v, icmpv4Quote(o)) : 0;
+const quotedAddress = (v: DataView, o: number): string => formatIpv4(ipv4Dst(v, icmpv4Quote(o)));
 
 function portUnreachableText(v: DataView, o: number, end: number, dst: string): string {
-  if (!hasQuote(o, end)) return `${dst} port unreachable`;
   const inner = icmpv4Quote(o);
   const transport = inner + ipv4HeaderLength(v, inner);
   if (end - transport < 4) return `${dst} port unreachable`;

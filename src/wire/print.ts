@@ -1,10 +1,14 @@
 // One frame as one line of text, as `tcpdump -n -S -t` writes it (with `macs`, as `tcpdump -n -e -S -t`). Takes any
 // bytes: what does not parse is named ("[|udp]", "bad-len 7"), never thrown. Differences from tcpdump: a VLAN tag
-// shows without -e too, IPv6 and unknown ethertypes print no contents, no application protocol is decoded, and
-// `quote` adds the packet an ICMP error is about. Transport headers: print-transport.ts.
+// shows without -e too, IPv6 and unknown ethertypes print no contents, no application protocol is decoded, a broken
+// TCP option list does not hide the payload length, and `quote` adds the packet an ICMP error is about. Transport headers: print-transport.ts.
 
 import { formatIpv4, formatMac } from "./address.ts";
 import {
+  ARP_HARDWARE_LENGTH,
+  ARP_HARDWARE_TYPE,
+  ARP_PROTOCOL_LENGTH,
+  ARP_PROTOCOL_TYPE,
   ARP_REPLY,
   ARP_REQUEST,
   arpCheck,
@@ -124,7 +128,7 @@ export function printArp(v: DataView, o: number, end: number): string {
   const length = `length ${end - o}`;
   const bad = arpCheck(v, o, end);
   if (bad === WireDrop.ARP_TOO_SHORT) return "[|arp]";
-  if (bad === WireDrop.ARP_INHDR) return `Unknown Hardware or Protocol, ${length}`;
+  if (bad === WireDrop.ARP_INHDR) return `${arpTypes(v, o)}, ${length}`;
   const sender = formatIpv4(arpSenderIp(v, o));
   const target = formatIpv4(arpTargetIp(v, o));
   switch (arpOperation(v, o)) {
@@ -140,19 +144,30 @@ export function printArp(v: DataView, o: number, end: number): string {
   }
 }
 
+/** What an ARP packet that is not Ethernet and IPv4 says it is. */
+function arpTypes(v: DataView, o: number): string {
+  const protocol = v
+    .getUint16(o + ARP_PROTOCOL_TYPE)
+    .toString(16)
+    .padStart(4, "0");
+  const lengths = [v.getUint8(o + ARP_HARDWARE_LENGTH), v.getUint8(o + ARP_PROTOCOL_LENGTH)];
+  const hardware = v.getUint16(o + ARP_HARDWARE_TYPE);
+  return `hardware ${hardware} (len ${lengths[0]}), protocol 0x${protocol} (len ${lengths[1]})`;
+}
+
 /** The IPv4 packet in [o, end), without the leading "IP ". Bytes past the total length are padding. */
 export function printIpv4(v: DataView, o: number, end: number, options: PrintOptions = {}): string {
   const available = end - o;
-  if (available < 1) return "[|ip]";
-  if (ipv4Version(v, o) !== 4) {
-    return ipv4Version(v, o) === 6 ? "wrong link-layer encapsulation" : `IPv${ipv4Version(v, o)}?`;
-  }
-  if (available < IPV4_SIZE) return `truncated-ip ${available}`;
+  if (available < IPV4_SIZE) return " [|ip]";
+  if (ipv4Version(v, o) !== 4) return `version ${ipv4Version(v, o)} (invalid)`;
   const header = ipv4HeaderLength(v, o);
   if (header < IPV4_SIZE) return `bad-hlen ${header}`;
   const total = ipv4TotalLength(v, o) === 0 ? available : ipv4TotalLength(v, o);
   const missing = total > available ? `truncated-ip - ${total - available} bytes missing! ` : "";
   if (total < header) return `${missing}bad-len ${total}`;
+  if (header > available) {
+    return `${missing} [remaining caplen(${available}) < header length(${header})] [|ip]`;
+  }
   return missing + printPayload(v, o, o + header, o + total, Math.min(o + total, end), options);
 }
 
@@ -185,7 +200,7 @@ function quotedPacket(v: DataView, o: number, end: number): number {
 
 /** A quoted packet is usually cut short, so it is printed up to what its header claims, without the complaint. */
 function printQuote(v: DataView, o: number, end: number): string {
-  if (ipv4Version(v, o) !== 4) return `IPv${ipv4Version(v, o)}?`;
+  if (ipv4Version(v, o) !== 4) return `version ${ipv4Version(v, o)} (invalid)`;
   const claimed = o + Math.max(ipv4TotalLength(v, o), ipv4HeaderLength(v, o));
   return printPayload(v, o, o + ipv4HeaderLength(v, o), claimed, Math.min(claimed, end), {});
 }
