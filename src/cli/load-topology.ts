@@ -91,7 +91,7 @@ function fileError(error: unknown, entry: string): TopologyFileError | undefined
   return new TopologyFileError(`${relative("", entry)}${lineByCheck(entry)}: ${message}`, { cause: error });
 }
 
-/** `:line` of the syntax error, asked of `node --check`; says so when the file is one that `entry` imports. */
+/** `:line` of the syntax error, asked of `node --check`, or a remark that `entry` itself has none. */
 function lineByCheck(entry: string): string {
   const dir = mkdtempSync(join(tmpdir(), "vnetem-check-"));
   try {

@@ -1,4 +1,4 @@
-// The loader against real files in a directory outside the package, where a bare "vnetem" resolves to nothing.
+// The loader against real files outside the package, where a bare "vnetem" resolves to nothing.
 
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
