@@ -1,6 +1,6 @@
 // IPv4 options, RFC 791 3.1, RFC 2113 (router alert). Mirrors __ip_options_compile() in net/ipv4/ip_options.c for a
-// received packet. Absent: CIPSO contents (only a second CIPSO is refused), and filling in record-route and timestamp
-// slots: that is ip_forward_options() and belongs to ip/.
+// received packet, on a kernel with NetLabel and no CIPSO domain configured (as distributions ship it): every CIPSO
+// option is refused. Absent: filling in record-route and timestamp slots and clearing what follows the end marker.
 
 import { IPV4_SIZE, ipv4HeaderLength } from "./ipv4.ts";
 import { WIRE_OK, WireDrop } from "./reason.ts";
@@ -17,11 +17,12 @@ export const IPOPT_ROUTER_ALERT = 148;
 const TS_ONLY = 0;
 const TS_AND_ADDRESS = 1;
 const TS_PRESPECIFIED = 3;
+/** Option head and domain of interpretation with its first tag (cipso_v4_validate). */
+const CIPSO_HEADER = 8;
 /** Bits of what has been seen: each of these options may appear once (both source routes count as one). */
 const SEEN_ROUTE = 1;
 const SEEN_RECORD = 2;
 const SEEN_TIMESTAMP = 4;
-const SEEN_CIPSO = 8;
 
 /**
  * 0, or the offset from the start of the header of the first byte that is wrong: what Linux puts in the pointer of
@@ -58,8 +59,7 @@ export function ipv4OptionsCheck(v: DataView, o: number): number {
 function onceBit(type: number): number {
   if (type === IPOPT_LOOSE_ROUTE || type === IPOPT_STRICT_ROUTE) return SEEN_ROUTE;
   if (type === IPOPT_RECORD_ROUTE) return SEEN_RECORD;
-  if (type === IPOPT_TIMESTAMP) return SEEN_TIMESTAMP;
-  return type === IPOPT_CIPSO ? SEEN_CIPSO : 0;
+  return type === IPOPT_TIMESTAMP ? SEEN_TIMESTAMP : 0;
 }
 
 /** The kernel looks at a source route's length and pointer before it notices that it is the second one. */
@@ -85,6 +85,8 @@ function optionError(type: number, length: number, v: DataView, at: number): num
       return timestampError(length, v, at);
     case IPOPT_ROUTER_ALERT:
       return length < 4 ? 1 : -1;
+    case IPOPT_CIPSO:
+      return length < CIPSO_HEADER ? 1 : 2;
     default:
       return -1;
   }
