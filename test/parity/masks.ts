@@ -1,0 +1,115 @@
+// What the two arms may legitimately say differently, and nothing else. Each mask hides bytes in the printed hex (as
+// dots) and the same field in the line above it; a checksum that covers a hidden field is hidden too, but it is still
+// verified, and a wrong one says BAD in the line.
+//
+// Always on:
+//   icmp-id       the IP identification of ICMP messages a kernel makes (echo reply, unreachable, time exceeded,
+//                 redirect, timestamp reply, and later fragments of ICMP). Linux draws it from a counter hashed with a
+//                 boot-time secret, so no two boots agree. TCP resets and UDP answers carry 0 (DF) and are compared.
+// On demand, named by the case:
+//   random-ports  a port the kernel picked at random (MASQUERADE --random-fully, or a collision). Ports that no frame,
+//                 Service or socket of the case names are renamed P1, P2, ... in order of appearance.
+//   isn           the initial sequence number of a listener's SYN-ACK, drawn from a secret per boot.
+
+import type { CaseMask, NodeCase } from "./case.ts";
+
+export interface Hidden {
+  /** Byte ranges of the frame: [offset, length]. */
+  ranges: [number, number][];
+  /** Port offset in the frame to its new name. */
+  portNames: Map<number, string>;
+  ipId: boolean;
+  sequence: boolean;
+}
+
+const KERNEL_MADE_ICMP = new Set([0, 3, 5, 11, 12, 14]);
+
+/** One per arm and case: names random ports in order of appearance. */
+export class Masks {
+  readonly #on: Set<CaseMask>;
+  readonly #knownPorts = new Set<number>();
+  readonly #knownSequences = new Set<number>();
+  readonly #names = new Map<number, string>();
+
+  constructor(c: NodeCase) {
+    this.#on = new Set(c.masks ?? []);
+    if (this.#on.size === 0) return;
+    for (const step of c.steps)
+      for (const send of step.send ?? []) {
+        if ("udp" in send) this.#knownPorts.add(send.udp.from).add(send.udp.port);
+        else this.#learn(Buffer.from(send.frame, "hex"));
+      }
+    const services = c.node.proxy?.services ?? [];
+    for (const s of services) {
+      this.#knownPorts.add(s.port).add(s.nodePort ?? s.port);
+      for (const e of s.endpoints) this.#knownPorts.add(e.port);
+    }
+    for (const p of [...c.node.pods, c.node]) for (const s of p.sockets ?? []) this.#knownPorts.add(s.port);
+  }
+
+  #learn(frame: Buffer): void {
+    const l4 = transportOffset(frame, 14);
+    if (l4 < 0) return;
+    this.#knownPorts.add(frame.readUInt16BE(l4)).add(frame.readUInt16BE(l4 + 2));
+    if (frame[23] === 6 && frame.length >= l4 + 8) this.#knownSequences.add(frame.readUInt32BE(l4 + 4));
+  }
+
+  /** What to hide in a captured frame. */
+  hide(frame: Buffer): Hidden {
+    const h: Hidden = { ranges: [], portNames: new Map(), ipId: false, sequence: false };
+    if (frame.length < 34 || frame.readUInt16BE(12) !== 0x0800) return h;
+    const l4 = 14 + (frame[14]! & 15) * 4;
+    if (frame[23] === 1) {
+      const later = (frame.readUInt16BE(20) & 0x1fff) !== 0;
+      if (later || (frame.length > l4 && KERNEL_MADE_ICMP.has(frame[l4]!))) {
+        h.ipId = true;
+        h.ranges.push([18, 2], [24, 2]);
+      }
+    }
+    if (this.#on.has("random-ports")) this.#hidePorts(frame, h);
+    if (this.#on.has("isn")) this.#hideSequence(frame, h);
+    return h;
+  }
+
+  #hidePorts(frame: Buffer, h: Hidden): void {
+    const l4 = transportOffset(frame, 14);
+    if (l4 >= 0) this.#hidePort(frame, l4, frame[23]!, h);
+    const inner = 14 + (frame[14]! & 15) * 4 + 8;
+    if (frame[23] !== 1 || frame.length < inner + 20) return;
+    const quoted = transportOffset(frame, inner);
+    if (quoted >= 0 && this.#hidePort(frame, quoted, frame[inner + 9]!, h)) h.ranges.push([inner - 6, 2]);
+  }
+
+  #hidePort(frame: Buffer, l4: number, proto: number, h: Hidden): boolean {
+    let any = false;
+    for (const at of [l4, l4 + 2]) {
+      const port = frame.readUInt16BE(at);
+      if (this.#knownPorts.has(port)) continue;
+      let name = this.#names.get(port);
+      if (name === undefined) this.#names.set(port, (name = `P${this.#names.size + 1}`));
+      h.portNames.set(at, name);
+      h.ranges.push([at, 2]);
+      any = true;
+    }
+    if (any) h.ranges.push([l4 + (proto === 6 ? 16 : 6), 2]);
+    return any;
+  }
+
+  #hideSequence(frame: Buffer, h: Hidden): void {
+    const l4 = transportOffset(frame, 14);
+    if (l4 < 0 || frame[23] !== 6 || frame.length < l4 + 20 || (frame[l4 + 13]! & 0x12) !== 0x12) return;
+    if (this.#knownSequences.has(frame.readUInt32BE(l4 + 4))) return;
+    h.sequence = true;
+    h.ranges.push([l4 + 4, 4], [l4 + 16, 2]);
+  }
+}
+
+/** Where TCP or UDP begins in the IPv4 packet at `ip`; -1 when it is neither, a later fragment, or cut short. */
+function transportOffset(frame: Buffer, ip: number): number {
+  if (frame.length < ip + 24 || frame[ip]! >> 4 !== 4) return -1;
+  if (ip === 14 && frame.readUInt16BE(12) !== 0x0800) return -1;
+  if (frame[ip + 9] !== 6 && frame[ip + 9] !== 17) return -1;
+  if ((frame.readUInt16BE(ip + 6) & 0x1fff) !== 0) return -1;
+  const l4 = ip + (frame[ip]! & 15) * 4;
+  return frame.length < l4 + 4 ? -1 : l4;
+}
