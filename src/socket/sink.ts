@@ -1,0 +1,130 @@
+// Checks a packet of a traffic source where it arrives: is it whole, is this the right place, is it new, in order, how
+// old. Cheap on every packet; checksums and every payload byte on one in 1,024 (the receive path itself checks the
+// checksums of all it walks; the flow cache does not). Nothing in the kernel corresponds to it.
+
+import { icmpv4Checksum, icmpv4ChecksumField } from "../wire/icmpv4.ts";
+import { ipv4Checksum, ipv4HeaderChecksum, PROTO_ICMP } from "../wire/ipv4.ts";
+import { udpChecksumIntact } from "../wire/udp.ts";
+import {
+  FLOW_LAST,
+  FLOW_MAGIC,
+  FLOW_MAGIC_WORD,
+  FLOW_RECEIVED,
+  FLOW_SINK,
+  FLOW_SOURCE,
+  FLOW_WINDOW,
+  FLOW_WINDOW_HIGH,
+  FLOW_WORDS,
+} from "./flows.ts";
+import type { Sockets } from "./sockets.ts";
+
+/** Bytes of the payload before the pattern: magic, flow, sequence number. */
+export const PAYLOAD_HEAD = 12;
+/** Every packet whose count is a multiple of this is checked to the last byte. */
+const CHECK_EVERY = 1024;
+
+/** Payload byte `i` of every packet of a source, from PAYLOAD_HEAD on. */
+export const patternByte = (i: number): number => (i * 167 + 13) & 0xff;
+
+/**
+ * Counts the frame in row `sink`. `group` is the sink's own: 0 takes packets of any source; `source` is set when the
+ * sink is the receiving side of a source, which only its own packets belong to; -1 otherwise.
+ */
+export function sinkReceive(
+  s: Sockets,
+  sink: number,
+  group: number,
+  source: number,
+  f: number,
+  payload: number,
+): void {
+  const { k, sinks, flows } = s;
+  const { skb } = k;
+  const v = skb.view;
+  const end = skb.end(f);
+  sinks.bytes[sink] += end - skb.l3[f];
+  const flow = end - payload < PAYLOAD_HEAD ? -1 : v.getInt32(payload + 4);
+  if (flow < 0 || flow >= flows.used || (v.getInt32(payload) & ~0xff) !== FLOW_MAGIC_WORD) {
+    sinks.foreign[sink]++;
+    return;
+  }
+  const c = flow * FLOW_WORDS;
+  const from = flows.cells[c + FLOW_SOURCE];
+  if (flows.cells[c + FLOW_MAGIC] !== v.getInt32(payload)) sinks.foreign[sink]++;
+  else if (source >= 0 ? source !== from : group !== 0 && group !== s.sources.group[from])
+    sinks.wrong[sink]++;
+  else if (end - payload !== s.sources.payloadLen[from]) sinks.corrupt[sink]++;
+  else if ((++sinks.packets[sink] & (CHECK_EVERY - 1)) === 0 && !intact(s, sink, f, payload)) {
+    sinks.packets[sink]--;
+    sinks.corrupt[sink]++;
+  } else {
+    count(s, sink, c, v.getInt32(payload + 8));
+    const age = k.clock.now - skb.born[f];
+    sinks.latencySum[sink] += age;
+    if (age < sinks.latencyMin[sink]) sinks.latencyMin[sink] = age;
+    if (age > sinks.latencyMax[sink]) sinks.latencyMax[sink] = age;
+  }
+}
+
+/** Marks sequence number `seq` of the flow at cell `c` as arrived. */
+function count(s: Sockets, sink: number, c: number, seq: number): void {
+  const { cells } = s.flows;
+  if (cells[c + FLOW_SINK] !== sink + 1) {
+    if (cells[c + FLOW_SINK] !== 0) s.sinks.moved[sink]++;
+    cells[c + FLOW_SINK] = sink + 1;
+  }
+  const ahead = (seq - cells[c + FLOW_LAST]) | 0;
+  if (ahead > 0) {
+    shiftWindow(cells, c, ahead);
+    cells[c + FLOW_LAST] = seq;
+    cells[c + FLOW_RECEIVED]++;
+    return;
+  }
+  const age = -ahead;
+  if (age >= 64) {
+    s.sinks.stale[sink]++;
+    return;
+  }
+  const word = age < 32 ? FLOW_WINDOW : FLOW_WINDOW_HIGH;
+  const bit = 1 << (age & 31);
+  if (cells[c + word] & bit) {
+    s.sinks.duplicate[sink]++;
+    return;
+  }
+  cells[c + word] |= bit;
+  cells[c + FLOW_RECEIVED]++;
+  s.sinks.reordered[sink]++;
+}
+
+/** Moves the window up by `n` numbers and marks the newest. */
+function shiftWindow(cells: Int32Array, c: number, n: number): void {
+  const low = cells[c + FLOW_WINDOW];
+  if (n === 1) {
+    cells[c + FLOW_WINDOW_HIGH] = (cells[c + FLOW_WINDOW_HIGH] << 1) | (low >>> 31);
+    cells[c + FLOW_WINDOW] = (low << 1) | 1;
+  } else if (n < 32) {
+    cells[c + FLOW_WINDOW_HIGH] = (cells[c + FLOW_WINDOW_HIGH] << n) | (low >>> (32 - n));
+    cells[c + FLOW_WINDOW] = (low << n) | 1;
+  } else {
+    cells[c + FLOW_WINDOW_HIGH] = n < 64 ? low << (n - 32) : 0;
+    cells[c + FLOW_WINDOW] = 1;
+  }
+}
+
+/** IP header checksum, UDP or ICMP checksum and every byte of the pattern. */
+function intact(s: Sockets, sink: number, f: number, payload: number): boolean {
+  const { skb } = s.k;
+  const v = skb.view;
+  const l3 = skb.l3[f];
+  const l4 = skb.l4[f];
+  const end = skb.end(f);
+  s.sinks.checked[sink]++;
+  if (ipv4Checksum(v, l3) !== ipv4HeaderChecksum(v, l3)) return false;
+  const icmp = v.getUint8(l3 + 9) === PROTO_ICMP;
+  if (icmp && icmpv4ChecksumField(v, l4) !== icmpv4Checksum(v, l4, end)) return false;
+  if (!icmp && !udpChecksumIntact(v, l4, end, l3)) return false;
+  for (let i = PAYLOAD_HEAD, at = payload + i; at < end; i++, at++) {
+    if (v.getUint8(at) !== patternByte(i)) return false;
+  }
+  return true;
+}

@@ -1,0 +1,247 @@
+// The sockets of every namespace as columns: UDP and ping sockets, found by namespace, local address and port (for ping
+// the ICMP id). Mirrors udp_table and __udp4_lib_lookup() in net/ipv4/udp.c, ping_lookup() in net/ipv4/ping.c,
+// __inet_bind() in net/ipv4/af_inet.c.
+// Absent: SO_REUSEADDR, SO_REUSEPORT, SO_BINDTODEVICE, multicast membership, privileged ports, TCP.
+
+import { assert } from "../core/assert.ts";
+import { growF64, growI32, growU8, growU16, Ids } from "../core/columns.ts";
+import { HashIndex, hash4 } from "../core/hash-index.ts";
+import { Random } from "../core/random.ts";
+import type { Kernel } from "../node/kernel.ts";
+import { Flows } from "./flows.ts";
+import { ReceiveQueue, RMEM_DEFAULT } from "./receive-queue.ts";
+import { Sinks } from "./sinks.ts";
+import { Sources } from "./sources.ts";
+
+export const SocketKind = {
+  NONE: 0,
+  /** A UDP server that sends every datagram back. */
+  ECHO: 1,
+  /** Counts what arrives and checks it against the traffic source that sent it. */
+  SINK: 2,
+  /** Keeps what arrives for a script to read. */
+  SCRIPT: 3,
+} as const;
+export type SocketKind = (typeof SocketKind)[keyof typeof SocketKind];
+
+export const SocketFlag = {
+  /** IP_RECVERR: every ICMP error is reported, soft ones and those of unconnected sockets too. */
+  RECVERR: 1,
+  /** SO_BROADCAST. */
+  BROADCAST: 2,
+  /** SO_NO_CHECK: UDP datagrams are sent without checksum. */
+  NO_CHECK: 4,
+} as const;
+
+/** IP_MTU_DISCOVER. */
+export const PmtuDisc = { DONT: 0, WANT: 1, DO: 2, PROBE: 3 } as const;
+export type PmtuDisc = (typeof PmtuDisc)[keyof typeof PmtuDisc];
+
+export class Sockets {
+  readonly k: Kernel;
+  readonly random: Random;
+  readonly flows = new Flows();
+  readonly sinks = new Sinks();
+  readonly sources = new Sources();
+  /** IP protocol: PROTO_UDP or PROTO_ICMP. */
+  proto = new Uint8Array(64);
+  kind = new Uint8Array(64);
+  flags = new Uint8Array(64);
+  pmtuDisc = new Uint8Array(64);
+  ns = new Int32Array(64);
+  /** Local address, 0 for any, and port or ICMP id. */
+  localAddr = new Int32Array(64);
+  localPort = new Uint16Array(64);
+  /** Peer of a connected socket; port 0 when not connected. */
+  remoteAddr = new Int32Array(64);
+  remotePort = new Uint16Array(64);
+  /** IP_TTL, 0 for the namespace's default; IP_TOS. */
+  ttl = new Uint8Array(64);
+  tos = new Uint8Array(64);
+  /** SO_RCVBUF as the kernel keeps it (twice what setsockopt was given). */
+  rcvbuf = new Int32Array(64);
+  /** sk_err: the error the next send or receive returns; 0 when none. */
+  error = new Uint8Array(64);
+  /** Traffic group of a sink, which the sender's must equal; 0 takes any. */
+  group = new Int32Array(64);
+  rxPackets = new Float64Array(64);
+  rxBytes = new Float64Array(64);
+  rxDropped = new Float64Array(64);
+  txPackets = new Float64Array(64);
+  /** Row of a sink's counters in `sinks`; -1 for other kinds. */
+  sink = new Int32Array(64);
+  /** Neighbours in the list of sockets of the same namespace; -1 ends. */
+  next = new Int32Array(64);
+  previous = new Int32Array(64);
+  /** First socket of each namespace; -1 when none. */
+  firstOfNs = new Int32Array(64).fill(-1);
+  /** Receive queue of each SCRIPT socket. */
+  queue: (ReceiveQueue | null)[] = [];
+  /** Grows by one whenever a SCRIPT socket has something new to read. */
+  arrivals = 0;
+  readonly ids = new Ids();
+  /** ping_port_rover. */
+  pingRover = 0;
+  /** By (protocol, namespace, local address, port) and by (protocol, namespace, port). */
+  readonly byAddress = new HashIndex(64);
+  readonly byPort = new HashIndex(64);
+
+  constructor(k: Kernel) {
+    this.k = k;
+    this.random = new Random(k.options.seed, "socket");
+  }
+
+  /** The socket bound to exactly this address (0: any) and port, or -1. */
+  bound(proto: number, ns: number, addr: number, port: number): number {
+    const h = addressHash(proto, ns, addr, port);
+    const { slots, hashes, mask } = this.byAddress;
+    for (let s = h & mask, r = slots[s]; r !== 0; s = (s + 1) & mask, r = slots[s]) {
+      if (hashes[s] !== h) continue;
+      const row = r - 1;
+      if (this.localPort[row] !== port || this.localAddr[row] !== addr) continue;
+      if (this.ns[row] === ns && this.proto[row] === proto) return row;
+    }
+    return -1;
+  }
+
+  /** The socket a unicast packet is for, or -1: one bound to the address before one bound to any. */
+  lookup(proto: number, ns: number, daddr: number, dport: number, saddr: number, sport: number): number {
+    const exact = this.bound(proto, ns, daddr, dport);
+    if (exact >= 0 && this.accepts(exact, saddr, sport)) return exact;
+    const any = this.bound(proto, ns, 0, dport);
+    return any >= 0 && this.accepts(any, saddr, sport) ? any : -1;
+  }
+
+  /** compute_score(): a connected socket takes packets of its peer only. */
+  accepts(row: number, saddr: number, sport: number): boolean {
+    const port = this.remotePort[row];
+    return port === 0 || (port === sport && this.remoteAddr[row] === saddr);
+  }
+
+  /** The slot of `byPort` where a walk over all sockets of a port starts; step with `sharing`. */
+  firstSlot(proto: number, ns: number, port: number): number {
+    return addressHash(proto, ns, 0, port) & this.byPort.mask;
+  }
+
+  /** The socket of this port in slot `s` of `byPort`; -1 when the slot is another port's, -2 at the end of the walk. */
+  sharing(s: number, proto: number, ns: number, port: number): number {
+    const row = this.byPort.slots[s] - 1;
+    if (row < 0) return -2;
+    const same = this.localPort[row] === port && this.ns[row] === ns && this.proto[row] === proto;
+    return same ? row : -1;
+  }
+
+  /** inet_rcv_saddr_equal(): would a socket at this address and port meet one that is there? */
+  inUse(proto: number, ns: number, addr: number, port: number): boolean {
+    const mask = this.byPort.mask;
+    for (let s = this.firstSlot(proto, ns, port); ; s = (s + 1) & mask) {
+      const row = this.sharing(s, proto, ns, port);
+      if (row === -2) break;
+      if (row >= 0 && (addr === 0 || this.localAddr[row] === 0 || this.localAddr[row] === addr)) return true;
+    }
+    return this.sources.ofPort(proto, ns, port) >= 0;
+  }
+
+  /** A new row with its key; every other column at its default. */
+  add(proto: number, ns: number, kind: SocketKind, addr: number, port: number): number {
+    const row = this.ids.take();
+    if (row >= this.proto.length) this.grow(row + 1);
+    this.proto[row] = proto;
+    this.kind[row] = kind;
+    this.flags[row] = 0;
+    this.pmtuDisc[row] = PmtuDisc.WANT;
+    this.ns[row] = ns;
+    this.remoteAddr[row] = 0;
+    this.remotePort[row] = 0;
+    this.ttl[row] = 0;
+    this.tos[row] = 0;
+    this.rcvbuf[row] = RMEM_DEFAULT;
+    this.error[row] = 0;
+    this.group[row] = 0;
+    this.rxPackets[row] = this.rxBytes[row] = this.rxDropped[row] = this.txPackets[row] = 0;
+    this.sink[row] = kind === SocketKind.SINK ? this.sinks.add() : -1;
+    this.queue[row] = kind === SocketKind.SCRIPT ? new ReceiveQueue() : null;
+    this.setLocal(row, addr, port);
+    this.link(row);
+    return row;
+  }
+
+  /** Puts an unindexed row under its address and port. */
+  setLocal(row: number, addr: number, port: number): void {
+    this.localAddr[row] = addr;
+    this.localPort[row] = port;
+    this.byAddress.insert(addressHash(this.proto[row], this.ns[row], addr, port), row);
+    this.byPort.insert(addressHash(this.proto[row], this.ns[row], 0, port), row);
+  }
+
+  /** Takes the row out of both indexes. */
+  clearLocal(row: number): void {
+    const addr = this.localAddr[row];
+    const port = this.localPort[row];
+    this.byAddress.remove(addressHash(this.proto[row], this.ns[row], addr, port), row);
+    this.byPort.remove(addressHash(this.proto[row], this.ns[row], 0, port), row);
+  }
+
+  /** close(): what waited unread is gone with it. */
+  remove(row: number): void {
+    assert(this.kind[row] !== SocketKind.NONE, "closing a socket twice");
+    this.clearLocal(row);
+    this.unlink(row);
+    if (this.sink[row] >= 0) this.sinks.remove(this.sink[row]);
+    this.kind[row] = SocketKind.NONE;
+    this.queue[row] = null;
+    this.ids.give(row);
+  }
+
+  private link(row: number): void {
+    const ns = this.ns[row];
+    if (ns >= this.firstOfNs.length) {
+      const used = this.firstOfNs.length;
+      this.firstOfNs = growI32(this.firstOfNs, Math.max(ns + 1, used * 2));
+      this.firstOfNs.fill(-1, used);
+    }
+    const first = this.firstOfNs[ns];
+    this.next[row] = first;
+    this.previous[row] = -1;
+    if (first >= 0) this.previous[first] = row;
+    this.firstOfNs[ns] = row;
+  }
+
+  private unlink(row: number): void {
+    const next = this.next[row];
+    const previous = this.previous[row];
+    if (next >= 0) this.previous[next] = previous;
+    if (previous >= 0) this.next[previous] = next;
+    else this.firstOfNs[this.ns[row]] = next;
+  }
+
+  private grow(need: number): void {
+    let n = this.proto.length;
+    while (n < need) n *= 2;
+    this.proto = growU8(this.proto, n);
+    this.kind = growU8(this.kind, n);
+    this.flags = growU8(this.flags, n);
+    this.pmtuDisc = growU8(this.pmtuDisc, n);
+    this.ns = growI32(this.ns, n);
+    this.localAddr = growI32(this.localAddr, n);
+    this.localPort = growU16(this.localPort, n);
+    this.remoteAddr = growI32(this.remoteAddr, n);
+    this.remotePort = growU16(this.remotePort, n);
+    this.ttl = growU8(this.ttl, n);
+    this.tos = growU8(this.tos, n);
+    this.rcvbuf = growI32(this.rcvbuf, n);
+    this.error = growU8(this.error, n);
+    this.group = growI32(this.group, n);
+    this.rxPackets = growF64(this.rxPackets, n);
+    this.rxBytes = growF64(this.rxBytes, n);
+    this.rxDropped = growF64(this.rxDropped, n);
+    this.txPackets = growF64(this.txPackets, n);
+    this.sink = growI32(this.sink, n);
+    this.next = growI32(this.next, n);
+    this.previous = growI32(this.previous, n);
+  }
+}
+
+function addressHash(proto: number, ns: number, addr: number, port: number): number {
+  return hash4(ns, addr, (proto << 16) | port, 0);
+}

@@ -1,0 +1,197 @@
+// Traffic sources: fixed-size UDP datagrams or ICMP echo requests of many flows, at a rate of virtual time or as fast as
+// the caller asks. Every payload says which flow it belongs to and how many came before, so that sinks (sink.ts) find
+// what was lost, doubled, reordered or delivered to the wrong place. No program or kernel part corresponds to it.
+//
+// Payload: 4 bytes "vne" and the source's generation, 4 bytes flow, 4 bytes sequence number from 1, then a pattern.
+// Frame length follows RFC 2544: it counts 14 bytes of Ethernet header and 4 of frame check sequence, which is not
+// modelled, so a "64-byte frame" is 60 bytes here: a 46-byte IP packet with 18 bytes of payload.
+
+import { assert } from "../core/assert.ts";
+import { Op } from "../node/op.ts";
+import { SkbFlag } from "../node/sk-buff.ts";
+import { Stage } from "../node/stage.ts";
+import { ETHERNET_SIZE, ETHERTYPE_IPV4 } from "../wire/ethernet.ts";
+import { ICMP_ECHO, ICMPV4_ID, ICMPV4_SEQUENCE, icmpv4FillChecksum, writeIcmpEcho } from "../wire/icmpv4.ts";
+import { IPV4_DF, IPV4_SIZE, PROTO_ICMP, PROTO_UDP } from "../wire/ipv4.ts";
+import { UDP_SOURCE_PORT, writeUdpHeader } from "../wire/udp.ts";
+import { Errno } from "./errno.ts";
+import { FLOW_NEXT, FLOW_WORDS } from "./flows.ts";
+import { defaultTtl, writeLocalHeader } from "./output.ts";
+import { PAYLOAD_HEAD, patternByte } from "./sink.ts";
+import type { Sockets } from "./sockets.ts";
+
+const NS_PER_S = 1_000_000_000;
+const FCS = 4;
+/** UDP and ICMP echo headers are of one length. */
+const L4_SIZE = 8;
+export const FRAME_BYTES_MIN = ETHERNET_SIZE + IPV4_SIZE + L4_SIZE + PAYLOAD_HEAD + FCS;
+
+export interface SourceOptions {
+  /** PROTO_UDP or PROTO_ICMP. */
+  proto: number;
+  dst: number;
+  /** Destination port; for ICMP unused. */
+  port: number;
+  flows: number;
+  /** Local port (ICMP id) of the first flow. */
+  firstPort: number;
+  /** Frame length with frame check sequence, 64 to 1518 and beyond. */
+  frameBytes: number;
+  /** Source address; 0 lets the route choose. */
+  src?: number;
+  tos?: number;
+  ttl?: number;
+  /** The group of sinks that should get it; 0 for any. */
+  group?: number;
+}
+
+/** A new source row, not yet running; or a negative error number. */
+export function sourceOpen(s: Sockets, ns: number, options: SourceOptions): number {
+  const { proto, flows, firstPort, frameBytes } = options;
+  const ipLen = frameBytes - FCS - ETHERNET_SIZE;
+  if (proto !== PROTO_UDP && proto !== PROTO_ICMP) return -Errno.EINVAL;
+  if (flows < 1 || firstPort < 1 || firstPort + flows > 0x10000) return -Errno.EINVAL;
+  if (frameBytes < FRAME_BYTES_MIN) return -Errno.EINVAL;
+  if (ipLen > 0xffff) return -Errno.EMSGSIZE;
+  if (proto === PROTO_UDP && options.port === 0) return -Errno.EINVAL;
+  for (let i = 0; i < flows; i++) if (s.inUse(proto, ns, 0, firstPort + i)) return -Errno.EADDRINUSE;
+  const { sources } = s;
+  const row = sources.add(ns);
+  sources.proto[row] = proto;
+  sources.src[row] = options.src ?? 0;
+  sources.dst[row] = options.dst;
+  sources.port[row] = options.port;
+  sources.tos[row] = options.tos ?? 0;
+  sources.ttl[row] = options.ttl ?? defaultTtl(s.k, ns);
+  sources.group[row] = options.group ?? 0;
+  sources.firstPort[row] = firstPort;
+  sources.flowCount[row] = flows;
+  sources.ipLen[row] = ipLen;
+  sources.payloadLen[row] = ipLen - IPV4_SIZE - L4_SIZE;
+  sources.sink[row] = s.sinks.add();
+  sources.firstFlow[row] = s.flows.open(flows, row, sources.generation[row]);
+  sources.template[row] = makeTemplate(s, row);
+  return row;
+}
+
+export function sourceClose(s: Sockets, row: number): void {
+  const { sources } = s;
+  s.flows.close(sources.firstFlow[row], sources.flowCount[row]);
+  s.sinks.remove(sources.sink[row]);
+  sources.remove(row);
+}
+
+function makeTemplate(s: Sockets, row: number): Uint8Array {
+  const { sources } = s;
+  const bytes = new Uint8Array(sources.ipLen[row]);
+  const v = new DataView(bytes.buffer);
+  const proto = sources.proto[row];
+  writeLocalHeader(
+    v,
+    0,
+    bytes.length,
+    proto,
+    sources.src[row],
+    sources.dst[row],
+    sources.ttl[row],
+    sources.tos[row],
+    IPV4_DF,
+  );
+  if (proto === PROTO_UDP) writeUdpHeader(v, IPV4_SIZE, 0, sources.port[row], bytes.length - IPV4_SIZE);
+  else writeIcmpEcho(v, IPV4_SIZE, ICMP_ECHO, 0, 0);
+  const payload = IPV4_SIZE + L4_SIZE;
+  v.setInt32(payload, s.flows.magic(sources.firstFlow[row]));
+  for (let i = PAYLOAD_HEAD; payload + i < bytes.length; i++) bytes[payload + i] = patternByte(i);
+  return bytes;
+}
+
+/**
+ * Starts sending at `rate` packets a second of virtual time, `batch` at a time, the first batch now; `limit` packets in
+ * all, 0 for no end.
+ */
+export function sourceStart(s: Sockets, row: number, rate: number, batch: number, limit: number): void {
+  const { sources, k } = s;
+  assert(rate > 0 && batch > 0, "a source needs a rate and a batch");
+  sources.rate[row] = rate;
+  sources.batch[row] = batch;
+  sources.limit[row] = limit;
+  sources.startedAt[row] = k.clock.now;
+  sources.startedSent[row] = sources.sent[row];
+  sources.running[row] = 1;
+  sources.generation[row]++;
+  k.clock.at(k.clock.now, Op.SOURCE, row, sources.generation[row]);
+}
+
+export function sourceStop(s: Sockets, row: number): void {
+  s.sources.running[row] = 0;
+  s.sources.generation[row]++;
+}
+
+/** Op.SOURCE: one batch, and the event of the next. `b` is the generation the event was scheduled for. */
+export function sourceEvent(s: Sockets, row: number, b: number): void {
+  const { sources, k } = s;
+  if (sources.running[row] === 0 || sources.generation[row] !== b) return;
+  const limit = sources.limit[row];
+  const left = limit === 0 ? sources.batch[row] : limit - (sources.sent[row] - sources.startedSent[row]);
+  sourceEmit(s, row, Math.min(sources.batch[row], left));
+  const sent = sources.sent[row] - sources.startedSent[row];
+  if (limit !== 0 && sent >= limit) {
+    sources.running[row] = 0;
+    return;
+  }
+  k.clock.at(dueAt(s, row, sent), Op.SOURCE, row, b);
+}
+
+/** When the packet number `sent` (from 0) since the start is due: exact however long the source runs. */
+function dueAt(s: Sockets, row: number, sent: number): number {
+  const rate = s.sources.rate[row];
+  const seconds = Math.floor(sent / rate);
+  const rest = Math.floor(((sent - seconds * rate) / rate) * NS_PER_S);
+  return s.sources.startedAt[row] + seconds * NS_PER_S + rest;
+}
+
+/** Sends `n` packets now, the flows taking turns. A packet that finds no free slot counts as sent and lost. */
+export function sourceEmit(s: Sockets, row: number, n: number): void {
+  const { k, sources } = s;
+  const { skb } = k;
+  const v = skb.view;
+  const { cells } = s.flows;
+  const template = sources.template[row];
+  const udp = sources.proto[row] === PROTO_UDP;
+  const ns = sources.ns[row];
+  const lo = k.ns.loopback[ns];
+  const flows = sources.flowCount[row];
+  const firstFlow = sources.firstFlow[row];
+  const firstPort = sources.firstPort[row];
+  let cursor = sources.cursor[row];
+  for (let i = 0; i < n; i++) {
+    const flow = firstFlow + cursor;
+    const seq = cells[flow * FLOW_WORDS + FLOW_NEXT]++;
+    const port = firstPort + cursor;
+    if (++cursor === flows) cursor = 0;
+    const f = k.alloc(template.length, ns, lo);
+    if (f < 0) continue;
+    const o = skb.off[f];
+    const l4 = o + IPV4_SIZE;
+    skb.bytes.set(template, o);
+    skb.mac[f] = o;
+    skb.l3[f] = o;
+    skb.l4[f] = l4;
+    skb.protocol[f] = ETHERTYPE_IPV4;
+    skb.tag[f] = flow;
+    v.setInt32(l4 + L4_SIZE + 4, flow);
+    v.setInt32(l4 + L4_SIZE + 8, seq);
+    if (udp) {
+      v.setUint16(l4 + UDP_SOURCE_PORT, port);
+      skb.flags[f] = SkbFlag.LOCAL | SkbFlag.CSUM_PARTIAL;
+    } else {
+      v.setUint16(l4 + ICMPV4_ID, port);
+      v.setUint16(l4 + ICMPV4_SEQUENCE, seq);
+      icmpv4FillChecksum(v, l4, o + template.length);
+      skb.flags[f] = SkbFlag.LOCAL;
+    }
+    k.enqueue(f, Stage.IP_LOCAL_OUT);
+  }
+  sources.cursor[row] = cursor;
+  sources.sent[row] += n;
+}
