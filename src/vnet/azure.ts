@@ -1,0 +1,107 @@
+// Constants of the Azure fabric, each with its row of the fact sheet (azure.md). Nothing here is state.
+
+/** Sender MAC of every ARP answer (V11) and, by default, source MAC of delivered frames (V17): 12:34:56:78:9a:bc. */
+export const VIRTUAL_MAC_HI = 0x1234;
+export const VIRTUAL_MAC_LO = 0x5678_9abc;
+
+/** 168.63.129.16: DHCP, DNS, VM agent, probes (V60). */
+export const WIRE_SERVER = 0xa83f8110 | 0;
+/** 169.254.169.254: instance metadata (V62). */
+export const INSTANCE_METADATA = 0xa9fea9fe | 0;
+
+/** UDP source port that belongs to the host (V32). */
+export const HOST_RESERVED_PORT = 65330;
+export const DHCP_SERVER_PORT = 67;
+export const DHCP_CLIENT_PORT = 68;
+
+/** V40. */
+export const DEFAULT_MTU = 1500;
+
+/** Low addresses of a subnet that nobody may have: network, gateway, two of DNS (V3). The last one is the fifth. */
+export const RESERVED_LOW = 4;
+/** Offset of the default gateway in its subnet (V3). */
+export const GATEWAY_OFFSET = 1;
+
+/** Prefix lengths a subnet may have (V4; 9.1 reads the disagreement on the largest as /2). */
+export const SUBNET_LENGTH_MIN = 2;
+export const SUBNET_LENGTH_MAX = 29;
+
+/** What a route does with a packet (2.1, R1). Absent: gateways, peering, service and private endpoints. */
+export const NextHop = { NONE: 0, VNET_LOCAL: 1, INTERNET: 2, VIRTUAL_APPLIANCE: 3, OVERLAY: 4 } as const;
+export type NextHop = (typeof NextHop)[keyof typeof NextHop];
+/** As the effective routes of Azure spell them; OVERLAY has no public name. */
+export const NEXT_HOP_NAMES: readonly string[] = [
+  "None",
+  "VnetLocal",
+  "Internet",
+  "VirtualAppliance",
+  "Overlay",
+];
+
+/** Where a route comes from, in order of preference for equal prefixes (2.4). Absent: BGP, which stands between. */
+export const RouteSource = { USER: 0, SYSTEM: 2 } as const;
+export type RouteSource = (typeof RouteSource)[keyof typeof RouteSource];
+
+/** Limits of a subscription (V81-V85). A network may be described with others. */
+export interface Limits {
+  vnets: number;
+  subnetsPerVnet: number;
+  addressesPerVnet: number;
+  nics: number;
+  addressesPerNic: number;
+  routeTables: number;
+  routesPerTable: number;
+}
+
+export const AZURE_LIMITS: Limits = {
+  vnets: 1_000,
+  subnetsPerVnet: 3_000,
+  addressesPerVnet: 65_536,
+  nics: 65_536,
+  addressesPerNic: 256,
+  routeTables: 200,
+  routesPerTable: 400,
+};
+
+/** Choices the sources leave open; docs/fidelity.md says why each default is what it is. */
+export interface FabricSettings {
+  /** Source MAC of a delivered frame: the virtual MAC (V17) or the sending NIC's. */
+  sourceMac: "virtual" | "sender";
+  /** A frame whose source MAC is not its NIC's: dropped (C8 tells of such an outage), or stamped right (V17, V57). */
+  spoofedMac: "drop" | "stamp";
+  /** Fragmented datagrams the fabric follows at one time (V44); the oldest makes room. */
+  fragmentFlows: number;
+  /** How long it follows one, ns. */
+  fragmentTimeout: number;
+}
+
+export const DEFAULT_SETTINGS: FabricSettings = {
+  sourceMac: "virtual",
+  spoofedMac: "drop",
+  fragmentFlows: 4_096,
+  fragmentTimeout: 30_000_000_000,
+};
+
+/** Prefixes that can never be in a VNet (V1): network, length. */
+export const FORBIDDEN_RANGES: readonly (readonly [number, number])[] = [
+  [0xe0000000 | 0, 4],
+  [0xffffffff | 0, 32],
+  [0x7f000000, 8],
+  [0xa9fe0000 | 0, 16],
+  [WIRE_SERVER, 32],
+];
+
+/** System routes of every subnet besides the VNet's own prefixes (2.1): network, length, next hop. */
+export const SYSTEM_ROUTES: readonly (readonly [number, number, NextHop])[] = [
+  [0, 0, NextHop.INTERNET],
+  [0x0a000000, 8, NextHop.NONE],
+  [0xac100000 | 0, 12, NextHop.NONE],
+  [0xc0a80000 | 0, 16, NextHop.NONE],
+  [0x64400000, 10, NextHop.NONE],
+];
+
+/** A source address no NIC can have, whatever its flags: unspecified, loopback, link-local, group, the platform's. */
+export function neverASource(a: number): boolean {
+  const top = a >>> 24;
+  return top === 0 || top === 127 || top >= 224 || a >>> 16 === 0xa9fe || a === WIRE_SERVER;
+}

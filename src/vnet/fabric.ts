@@ -1,0 +1,340 @@
+// The Azure fabric between NICs: VNets, subnets, NICs with their addresses, routes. This file is the control plane; a frame
+// passes through egress.ts, route.ts and ingress.ts. Rows: azure.md sections 1 and 2. Callers ask check.ts first whether
+// a request is allowed; here a wrong one is our own mistake and trips an assertion.
+// Absent: peering, gateways, NSGs, load balancers, NAT, private endpoints, public addresses, moving a NIC to another
+// subnet, removing a VNet or subnet. An outbound NSG belongs between egress and route (R10), an inbound one at the head of
+// ingress (N10), and more route sources in routes.ts.
+
+import { assert } from "../core/assert.ts";
+import { PrefixTable } from "../core/prefix-table.ts";
+import type { Kernel } from "../node/kernel.ts";
+import { DevKind } from "../node/net-device.ts";
+import {
+  AZURE_LIMITS,
+  DEFAULT_MTU,
+  DEFAULT_SETTINGS,
+  type FabricSettings,
+  type Limits,
+  NextHop,
+  RouteSource,
+  SYSTEM_ROUTES,
+} from "./azure.ts";
+import { FragmentFlows } from "./fragment-flows.ts";
+import { IpConfigs } from "./ip-configs.ts";
+import { nicMacHi, nicMacLo } from "./mac.ts";
+import { Nics } from "./nics.ts";
+import { Routes } from "./routes.ts";
+import { Subnets, Vnets } from "./subnets.ts";
+
+/** One line of the effective routes of a NIC, active or not (2.4.2). */
+export interface EffectiveRoute {
+  source: RouteSource;
+  active: boolean;
+  network: number;
+  length: number;
+  type: NextHop;
+  /** Address of the virtual appliance; 0 otherwise. */
+  nextHop: number;
+}
+
+export class Fabric {
+  readonly vnets = new Vnets();
+  readonly subnets = new Subnets();
+  readonly nics = new Nics();
+  readonly configs = new IpConfigs();
+  readonly routes = new Routes();
+  /** Names of user-defined route tables, by list of routes.ts; "" for the system routes of a VNet. */
+  readonly tableNames: string[] = [];
+  tables = 0;
+  /** Owner: overlay domain. Value: NIC whose node has that range of pods. */
+  readonly overlay = new PrefixTable();
+  domains = 0;
+  readonly fragments: FragmentFlows;
+  readonly settings: FabricSettings;
+  readonly limits: Limits;
+  /** MACs handed out so far; none comes twice. */
+  macs = 0;
+
+  readonly k: Kernel;
+
+  constructor(k: Kernel, settings: Partial<FabricSettings> = {}, limits: Partial<Limits> = {}) {
+    this.k = k;
+    this.settings = { ...DEFAULT_SETTINGS, ...settings };
+    this.limits = { ...AZURE_LIMITS, ...limits };
+    this.fragments = new FragmentFlows(this.settings.fragmentFlows);
+  }
+
+  // ---- VNets and subnets ----
+
+  /** @param delay time between two of its NICs, ns */
+  addVnet(name: string, delay = 0): number {
+    const system = this.routes.addList();
+    this.tableNames[system] = "";
+    for (const [key, length, type] of SYSTEM_ROUTES) {
+      this.routes.set(system, key, length, type, 0, RouteSource.SYSTEM);
+    }
+    return this.vnets.add(name, system, delay);
+  }
+
+  /** One more prefix of the address space (V6): a VnetLocal route, instead of a None route of the same prefix (2.1). */
+  addAddressSpace(vnet: number, network: number, length: number): void {
+    const system = this.vnets.system[vnet];
+    this.routes.set(system, network, length, NextHop.VNET_LOCAL, 0, RouteSource.SYSTEM);
+    for (let s = 0; s < this.subnets.ids.used; s++) {
+      if (this.subnets.vnet[s] === vnet) {
+        this.routes.select(s, system, this.subnets.table[s], network, length);
+      }
+    }
+  }
+
+  setDelay(vnet: number, delay: number): void {
+    this.vnets.delay[vnet] = delay;
+  }
+
+  addSubnet(vnet: number, name: string, network: number, length: number): number {
+    const s = this.subnets.add(vnet, name, network, length);
+    const system = this.vnets.system[vnet];
+    this.routes.selectAll(s, system, -1, system);
+    this.vnets.subnets[vnet]++;
+    return s;
+  }
+
+  /** The lowest free address of a subnet, 0 when it is full. */
+  lowestFree(subnet: number): number {
+    return this.subnets.lowestFree(subnet, this.configs);
+  }
+
+  // ---- NICs ----
+
+  /** Plugs a device into a subnet. @param addr its primary address, or 0 for the lowest free one; -1 when there is none */
+  addNic(subnet: number, addr: number, dev: number): number {
+    const { k, nics, subnets } = this;
+    assert(k.dev.kind[dev] === DevKind.NIC && k.dev.nic[dev] < 0, "only an unplugged NIC goes into a subnet");
+    const primary = addr === 0 ? this.lowestFree(subnet) : addr;
+    if (primary === 0) return -1;
+    const nic = nics.add(dev, subnets.vnet[subnet], subnet);
+    nics.mtu[nic] = DEFAULT_MTU;
+    k.dev.nic[dev] = nic;
+    this.renewMac(nic);
+    this.chain(nic, primary);
+    return nic;
+  }
+
+  /** Unplugs and forgets a NIC; its addresses are free again. Frames under way to it are dropped when they arrive. */
+  removeNic(nic: number): void {
+    const { k, nics } = this;
+    this.clearOverlay(nic);
+    for (let c = nics.last[nic]; c >= 0; c = nics.last[nic]) this.unchain(nic, c);
+    if (this.isPlugged(nic)) k.dev.nic[nics.dev[nic]] = -1;
+    nics.remove(nic);
+  }
+
+  /** False when the guest's device went away without the NIC being removed. */
+  isPlugged(nic: number): boolean {
+    const dev = this.nics.dev[nic];
+    return this.k.dev.nic[dev] === nic && this.k.dev.kind[dev] === DevKind.NIC;
+  }
+
+  /** A secondary IP configuration (V80): `addr`, or the lowest free one for 0. Returns its address, 0 when full. */
+  addIpConfig(nic: number, addr: number): number {
+    const chosen = addr === 0 ? this.lowestFree(this.nics.subnet[nic]) : addr;
+    if (chosen !== 0) this.chain(nic, chosen);
+    return chosen;
+  }
+
+  /** Removes a secondary configuration; the primary one stays (V80). */
+  removeIpConfig(nic: number, addr: number): void {
+    const row = this.configs.find(this.nics.vnet[nic], addr);
+    assert(row >= 0 && this.configs.nic[row] === nic, "the NIC has this address");
+    assert(row !== this.nics.primary[nic], "the primary configuration cannot be removed");
+    this.unchain(nic, row);
+  }
+
+  /** Another primary address, 0 for the lowest free one: the MAC changes with it (V18). False when the subnet is full. */
+  setPrimaryAddress(nic: number, addr: number): boolean {
+    const { configs, nics, subnets } = this;
+    const subnet = nics.subnet[nic];
+    const row = nics.primary[nic];
+    const chosen = addr === 0 ? this.lowestFree(subnet) : addr;
+    if (chosen === 0) return false;
+    const old = configs.addr[row];
+    if (chosen === old) return true;
+    assert(configs.find(nics.vnet[nic], chosen) < 0, "address twice in one VNet");
+    configs.rename(row, chosen);
+    subnets.take(subnet, chosen);
+    subnets.give(subnet, old);
+    this.renewMac(nic);
+    return true;
+  }
+
+  primaryAddress(nic: number): number {
+    return this.configs.addr[this.nics.primary[nic]];
+  }
+
+  setIpForwarding(nic: number, on: boolean): void {
+    this.nics.ipForwarding[nic] = on ? 1 : 0;
+  }
+
+  /** Longest IP datagram the NIC's port carries (V40, V45). */
+  setMtu(nic: number, mtu: number): void {
+    this.nics.mtu[nic] = mtu;
+  }
+
+  /** Stops or starts the VM whose namespace this is: all its NICs. Addresses and MACs stay (V18). */
+  setVmRunning(ns: number, on: boolean): void {
+    const { k, nics } = this;
+    for (let d = k.ns.firstDev[ns]; d >= 0; d = k.dev.nextInNs[d]) {
+      if (k.dev.nic[d] >= 0) nics.running[k.dev.nic[d]] = on ? 1 : 0;
+    }
+  }
+
+  /** The NIC that has this address in the VNet, or -1. */
+  nicOf(vnet: number, addr: number): number {
+    const row = this.configs.find(vnet, addr);
+    return row < 0 ? -1 : this.configs.nic[row];
+  }
+
+  /** V53: one of its IP configurations, or in its node's range of an overlay. */
+  owns(nic: number, addr: number): boolean {
+    if (this.nicOf(this.nics.vnet[nic], addr) === nic) return true;
+    const domain = this.nics.domain[nic];
+    return domain >= 0 && this.overlayNic(domain, addr) === nic;
+  }
+
+  // ---- overlay routing domains (azure.md 5.11, C48: pod addresses unknown to the VNet, carried without encapsulation) ----
+
+  addDomain(): number {
+    return this.domains++;
+  }
+
+  /** Gives a node its range of pod addresses; a NIC has at most one. */
+  setOverlay(nic: number, domain: number, network: number, length: number): void {
+    this.clearOverlay(nic);
+    assert(this.overlay.exact(domain, network, length) < 0, "a range of pods belongs to one node");
+    this.nics.domain[nic] = domain;
+    this.nics.overlayNetwork[nic] = network;
+    this.nics.overlayLength[nic] = length;
+    this.overlay.set(domain, network, length, nic);
+  }
+
+  clearOverlay(nic: number): void {
+    const { nics } = this;
+    if (nics.domain[nic] < 0) return;
+    this.overlay.remove(nics.domain[nic], nics.overlayNetwork[nic], nics.overlayLength[nic]);
+    nics.domain[nic] = -1;
+  }
+
+  /** The NIC whose node holds this pod address, or -1. */
+  overlayNic(domain: number, addr: number): number {
+    const row = this.overlay.longest(domain, addr);
+    return row < 0 ? -1 : this.overlay.value[row];
+  }
+
+  // ---- user-defined routes (2.3) ----
+
+  addRouteTable(name: string): number {
+    const table = this.routes.addList();
+    this.tableNames[table] = name;
+    this.tables++;
+    return table;
+  }
+
+  removeRouteTable(table: number): void {
+    const { subnets } = this;
+    for (let s = 0; s < subnets.ids.used; s++) if (subnets.table[s] === table) this.associate(s, -1);
+    this.routes.removeList(table);
+    this.tables--;
+  }
+
+  /** Adds a route, or replaces the one with this prefix. */
+  setRoute(table: number, network: number, length: number, type: NextHop, nextHop = 0): void {
+    this.routes.set(table, network, length, type, nextHop, RouteSource.USER);
+    this.reselect(table, network, length);
+  }
+
+  removeRoute(table: number, network: number, length: number): void {
+    this.routes.remove(table, network, length);
+    this.reselect(table, network, length);
+  }
+
+  /** Gives a subnet a route table, or none (-1): zero or one per subnet, one for many subnets (R7). */
+  associate(subnet: number, table: number): void {
+    const { routes, subnets } = this;
+    const system = this.vnets.system[subnets.vnet[subnet]];
+    const old = subnets.table[subnet];
+    subnets.table[subnet] = table;
+    if (old >= 0) routes.selectAll(subnet, system, table, old);
+    if (table >= 0) routes.selectAll(subnet, system, table, table);
+  }
+
+  /** System routes first, then user-defined ones, losers included; null for a stopped VM, as Azure refuses it (R11). */
+  effectiveRoutes(nic: number): EffectiveRoute[] | null {
+    const { nics, routes, subnets } = this;
+    if (nics.running[nic] === 0) return null;
+    const subnet = nics.subnet[nic];
+    const found: EffectiveRoute[] = [];
+    for (const list of [this.vnets.system[subnets.vnet[subnet]], subnets.table[subnet]]) {
+      for (let r = list < 0 ? -1 : routes.first[list]; r >= 0; r = routes.next[r]) {
+        const winner = routes.effective.exact(subnet, routes.key[r], routes.length[r]);
+        found.push({
+          source: routes.source[r] as RouteSource,
+          active: routes.effective.value[winner] === r,
+          network: routes.key[r],
+          length: routes.length[r],
+          type: routes.type[r] as NextHop,
+          nextHop: routes.nextHop[r],
+        });
+      }
+    }
+    return found;
+  }
+
+  // ---- internals ----
+
+  private reselect(table: number, network: number, length: number): void {
+    const { routes, subnets, vnets } = this;
+    for (let s = 0; s < subnets.ids.used; s++) {
+      if (subnets.table[s] === table) routes.select(s, vnets.system[subnets.vnet[s]], table, network, length);
+    }
+  }
+
+  private renewMac(nic: number): void {
+    const { k, nics } = this;
+    const n = this.macs++;
+    nics.macHi[nic] = nicMacHi(n);
+    nics.macLo[nic] = nicMacLo(n);
+    if (!this.isPlugged(nic)) return;
+    k.dev.macHi[nics.dev[nic]] = nics.macHi[nic];
+    k.dev.macLo[nics.dev[nic]] = nics.macLo[nic];
+  }
+
+  private chain(nic: number, addr: number): void {
+    const { configs, nics } = this;
+    const vnet = nics.vnet[nic];
+    assert(this.subnets.contains(nics.subnet[nic], addr), "an address belongs to its NIC's subnet");
+    assert(configs.find(vnet, addr) < 0, "address twice in one VNet");
+    const row = configs.add(vnet, addr, nic);
+    const tail = nics.last[nic];
+    configs.prev[row] = tail;
+    if (tail < 0) nics.primary[nic] = row;
+    else configs.next[tail] = row;
+    nics.last[nic] = row;
+    nics.configs[nic]++;
+    this.vnets.addresses[vnet]++;
+    this.subnets.take(nics.subnet[nic], addr);
+  }
+
+  private unchain(nic: number, row: number): void {
+    const { configs, nics } = this;
+    const next = configs.next[row];
+    const prev = configs.prev[row];
+    if (prev < 0) nics.primary[nic] = next;
+    else configs.next[prev] = next;
+    if (next < 0) nics.last[nic] = prev;
+    else configs.prev[next] = prev;
+    nics.configs[nic]--;
+    this.vnets.addresses[nics.vnet[nic]]--;
+    this.subnets.give(nics.subnet[nic], configs.addr[row]);
+    configs.remove(row);
+  }
+}

@@ -1,0 +1,37 @@
+// VNET_INGRESS: the port of the destination NIC: nothing is delivered that is not addressed to it (V50, V51), and the frame
+// gets its MACs: destination the NIC's own (V15), source the virtual MAC (V17; section 9.2 silent, setting sourceMac).
+// With the virtual MAC a guest sees one L2 neighbour only, as V10 has it, and a hairpinned frame does not come back under
+// the guest's own MAC. Absent: inbound NSG (it stands at the head of this stage: N10), PA validation (V16).
+
+import { Drop } from "../node/drop.ts";
+import { Stage } from "../node/stage.ts";
+import { setEthernetDst, setEthernetSrc } from "../wire/ethernet.ts";
+import { ipv4Dst, ipv4TotalLength } from "../wire/ipv4.ts";
+import { VIRTUAL_MAC_HI, VIRTUAL_MAC_LO } from "./azure.ts";
+import type { Fabric } from "./fabric.ts";
+import { vnetDrop, vnetHandOver } from "./port.ts";
+
+/** A packet routed to NIC skb.outDev[f] (see carry() in route.ts). */
+export function vnetIngress(v: Fabric, f: number): Stage {
+  const { k, nics } = v;
+  const { skb } = k;
+  const { view } = skb;
+  const nic = skb.outDev[f];
+  // The NIC was removed while the frame was under way; its row may have a new tenant.
+  if (nics.alive[nic] === 0 || nics.generation[nic] !== skb.nexthop[f] || !v.isPlugged(nic)) {
+    return k.drop(f, Drop.DEV_GONE);
+  }
+  // What ends here ends at the receiver's port and is counted there.
+  skb.dev[f] = nics.dev[nic];
+  skb.ns[f] = k.dev.ns[nics.dev[nic]];
+  if (nics.running[nic] === 0) return vnetDrop(v, f, nic, Drop.VNET_STOPPED);
+  const ip = skb.l3[f];
+  if (nics.ipForwarding[nic] === 0 && !v.owns(nic, ipv4Dst(view, ip))) {
+    return vnetDrop(v, f, nic, Drop.VNET_NOT_ADDRESSED);
+  }
+  if (ipv4TotalLength(view, ip) > nics.mtu[nic]) return vnetDrop(v, f, nic, Drop.VNET_MTU);
+  setEthernetDst(view, skb.off[f], nics.macHi[nic], nics.macLo[nic]);
+  if (v.settings.sourceMac === "virtual") setEthernetSrc(view, skb.off[f], VIRTUAL_MAC_HI, VIRTUAL_MAC_LO);
+  vnetHandOver(v, f, nic);
+  return Stage.NETIF_RECEIVE;
+}

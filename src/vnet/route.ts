@@ -1,0 +1,82 @@
+// VNET_ROUTE: the effective routes of the sender's subnet decide where a packet goes, for neighbours in the same subnet
+// too (R9). Overlay pods stand before the routes: their range is a routing domain of its own (azure.md 5.11, choice).
+// A packet without a way is dropped in silence (2.1, statement 35): the fabric sends no ICMP and never decrements TTL.
+// Absent: Internet (named drop), gateways, peering, load balancer frontends as next hop (R2).
+
+import { Drop } from "../node/drop.ts";
+import { NoteKind } from "../node/notes.ts";
+import { Op } from "../node/op.ts";
+import { Stage } from "../node/stage.ts";
+import { ipv4Dst } from "../wire/ipv4.ts";
+import { NextHop, RESERVED_LOW, RouteSource } from "./azure.ts";
+import type { Fabric } from "./fabric.ts";
+import { vnetDrop } from "./port.ts";
+
+/** An IPv4 packet that passed egress: skb.dev is the sending NIC's device, skb.l3 the IP header. */
+export function vnetRoute(v: Fabric, f: number): Stage {
+  const { k, nics, routes } = v;
+  const { skb } = k;
+  const nic = k.dev.nic[skb.dev[f]];
+  const dst = ipv4Dst(skb.view, skb.l3[f]);
+  if (nics.domain[nic] >= 0) {
+    const node = v.overlayNic(nics.domain[nic], dst);
+    if (node >= 0) {
+      if (k.observing) {
+        k.note(f, NoteKind.VNET_ROUTE, NextHop.OVERLAY, 0, nics.overlayLength[node], RouteSource.SYSTEM, 0);
+      }
+      return carry(v, f, nic, node);
+    }
+  }
+  const route = routes.lookup(nics.subnet[nic], dst);
+  if (route < 0) return vnetDrop(v, f, nic, Drop.VNET_ROUTE_NONE);
+  const type = routes.type[route];
+  if (k.observing) {
+    k.note(
+      f,
+      NoteKind.VNET_ROUTE,
+      type,
+      routes.nextHop[route],
+      routes.length[route],
+      routes.source[route],
+      0,
+    );
+  }
+  switch (type) {
+    case NextHop.VNET_LOCAL: {
+      const to = v.nicOf(nics.vnet[nic], dst);
+      return to >= 0 ? carry(v, f, nic, to) : vnetDrop(v, f, nic, whyNobody(v, nics.vnet[nic], dst));
+    }
+    case NextHop.VIRTUAL_APPLIANCE: {
+      const to = v.nicOf(nics.vnet[nic], routes.nextHop[route]);
+      return to >= 0 ? carry(v, f, nic, to) : vnetDrop(v, f, nic, Drop.VNET_NEXT_HOP_UNKNOWN);
+    }
+    case NextHop.INTERNET:
+      return vnetDrop(v, f, nic, Drop.VNET_NO_INTERNET);
+    default:
+      return vnetDrop(v, f, nic, Drop.VNET_ROUTE_NONE);
+  }
+}
+
+/** Which of the addresses that no NIC can have this is (V3), for a subnet other than the sender's own. */
+function whyNobody(v: Fabric, vnet: number, dst: number): number {
+  const subnet = v.subnets.of(vnet, dst);
+  if (subnet < 0) return Drop.VNET_NO_SUCH_ADDRESS;
+  if (dst === v.subnets.broadcast(subnet)) return Drop.VNET_BROADCAST;
+  return v.subnets.offset(subnet, dst) < RESERVED_LOW ? Drop.VNET_PLATFORM : Drop.VNET_NO_SUCH_ADDRESS;
+}
+
+/** On to the destination's port, after the delay of the VNet if it has one. */
+function carry(v: Fabric, f: number, from: number, to: number): Stage {
+  const { k, nics } = v;
+  k.skb.outDev[f] = to;
+  k.skb.nexthop[f] = nics.generation[to];
+  const delay = v.vnets.delay[nics.vnet[from]];
+  if (delay === 0) return Stage.VNET_INGRESS;
+  k.clock.at(k.clock.now + delay, Op.VNET_DELIVER, f, to);
+  return Stage.DONE;
+}
+
+/** Op.VNET_DELIVER: the delay of the VNet is over. */
+export function vnetDeliver(v: Fabric, f: number): void {
+  v.k.enqueue(f, Stage.VNET_INGRESS);
+}

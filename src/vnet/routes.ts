@@ -1,0 +1,135 @@
+// Routes and the choice between them (azure.md 2.1-2.4). A list of routes is either the system routes of a VNet or a
+// user-defined route table (R7); the effective table of a subnet holds the winner of each prefix. Equal prefixes: user
+// before system (2.4.2). A change touches only its own prefix in the subnets concerned.
+// Absent: BGP and gateway routes (they would stand between user and system), peering, service tags as prefixes (R5),
+// service and private endpoints (R12, R13).
+
+import { growI32, growU8, Ids } from "../core/columns.ts";
+import { PrefixTable, prefixMask } from "../core/prefix-table.ts";
+import type { NextHop, RouteSource } from "./azure.ts";
+
+export class Routes {
+  key = new Int32Array(64);
+  length = new Uint8Array(64);
+  type = new Uint8Array(64);
+  /** Address of the virtual appliance; 0 otherwise. */
+  nextHop = new Int32Array(64);
+  source = new Uint8Array(64);
+  /** Neighbours in the same list, in order of creation; -1 ends. */
+  next = new Int32Array(64);
+  prev = new Int32Array(64);
+  readonly ids = new Ids();
+  /** Per list: first, last, number of routes. */
+  first = new Int32Array(16);
+  last = new Int32Array(16);
+  count = new Int32Array(16);
+  readonly lists = new Ids();
+  /** Owner: list. Value: route. */
+  readonly defined = new PrefixTable();
+  /** Owner: subnet. Value: the route that wins. */
+  readonly effective = new PrefixTable();
+
+  addList(): number {
+    const list = this.lists.take();
+    if (list >= this.first.length) {
+      this.first = growI32(this.first, list * 2);
+      this.last = growI32(this.last, list * 2);
+      this.count = growI32(this.count, list * 2);
+    }
+    this.first[list] = -1;
+    this.last[list] = -1;
+    this.count[list] = 0;
+    return list;
+  }
+
+  /** Gives back a list; its routes go with it. */
+  removeList(list: number): void {
+    for (let r = this.first[list]; r >= 0; r = this.first[list])
+      this.remove(list, this.key[r], this.length[r]);
+    this.lists.give(list);
+  }
+
+  find(list: number, key: number, length: number): number {
+    const row = this.defined.exact(list, key, length);
+    return row < 0 ? -1 : this.defined.value[row];
+  }
+
+  /** Adds a route to a list, or replaces the one with this prefix in its place. */
+  set(
+    list: number,
+    key: number,
+    length: number,
+    type: NextHop,
+    nextHop: number,
+    source: RouteSource,
+  ): number {
+    let route = this.find(list, key, length);
+    if (route < 0) {
+      route = this.ids.take();
+      if (route >= this.key.length) this.grow(route + 1);
+      this.key[route] = key & prefixMask(length);
+      this.length[route] = length;
+      this.append(list, route);
+      this.defined.set(list, key, length, route);
+    }
+    this.type[route] = type;
+    this.nextHop[route] = nextHop;
+    this.source[route] = source;
+    return route;
+  }
+
+  remove(list: number, key: number, length: number): void {
+    const route = this.find(list, key, length);
+    if (route < 0) return;
+    this.defined.remove(list, key, length);
+    const { next, prev } = this;
+    if (prev[route] < 0) this.first[list] = next[route];
+    else next[prev[route]] = next[route];
+    if (next[route] < 0) this.last[list] = prev[route];
+    else prev[next[route]] = prev[route];
+    this.count[list]--;
+    this.ids.give(route);
+  }
+
+  /** Chooses anew for one prefix of one subnet. `user` is -1 when the subnet has no route table. */
+  select(subnet: number, system: number, user: number, key: number, length: number): void {
+    let winner = user < 0 ? -1 : this.find(user, key, length);
+    if (winner < 0) winner = this.find(system, key, length);
+    if (winner < 0) this.effective.remove(subnet, key, length);
+    else this.effective.set(subnet, key, length, winner);
+  }
+
+  /** Chooses anew for every prefix of `list` in one subnet. */
+  selectAll(subnet: number, system: number, user: number, list: number): void {
+    for (let r = this.first[list]; r >= 0; r = this.next[r]) {
+      this.select(subnet, system, user, this.key[r], this.length[r]);
+    }
+  }
+
+  /** The route a packet to `dst` takes out of a subnet, or -1. */
+  lookup(subnet: number, dst: number): number {
+    const row = this.effective.longest(subnet, dst);
+    return row < 0 ? -1 : this.effective.value[row];
+  }
+
+  private append(list: number, route: number): void {
+    this.next[route] = -1;
+    this.prev[route] = this.last[list];
+    if (this.last[list] < 0) this.first[list] = route;
+    else this.next[this.last[list]] = route;
+    this.last[list] = route;
+    this.count[list]++;
+  }
+
+  private grow(need: number): void {
+    let n = this.key.length;
+    while (n < need) n *= 2;
+    this.key = growI32(this.key, n);
+    this.length = growU8(this.length, n);
+    this.type = growU8(this.type, n);
+    this.nextHop = growI32(this.nextHop, n);
+    this.source = growU8(this.source, n);
+    this.next = growI32(this.next, n);
+    this.prev = growI32(this.prev, n);
+  }
+}
