@@ -1,7 +1,7 @@
-// Addresses as numbers and as text. Inside, an IPv4 address is an int32 (its big-endian value) and a MAC a pair of
-// upper 16 and lower 32 bits (uint16, int32). Text is for the edge: parsing goes through the ip-address package and
-// answers undefined for anything that is not exactly one address. Classes follow include/linux/in.h.
-// Absent: IPv6 (frames of it are carried by ethertype only).
+// Addresses as numbers and as text. Inside, an IPv4 address is an int32 (its big-endian value) and a MAC a
+// pair of upper 16 and lower 32 bits (uint16, int32). Text is for the edge: parsing goes through the
+// ip-address package and answers undefined for anything that is not exactly one address. Classes follow
+// include/linux/in.h. Absent: IPv6 (frames of it are carried by ethertype only).
 
 import { Address4 } from "ip-address";
 

@@ -1,6 +1,6 @@
-// ARP for IPv4 over Ethernet, RFC 826. arpCheck mirrors the device-independent part of arp_rcv() and arp_process()
-// in net/ipv4/arp.c. Absent: other hardware types, RARP and InARP operations, and the checks that need a device
-// (IFF_NOARP, loopback and multicast targets, drop_gratuitous_arp), which belong to ip/.
+// ARP for IPv4 over Ethernet, RFC 826. arpCheck mirrors the device-independent part of arp_rcv() and
+// arp_process() in net/ipv4/arp.c. Absent: other hardware types, RARP and InARP operations, and the checks
+// that need a device (IFF_NOARP, loopback and multicast targets, drop_gratuitous_arp), which belong to ip/.
 
 import { s32be, u8, u16be } from "buffer-layout";
 import { defineHeader, offsetOf } from "./layout.ts";

@@ -1,5 +1,5 @@
-// A frame as nested plain objects, decoded by the headers' own structures: for tests and traces, never the data
-// plane. Absent: anything below a header that fails its length check; checksums are shown, not judged.
+// A frame as nested plain objects, decoded by the headers' own structures: for tests and traces, never the
+// data plane. Absent: anything below a header that fails its length check; checksums are shown, not judged.
 
 import { ARP, ARP_SIZE } from "./arp.ts";
 import {

@@ -1,6 +1,6 @@
-// Ethernet II header, IEEE 802.3 clause 3. Mirrors eth_type_trans() in net/ethernet/eth.c as far as the header goes.
-// Absent: the frame check sequence (the kernel never sees it), 802.2 LLC and SNAP (their length field is only told
-// apart from an ethertype), jumbo LLC.
+// Ethernet II header, IEEE 802.3 clause 3. Mirrors eth_type_trans() in net/ethernet/eth.c as far as the
+// header goes. Absent: the frame check sequence (the kernel never sees it), 802.2 LLC and SNAP (their length
+// field is only told apart from an ethertype), jumbo LLC.
 
 import { s32be, u16be } from "buffer-layout";
 import { defineHeader, offsetOf } from "./layout.ts";

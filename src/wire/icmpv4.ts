@@ -1,6 +1,7 @@
 // ICMPv4, RFC 792, with the next-hop MTU of RFC 1191. icmpv4Check mirrors the beginning of icmp_rcv() in
-// net/ipv4/icmp.c (checksum first, then length); icmpv4QuoteCheck what icmp_unreach() and icmp_socket_deliver() ask of
-// the quoted packet. Absent: RFC 4884 extensions, extended echo (RFC 8335), router discovery bodies.
+// net/ipv4/icmp.c (checksum first, then length); icmpv4QuoteCheck what icmp_unreach() and
+// icmp_socket_deliver() ask of the quoted packet. Absent: RFC 4884 extensions, extended echo (RFC 8335),
+// router discovery bodies.
 
 import { u8, u16be } from "buffer-layout";
 import { csumFinish, csumIntact, csumRange } from "./checksum.ts";
@@ -112,7 +113,7 @@ export function icmpv4FillChecksum(v: DataView, o: number, end: number): void {
   v.setUint16(o + ICMPV4_CHECKSUM, icmpv4Checksum(v, o, end));
 }
 
-/** Writes the 8-byte header with checksum 0; returns the offset after it. Fill the checksum after the body. */
+/** Writes the header with checksum 0 (fill it after the body); returns the offset after it. */
 export function writeIcmpv4(v: DataView, o: number, type: number, code: number, rest: number): number {
   v.setUint8(o + ICMPV4_TYPE, type);
   v.setUint8(o + ICMPV4_CODE, code);

@@ -1,6 +1,7 @@
-// IPv4 options, RFC 791 3.1, RFC 2113 (router alert). Mirrors __ip_options_compile() in net/ipv4/ip_options.c for a
-// received packet, on a kernel with NetLabel and no CIPSO domain configured (as distributions ship it): every CIPSO
-// option is refused. Absent: filling in record-route and timestamp slots and clearing what follows the end marker.
+// IPv4 options, RFC 791 3.1, RFC 2113 (router alert). Mirrors __ip_options_compile() in net/ipv4/ip_options.c
+// for a received packet, on a kernel with NetLabel and no CIPSO domain configured (as distributions ship it):
+// every CIPSO option is refused. Absent: filling in record-route and timestamp slots and clearing what
+// follows the end marker.
 
 import { IPV4_SIZE, ipv4HeaderLength } from "./ipv4.ts";
 import { WIRE_OK, WireDrop } from "./reason.ts";
@@ -25,8 +26,8 @@ const SEEN_RECORD = 2;
 const SEEN_TIMESTAMP = 4;
 
 /**
- * 0, or the offset from the start of the header of the first byte that is wrong: what Linux puts in the pointer of
- * the ICMP parameter problem it answers with. Ask ipv4Check first: the header must fit.
+ * 0, or the offset from the start of the header of the first byte that is wrong: what Linux puts in the
+ * pointer of the ICMP parameter problem it answers with. Ask ipv4Check first: the header must fit.
  */
 export function ipv4OptionsError(v: DataView, o: number): number {
   const end = o + ipv4HeaderLength(v, o);
@@ -104,7 +105,7 @@ function timestampError(length: number, v: DataView, at: number): number {
   return needsAddress && pointer + 7 > length ? 2 : -1;
 }
 
-/** Absolute offset of the first option of this type, or -1. Stops at the end marker and at a malformed option. */
+/** Absolute offset of the first option of this type, or -1. Stops at the end or a malformed option. */
 export function ipv4OptionFind(v: DataView, o: number, type: number): number {
   const end = o + ipv4HeaderLength(v, o);
   let at = o + IPV4_SIZE;

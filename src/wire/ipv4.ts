@@ -1,6 +1,7 @@
 // IPv4 header, RFC 791. ipv4Check mirrors ip_rcv_core() in net/ipv4/ip_input.c (br_validate_ipv4() in
 // net/bridge/br_netfilter_hooks.c asks the same questions in the same order); ipv4DecreaseTtl mirrors
-// ip_decrease_ttl() in include/net/ip.h. Options: ipv4-options.ts. Absent: jumbograms (total length 0 with GSO).
+// ip_decrease_ttl() in include/net/ip.h. Options: ipv4-options.ts. Absent: jumbograms (total length 0 with
+// GSO).
 
 import { s32be, u8, u16be } from "buffer-layout";
 import { csumDecreaseTtl, csumFinish, csumIntact, csumPseudo, csumRange } from "./checksum.ts";

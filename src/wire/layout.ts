@@ -1,5 +1,5 @@
-// How a header is defined: a buffer-layout structure behind a small type of our own, so that offsets and bit masks
-// come out of it once, at module load, and no published declaration mentions buffer-layout.
+// How a header is defined: a buffer-layout structure behind a small type of our own, so that offsets and bit
+// masks come out of it once, at module load, and no published declaration mentions buffer-layout.
 
 import { type AnyLayout, BitStructure, bits, struct, type UInt, type UIntBE } from "buffer-layout";
 

@@ -1,7 +1,8 @@
-// One frame as one line of text, as `tcpdump -n -S -t` writes it (with `macs`, as `tcpdump -n -e -S -t`). Takes any
-// bytes: what does not parse is named ("[|udp]", "bad-len 7"), never thrown. Differences from tcpdump: a VLAN tag
-// shows without -e too, IPv6 and unknown ethertypes print no contents, no application protocol is decoded, a broken
-// TCP option list does not hide the payload length, and `quote` adds the packet an ICMP error is about. Transport headers: print-transport.ts.
+// One frame as one line of text, as `tcpdump -n -S -t` writes it (with `macs`, as `tcpdump -n -e -S -t`).
+// Takes any bytes: what does not parse is named ("[|udp]", "bad-len 7"), never thrown. Differences from
+// tcpdump: a VLAN tag shows without -e too, IPv6 and unknown ethertypes print no contents, no application
+// protocol is decoded, a broken TCP option list does not hide the payload length, and `quote` adds the packet
+// an ICMP error is about. Transport headers: print-transport.ts.
 
 import { formatIpv4, formatMac } from "./address.ts";
 import {
@@ -198,7 +199,7 @@ function quotedPacket(v: DataView, o: number, end: number): number {
   return icmpv4QuoteCheck(v, o, end) === WIRE_OK && icmpv4IsError(icmpv4Type(v, o)) ? icmpv4Quote(o) : -1;
 }
 
-/** A quoted packet is usually cut short, so it is printed up to what its header claims, without the complaint. */
+/** A quoted packet is usually cut short: printed as far as its header claims, without the complaint. */
 function printQuote(v: DataView, o: number, end: number): string {
   if (ipv4Version(v, o) !== 4) return `version ${ipv4Version(v, o)} (invalid)`;
   const claimed = o + Math.max(ipv4TotalLength(v, o), ipv4HeaderLength(v, o));

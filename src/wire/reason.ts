@@ -1,6 +1,7 @@
-// Why a frame is malformed: the closed list every check in wire/ answers with. 0 is "nothing wrong".
-// Names follow include/net/dropreason-core.h where the kernel has one; where it has only NOT_SPECIFIED or one
-// name for several faults (SKB_DROP_REASON_IP_INHDR), ours say which fault it was. node/drop.ts continues the list.
+// Why a frame is malformed: the closed list every check in wire/ answers with. 0 is "nothing wrong". Names
+// follow include/net/dropreason-core.h where the kernel has one; where it has only NOT_SPECIFIED or one name
+// for several faults (SKB_DROP_REASON_IP_INHDR), ours say which fault it was. node/drop.ts continues the
+// list.
 
 export const WireDrop = {
   /** Fewer than 14 bytes: there is no whole Ethernet header. */
@@ -9,7 +10,7 @@ export const WireDrop = {
   VLAN_TOO_SHORT: 2,
   /** Fewer than 28 bytes of ARP (arp_rcv). */
   ARP_TOO_SHORT: 3,
-  /** ARP hardware type, protocol type or an address length is not Ethernet and IPv4 (arp_rcv, arp_process). */
+  /** ARP types or address lengths are not those of Ethernet and IPv4 (arp_rcv, arp_process). */
   ARP_INHDR: 4,
   /** ARP operation is neither request nor reply (arp_process). */
   ARP_OP: 5,

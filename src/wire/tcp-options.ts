@@ -1,6 +1,6 @@
 // TCP options: RFC 9293 3.2, RFC 7323 (window scale, timestamps), RFC 2018 (SACK). Reading mirrors
-// tcp_parse_options() in net/ipv4/tcp_input.c: an option of the wrong size is skipped, a broken one ends the list
-// without blame, and of two alike the last one counts. Absent: fast open, MD5, AO, MPTCP, user timeout.
+// tcp_parse_options() in net/ipv4/tcp_input.c: an option of the wrong size is skipped, a broken one ends the
+// list without blame, and of two alike the last one counts. Absent: fast open, MD5, AO, MPTCP, user timeout.
 
 import { TCP_SIZE, tcpHeaderLength } from "./tcp.ts";
 
@@ -24,8 +24,8 @@ export const TCPOLEN_SACK_BLOCK = 8;
 export const TCP_MAX_WSCALE = 14;
 
 /**
- * Absolute offset of the last option of this kind and size in the segment at `o`, or -1. Size 0 stands for a SACK
- * option of whole blocks. `end` is where the segment's bytes end.
+ * Absolute offset of the last option of this kind and size in the segment at `o`, or -1. Size 0 stands for a
+ * SACK option of whole blocks. `end` is where the segment's bytes end.
  */
 export function tcpOptionFind(v: DataView, o: number, end: number, kind: number, size: number): number {
   const stop = Math.min(o + tcpHeaderLength(v, o), end);

@@ -1,6 +1,6 @@
-// TCP header, RFC 9293 3.1, with the AccECN bit of the flags word kept in the reserved part (RFC 7560). tcpCheck
-// mirrors the beginning of tcp_v4_rcv() in net/ipv4/tcp_ipv4.c. Sequence numbers are int32: compare with (a - b) | 0.
-// Options: tcp-options.ts. Absent: MD5 and AO signatures.
+// TCP header, RFC 9293 3.1, with the AccECN bit of the flags word kept in the reserved part (RFC 7560).
+// tcpCheck mirrors the beginning of tcp_v4_rcv() in net/ipv4/tcp_ipv4.c. Sequence numbers are int32: compare
+// with (a - b) | 0. Options: tcp-options.ts. Absent: MD5 and AO signatures.
 
 import { s32be, u8, u16be } from "buffer-layout";
 import { csumFinish, csumIntact, csumRange } from "./checksum.ts";
@@ -110,8 +110,8 @@ export function tcpFillChecksum(v: DataView, o: number, end: number, ip: number)
 }
 
 /**
- * Writes the 20 fixed bytes with checksum and urgent pointer 0; returns the offset after them. `headerLength` counts
- * the options the caller writes next, padded to a multiple of 4.
+ * Writes the 20 fixed bytes with checksum and urgent pointer 0; returns the offset after them. `headerLength`
+ * counts the options the caller writes next, padded to a multiple of 4.
  */
 export function writeTcpHeader(
   v: DataView,

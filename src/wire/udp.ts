@@ -36,8 +36,8 @@ export function udpLengthCheck(v: DataView, o: number, end: number): number {
 }
 
 /**
- * True when there is no checksum or it is right. UDP itself passes its length field's end as `end`; conntrack passes
- * the end of the IP payload (nf_ip_checksum), and both go into the pseudo header.
+ * True when there is no checksum or it is right. UDP itself passes its length field's end as `end`; conntrack
+ * passes the end of the IP payload (nf_ip_checksum), and both go into the pseudo header.
  */
 export function udpChecksumIntact(v: DataView, o: number, end: number, ip: number): boolean {
   if (v.getUint16(o + UDP_CHECKSUM) === 0) return true;
@@ -71,7 +71,7 @@ export function udpFillChecksum(v: DataView, o: number, end: number, ip: number)
   v.setUint16(o + UDP_CHECKSUM, udpChecksum(v, o, end, ip));
 }
 
-/** Writes the header with checksum 0 (none); `length` counts header and payload. Returns the offset after it. */
+/** Writes the header with checksum 0 (none); `length` counts header and payload. Returns the next offset. */
 export function writeUdpHeader(
   v: DataView,
   o: number,

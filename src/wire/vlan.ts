@@ -1,6 +1,6 @@
-// IEEE 802.1Q tag. As in the kernel's struct vlan_hdr, the header begins after the 0x8100 ethertype: tag control
-// word, then the ethertype of what follows. Mirrors skb_vlan_untag() in net/core/skbuff.c.
-// Absent: 802.1ad stacking beyond its ethertype, priority mapping, hardware acceleration of tags.
+// IEEE 802.1Q tag. As in the kernel's struct vlan_hdr, the header begins after the 0x8100 ethertype: tag
+// control word, then the ethertype of what follows. Mirrors skb_vlan_untag() in net/core/skbuff.c. Absent:
+// 802.1ad stacking beyond its ethertype, priority mapping, hardware acceleration of tags.
 
 import { u16be } from "buffer-layout";
 import { bitFields, defineHeader, offsetOf } from "./layout.ts";

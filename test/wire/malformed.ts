@@ -1,7 +1,8 @@
-// One corrupted frame per check, beside a good one of each kind, with the reason this project names and the one the
-// Linux 6.18 kernel gave for the same bytes: each frame was sent through an AF_PACKET socket into a veth whose other
-// end is 10.1.0.254 (02:00:00:00:00:f0, checksum offloads off), and the reason read from the tracepoint skb:kfree_skb.
-// "consumed" stands for no such event. Frames shorter than an Ethernet header cannot be sent that way.
+// One corrupted frame per check, beside a good one of each kind, with the reason this project names and the
+// one the Linux 6.18 kernel gave for the same bytes: each frame was sent through an AF_PACKET socket into a
+// veth whose other end is 10.1.0.254 (02:00:00:00:00:f0, checksum offloads off), and the reason read from the
+// tracepoint skb:kfree_skb. "consumed" stands for no such event. Frames shorter than an Ethernet header
+// cannot be sent that way.
 
 import {
   arpFrame,
@@ -164,7 +165,7 @@ function shortIcmp(): Uint8Array {
   return frame;
 }
 
-/** IPv4 options, and the pointer Linux 6.18 put in the ICMP 12/0 it answered with; 0 for options it accepted. */
+/** IPv4 options, and the pointer in the ICMP 12/0 Linux 6.18 answered with; 0 for options it accepted. */
 export const OPTION_ROWS: readonly (readonly [string, readonly number[], number])[] = [
   ["no-operations and an end", [1, 1, 1, 0], 0],
   ["anything after the end", [0, 7, 99, 99], 0],
