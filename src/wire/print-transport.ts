@@ -99,7 +99,8 @@ export function printTcp(
   const head = endpoints(v, o, end, src, dst);
   if (end - o < TCP_SIZE) return `${head} [|tcp]`;
   const header = tcpHeaderLength(v, o);
-  if (header < TCP_SIZE) return `${head} [bad hdr length ${header} - too short, < ${TCP_SIZE}]`;
+  if (header < TCP_SIZE)
+    return `${head} tcp ${length - header} [bad hdr length ${header} - too short, < ${TCP_SIZE}]`;
   if (header > length) return `${head}${flagsText(v, o)} [bad hdr length ${header} - too long, > ${length}]`;
   const data = length - header;
   const flags = tcpFlags(v, o);

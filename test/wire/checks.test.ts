@@ -1,5 +1,5 @@
-// Every check in src/wire: one malformed frame per reason (malformed.ts), the kernel's vectors as the good ones, and
-// any bytes at all.
+// Every check in src/wire: one malformed frame per reason (malformed.ts), the kernel's vectors as the good
+// ones, and any bytes at all.
 
 import test from "ava";
 import fc from "fast-check";

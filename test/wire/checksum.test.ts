@@ -1,5 +1,5 @@
-// src/wire/checksum.ts against the examples of RFC 1071 and RFC 1624, a plain reading of the RFC in BigInt, and the
-// kernel's C written out again with its 16- and 32-bit little-endian words.
+// src/wire/checksum.ts against the examples of RFC 1071 and RFC 1624, a plain reading of the RFC in BigInt,
+// and the kernel's C written out again with its 16- and 32-bit little-endian words.
 
 import test from "ava";
 import fc from "fast-check";

@@ -1,5 +1,5 @@
-// src/wire/ipv4.ts: kernel packets read and written back; what one hop does to the bytes, taken from the quotes in
-// the kernel's own ICMP errors, which B sent after R had forwarded the packet.
+// src/wire/ipv4.ts: kernel packets read and written back; what one hop does to the bytes, taken from the
+// quotes in the kernel's own ICMP errors, which B sent after R had forwarded the packet.
 
 import test from "ava";
 import fc from "fast-check";

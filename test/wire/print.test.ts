@@ -1,5 +1,5 @@
-// src/wire/print.ts against tcpdump 4.99.3 for the kernel's vectors (text in vectors.ts), its own additions, and
-// any bytes at all.
+// src/wire/print.ts against tcpdump 4.99.3 for the kernel's vectors (text in vectors.ts), its own additions,
+// and any bytes at all.
 
 import test from "ava";
 import fc from "fast-check";
@@ -117,10 +117,11 @@ for (const [it, frame, text] of [
     "IP truncated-ip - 3 bytes missing! 10.0.0.1.1 > 10.0.0.2.2: UDP, length 5",
   ],
   ["UDP cut in the header", udp.slice(0, 39), `IP truncated-ip - 8 bytes missing! ${HEAD.slice(3)} [|udp]`],
+  ["7 bytes of UDP, then padding (ours)", patched(udp, 16, 0, 27), `${HEAD} [|udp]`],
   ["UDP length 7", patched(udp, 38, 0, 7), `${HEAD}truncated-udplength 7`],
   ["UDP length one too many", patched(udp, 38, 0, 14), `${HEAD}UDP, bad length 6 > 5`],
   ["TCP without flags", tcp, `${HEAD}Flags [none], win 64240, length 0`],
-  ["TCP header length 16", patched(tcp, 46, 0x40), `${HEAD} [bad hdr length 16 - too short, < 20]`],
+  ["TCP header length 16", patched(tcp, 46, 0x40), `${HEAD} tcp 4 [bad hdr length 16 - too short, < 20]`],
   [
     "TCP header length 24 of 20",
     patched(tcp, 46, 0x60),

@@ -1,4 +1,5 @@
-// src/wire/tcp.ts and tcp-options.ts: kernel segments read and written back, and option lists no kernel sends.
+// src/wire/tcp.ts and tcp-options.ts: kernel segments read and written back, and option lists no kernel
+// sends.
 
 import test from "ava";
 import { tcpFrame } from "../../src/wire/build.ts";

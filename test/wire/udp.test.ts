@@ -90,6 +90,12 @@ test("described behind its tag, with the payload left over", (t) => {
   t.is(Buffer.from(payload).toString(), "hello");
 });
 
+test("padding behind the packet is not payload", (t) => {
+  const padded = new Uint8Array(60);
+  padded.set(bytesOf(udpHello));
+  t.is(Buffer.from(describeFrame(padded).payload).toString(), "hello");
+});
+
 test("bytes behind the UDP length are not checked, padding behind the packet neither", (t) => {
   const frame = udpFrame({ src: "10.0.0.1", dst: "10.0.0.2", sport: 1, dport: 2, payload: "abcd" });
   const v = new DataView(frame.buffer);
