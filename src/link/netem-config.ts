@@ -74,78 +74,83 @@ export interface NetemConfig {
   stream?: string;
 }
 
+const MOST = Number.MAX_SAFE_INTEGER;
+const MOST_COUNT = 2 ** 31 - 1;
+
 /** Everything wrong with a configuration, each with its path. */
 export function checkNetem(config: NetemConfig, path: string): Problem[] {
   const problems: Problem[] = [];
-  const bad = (field: string, message: string): void => {
-    problems.push({ path: `${path}.${field}`, message });
-  };
-  const probability = (field: string, value: number | undefined): void => {
-    if (value !== undefined && !(value >= 0 && value <= 1)) bad(field, "must be between 0 and 1");
-  };
-  const whole = (field: string, value: number | undefined, least: number): void => {
-    if (value === undefined || (Number.isSafeInteger(value) && value >= least)) return;
-    bad(field, `must be a whole number of at least ${least}`);
-  };
-  whole("delay", config.delay, 0);
-  whole("jitter", config.jitter, 0);
-  whole("rate", config.rate, 1);
-  whole("limitPackets", config.limitPackets, 0);
-  whole("limitBytes", config.limitBytes, 0);
-  probability("duplicate", config.duplicate);
-  probability("corrupt", config.corrupt);
-  if ((config.jitter ?? 0) > (config.delay ?? 0)) bad("jitter", "must not be more than the delay");
-  if (config.rate === undefined && (config.limitPackets ?? config.limitBytes) !== undefined) {
-    bad("rate", "a queue limit needs a rate");
+  whole(problems, `${path}.delay`, config.delay, 0, MOST);
+  whole(problems, `${path}.jitter`, config.jitter, 0, MOST);
+  whole(problems, `${path}.rate`, config.rate, 1, MOST);
+  whole(problems, `${path}.limitPackets`, config.limitPackets, 0, MOST);
+  whole(problems, `${path}.limitBytes`, config.limitBytes, 0, MOST);
+  probability(problems, `${path}.duplicate`, config.duplicate);
+  probability(problems, `${path}.corrupt`, config.corrupt);
+  if ((config.jitter ?? 0) > (config.delay ?? 0)) {
+    problems.push({ path: `${path}.jitter`, message: "must not be more than the delay" });
   }
-  if (typeof config.loss === "object") {
-    probability("loss.p", config.loss.p);
-    probability("loss.r", config.loss.r);
-    probability("loss.lossInBad", config.loss.lossInBad);
-    probability("loss.lossInGood", config.loss.lossInGood);
-  } else probability("loss", config.loss);
-  if (typeof config.reorder === "object") {
-    probability("reorder.probability", config.reorder.probability);
-    whole("reorder.gap", config.reorder.gap, 1);
-  } else probability("reorder", config.reorder);
-  if (config.reorder !== undefined && (config.delay ?? 0) === 0) bad("reorder", "needs a delay to overtake");
-  config.faults?.forEach((fault, i) => {
-    problems.push(...checkFault(fault, `${path}.faults[${i}]`));
-  });
+  if (config.rate === undefined && (config.limitPackets ?? config.limitBytes) !== undefined) {
+    problems.push({ path: `${path}.rate`, message: "is missing: a queue limit needs a rate" });
+  }
+  const { loss, reorder } = config;
+  if (typeof loss === "object") {
+    probability(problems, `${path}.loss.p`, loss.p);
+    probability(problems, `${path}.loss.r`, loss.r);
+    probability(problems, `${path}.loss.lossInBad`, loss.lossInBad);
+    probability(problems, `${path}.loss.lossInGood`, loss.lossInGood);
+  } else probability(problems, `${path}.loss`, loss);
+  if (typeof reorder === "object") {
+    probability(problems, `${path}.reorder.probability`, reorder.probability);
+    whole(problems, `${path}.reorder.gap`, reorder.gap, 1, MOST_COUNT);
+  } else probability(problems, `${path}.reorder`, reorder);
+  if (reorder !== undefined && (config.delay ?? 0) === 0) {
+    problems.push({ path: `${path}.reorder`, message: "needs a delay, or there is nobody to overtake" });
+  }
+  const { faults = [] } = config;
+  for (let i = 0; i < faults.length; i++) checkFault(problems, `${path}.faults[${i}]`, faults[i]);
   return problems;
 }
 
-function checkFault(fault: Fault, path: string): Problem[] {
-  const problems: Problem[] = [];
-  const whole = (field: string, value: number | undefined, least: number, most: number): void => {
-    if (value === undefined || (Number.isSafeInteger(value) && value >= least && value <= most)) return;
-    problems.push({
-      path: `${path}.${field}`,
-      message: `must be a whole number from ${least} to ${most}`,
-    });
-  };
+function checkFault(problems: Problem[], path: string, fault: Fault): void {
   if (fault.action === "delay" && fault.delay === undefined) {
-    problems.push({ path: `${path}.delay`, message: "says how long, in ns" });
+    problems.push({ path: `${path}.delay`, message: "is missing: how long, in ns" });
   }
-  whole("delay", fault.delay, 0, Number.MAX_SAFE_INTEGER);
-  whole("skip", fault.skip, 0, 2 ** 31 - 1);
-  whole("count", fault.count, 1, 2 ** 31 - 1);
+  whole(problems, `${path}.delay`, fault.delay, 0, MOST);
+  whole(problems, `${path}.skip`, fault.skip, 0, MOST_COUNT);
+  whole(problems, `${path}.count`, fault.count, 1, MOST_COUNT);
   const match = fault.match ?? {};
-  whole("match.etherType", match.etherType, 0, 0xffff);
-  whole("match.protocol", match.protocol, 0, 0xff);
-  whole("match.sourcePort", match.sourcePort, 0, 0xffff);
-  whole("match.destinationPort", match.destinationPort, 0, 0xffff);
-  whole("match.tcpSet", match.tcpSet, 0, 0xff);
-  whole("match.tcpClear", match.tcpClear, 0, 0xff);
-  whole("match.src.length", match.src?.length, 0, 32);
-  whole("match.dst.length", match.dst?.length, 0, 32);
+  whole(problems, `${path}.match.etherType`, match.etherType, 0, 0xffff);
+  whole(problems, `${path}.match.protocol`, match.protocol, 0, 0xff);
+  whole(problems, `${path}.match.sourcePort`, match.sourcePort, 0, 0xffff);
+  whole(problems, `${path}.match.destinationPort`, match.destinationPort, 0, 0xffff);
+  whole(problems, `${path}.match.tcpSet`, match.tcpSet, 0, 0xff);
+  whole(problems, `${path}.match.tcpClear`, match.tcpClear, 0, 0xff);
+  whole(problems, `${path}.match.src.length`, match.src?.length, 0, 32);
+  whole(problems, `${path}.match.dst.length`, match.dst?.length, 0, 32);
   if (match.etherType !== undefined && match.etherType !== ETHERTYPE_IPV4 && asksForIp(match)) {
     problems.push({
       path: `${path}.match.etherType`,
-      message: "addresses, ports and flags are those of IPv4",
+      message: "must be that of IPv4, since the match names addresses, ports or flags",
     });
   }
-  return problems;
+}
+
+function whole(
+  problems: Problem[],
+  path: string,
+  value: number | undefined,
+  least: number,
+  most: number,
+): void {
+  if (value === undefined || (Number.isSafeInteger(value) && value >= least && value <= most)) return;
+  const range = most === MOST ? `of at least ${least}` : `from ${least} to ${most}`;
+  problems.push({ path, message: `must be a whole number ${range}` });
+}
+
+function probability(problems: Problem[], path: string, value: number | undefined): void {
+  if (value === undefined || (value >= 0 && value <= 1)) return;
+  problems.push({ path, message: "must be between 0 and 1" });
 }
 
 /** True when the match looks beyond the Ethernet header. */

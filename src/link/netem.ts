@@ -14,11 +14,18 @@ import type { DeviceListener, Kernel } from "../node/kernel.ts";
 import type { Stage } from "../node/stage.ts";
 import type { NetemConfig } from "./netem-config.ts";
 import { Faults } from "./netem-faults.ts";
-import { netemEnqueue, netemForward } from "./netem-path.ts";
+import { netemDeliver, netemDequeue, netemEnqueue, netemForward } from "./netem-path.ts";
 import { Disciplines } from "./netem-table.ts";
 
 /** A handle is tenant * ROWS + row. */
 const ROWS = 2 ** 20;
+
+interface Arrival {
+  f: number;
+  due: number;
+}
+
+const byArrival = (a: Arrival, b: Arrival): number => a.due - b.due;
 
 export class Netem implements DeviceListener {
   readonly k: Kernel;
@@ -108,9 +115,21 @@ export class Netem implements DeviceListener {
     return n;
   }
 
-  /** For link/dev.ts: DEV_QUEUE_XMIT of a device that has a discipline. */
+  // ---- the way of a frame: netem-path.ts ----
+
+  /** DEV_QUEUE_XMIT of a device that has a discipline. */
   enqueue(f: number): Stage {
     return netemEnqueue(this, f);
+  }
+
+  /** Op.LINK_DELIVER. */
+  deliver(f: number, dev: number): void {
+    netemDeliver(this, f, dev);
+  }
+
+  /** Op.LINK_DEQUEUE. */
+  dequeue(d: number, epoch: number): void {
+    netemDequeue(this, d, epoch);
   }
 
   // ---- devices come and go ----
@@ -137,10 +156,12 @@ export class Netem implements DeviceListener {
   private takeAll(d: number): number[] {
     const { disciplines: t, due } = this;
     const { next } = this.k.skb;
-    const held: number[] = [];
-    for (let f = t.wireHead[d]; f >= 0; f = next[f]) held.push(f);
+    const onWire: Arrival[] = [];
+    for (let f = t.wireHead[d]; f >= 0; f = next[f]) onWire.push({ f, due: due[f] });
     // Array.sort is stable: equal times keep the order in which they were sent.
-    held.sort((a, b) => due[a] - due[b]);
+    onWire.sort(byArrival);
+    const held: number[] = [];
+    for (const { f } of onWire) held.push(f);
     for (let f = t.queueHead[d]; f >= 0; f = next[f]) held.push(f);
     for (const f of held) {
       next[f] = -1;

@@ -26,6 +26,8 @@ import { Nics } from "./nics.ts";
 import { Routes } from "./routes.ts";
 import { Subnets, Vnets } from "./subnets.ts";
 
+export type { FabricSettings, Limits };
+
 /** One line of the effective routes of a NIC, active or not (2.4.2). */
 export interface EffectiveRoute {
   source: RouteSource;

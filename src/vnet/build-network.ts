@@ -1,0 +1,148 @@
+// VNets, subnets and route tables from a description in names and text: checks everything, builds what is right and answers
+// every problem with its path, so that one run over a bad description shows all of it. Build time only.
+
+import { parseCidr, parseIpv4 } from "../wire/address.ts";
+import { NEXT_HOP_NAMES, NextHop } from "./azure.ts";
+import {
+  checkAddressSpace,
+  checkDelay,
+  checkRoute,
+  checkRouteTableCount,
+  checkSubnet,
+  checkVnetCount,
+  type Problem,
+} from "./check.ts";
+import type { Fabric } from "./fabric.ts";
+
+export interface SubnetSpec {
+  prefix: string;
+  /** Name of a route table. */
+  routeTable?: string;
+}
+
+export interface VnetSpec {
+  addressSpace: readonly string[];
+  /** Time between two of its NICs, ns. */
+  delay?: number;
+  subnets: Readonly<Record<string, SubnetSpec>>;
+}
+
+export interface RouteSpec {
+  prefix: string;
+  /** VirtualAppliance, VnetLocal, Internet or None (R1, R4); upper and lower case do not matter. */
+  nextHop: string;
+  /** The appliance's address. */
+  address?: string;
+}
+
+export interface NetworkSpec {
+  vnets: Readonly<Record<string, VnetSpec>>;
+  routeTables?: Readonly<Record<string, readonly RouteSpec[]>>;
+}
+
+/** Rows of the fabric by name; subnets as "vnet/subnet". */
+export interface BuiltNetwork {
+  problems: Problem[];
+  vnets: Map<string, number>;
+  subnets: Map<string, number>;
+  routeTables: Map<string, number>;
+}
+
+/** Types a user may set: R1 without VirtualNetworkGateway, since there are no gateways here. */
+const SETTABLE = [NextHop.VIRTUAL_APPLIANCE, NextHop.VNET_LOCAL, NextHop.INTERNET, NextHop.NONE];
+
+/** The next hop type of this name (R4), or -1. */
+export function nextHopOf(name: string): NextHop | -1 {
+  for (const type of SETTABLE) if (NEXT_HOP_NAMES[type].toLowerCase() === name.toLowerCase()) return type;
+  return -1;
+}
+
+export function buildNetwork(v: Fabric, spec: NetworkSpec): BuiltNetwork {
+  const built: BuiltNetwork = {
+    problems: [],
+    vnets: new Map(),
+    subnets: new Map(),
+    routeTables: new Map(),
+  };
+  for (const [name, routes] of Object.entries(spec.routeTables ?? {})) buildTable(v, built, name, routes);
+  for (const [name, vnet] of Object.entries(spec.vnets)) buildVnet(v, built, name, vnet);
+  return built;
+}
+
+function buildVnet(v: Fabric, built: BuiltNetwork, name: string, spec: VnetSpec): void {
+  const path = `vnet.${name}`;
+  const { problems } = built;
+  const delay = spec.delay ?? 0;
+  problems.push(...checkVnetCount(v, path), ...checkDelay(delay, `${path}.delay`));
+  if (spec.addressSpace.length === 0) {
+    problems.push({ path: `${path}.addressSpace`, message: "a VNet needs at least one prefix" });
+  }
+  const vnet = v.addVnet(name, delay);
+  built.vnets.set(name, vnet);
+  spec.addressSpace.forEach((text, i) => {
+    const at = `${path}.addressSpace[${i}]`;
+    const cidr = parseCidr(text);
+    if (cidr === undefined) {
+      problems.push({ path: at, message: notAPrefix(text) });
+      return;
+    }
+    const found = checkAddressSpace(v, vnet, cidr.address, cidr.prefix, at);
+    problems.push(...found);
+    if (found.length === 0) v.addAddressSpace(vnet, cidr.address, cidr.prefix);
+  });
+  for (const [subnet, wanted] of Object.entries(spec.subnets)) buildSubnet(v, built, name, subnet, wanted);
+}
+
+function buildSubnet(v: Fabric, built: BuiltNetwork, vnetName: string, name: string, spec: SubnetSpec): void {
+  const path = `vnet.${vnetName}.subnet.${name}`;
+  const { problems } = built;
+  const vnet = built.vnets.get(vnetName)!;
+  const table = spec.routeTable === undefined ? -1 : built.routeTables.get(spec.routeTable);
+  if (table === undefined) {
+    problems.push({ path: `${path}.routeTable`, message: `there is no route table ${spec.routeTable}` });
+  }
+  const cidr = parseCidr(spec.prefix);
+  if (cidr === undefined) {
+    problems.push({ path: `${path}.prefix`, message: notAPrefix(spec.prefix) });
+    return;
+  }
+  const found = checkSubnet(v, vnet, cidr.address, cidr.prefix, `${path}.prefix`);
+  problems.push(...found);
+  if (found.length > 0) return;
+  const subnet = v.addSubnet(vnet, name, cidr.address, cidr.prefix);
+  built.subnets.set(`${vnetName}/${name}`, subnet);
+  if (table !== undefined && table >= 0) v.associate(subnet, table);
+}
+
+function buildTable(v: Fabric, built: BuiltNetwork, name: string, routes: readonly RouteSpec[]): void {
+  const path = `routeTable.${name}`;
+  built.problems.push(...checkRouteTableCount(v, path));
+  const table = v.addRouteTable(name);
+  built.routeTables.set(name, table);
+  routes.forEach((route, i) => {
+    built.problems.push(...buildRoute(v, table, route, `${path}.routes[${i}]`));
+  });
+}
+
+function buildRoute(v: Fabric, table: number, spec: RouteSpec, path: string): Problem[] {
+  const problems: Problem[] = [];
+  const cidr = parseCidr(spec.prefix);
+  const type = nextHopOf(spec.nextHop);
+  const address = spec.address === undefined ? 0 : parseIpv4(spec.address);
+  if (cidr === undefined) problems.push({ path: `${path}.prefix`, message: notAPrefix(spec.prefix) });
+  if (type === -1) {
+    const known = SETTABLE.map((t) => NEXT_HOP_NAMES[t]).join(", ");
+    problems.push({ path: `${path}.nextHop`, message: `${spec.nextHop} is not one of ${known}` });
+  }
+  if (address === undefined) {
+    problems.push({ path: `${path}.address`, message: `${spec.address} is not an IPv4 address` });
+  }
+  if (cidr === undefined || type === -1 || address === undefined) return problems;
+  problems.push(...checkRoute(v, table, cidr.address, cidr.prefix, type, address, path));
+  if (problems.length === 0) v.setRoute(table, cidr.address, cidr.prefix, type, address);
+  return problems;
+}
+
+function notAPrefix(text: string): string {
+  return `${text} is not an IPv4 prefix such as 10.224.0.0/12`;
+}
