@@ -5,7 +5,9 @@
 // Always on:
 //   icmp-id       the IP identification of ICMP messages a kernel makes (echo reply, unreachable, time exceeded,
 //                 redirect, timestamp reply, and later fragments of ICMP). Linux draws it from a counter hashed with a
-//                 boot-time secret, so no two boots agree. TCP resets and UDP answers carry 0 (DF) and are compared.
+//                 boot-time secret, so no two boots agree.
+//   socket-id     in cases with sockets, the identification of UDP and TCP packets with DF set: a socket's packets are
+//                 numbered by the same counter or by a random start. Without sockets it is compared (a reset carries 0).
 // On demand, named by the case:
 //   random-ports  a port the kernel picked at random (MASQUERADE --random-fully, or a collision). Ports that no frame,
 //                 Service or socket of the case names are renamed P1, P2, ... in order of appearance.
@@ -27,12 +29,18 @@ const KERNEL_MADE_ICMP = new Set([0, 3, 5, 11, 12, 14]);
 /** One per arm and case: names random ports in order of appearance. */
 export class Masks {
   readonly #on: Set<CaseMask>;
+  readonly #sockets: boolean;
   readonly #knownPorts = new Set<number>();
   readonly #knownSequences = new Set<number>();
   readonly #names = new Map<number, string>();
 
   constructor(c: NodeCase) {
     this.#on = new Set(c.masks ?? []);
+    const added = c.steps
+      .flatMap((s) => s.change ?? [])
+      .flatMap((ch) => (ch.kind === "add-pod" ? [ch.pod] : []));
+    const talks = c.steps.some((s) => s.send?.some((one) => "udp" in one));
+    this.#sockets = talks || [c.node, ...c.node.pods, ...added].some((p) => (p.sockets ?? []).length > 0);
     if (this.#on.size === 0) return;
     for (const step of c.steps)
       for (const send of step.send ?? []) {
@@ -61,11 +69,11 @@ export class Masks {
     const l4 = 14 + (frame[14]! & 15) * 4;
     if (frame[23] === 1) {
       const later = (frame.readUInt16BE(20) & 0x1fff) !== 0;
-      if (later || (frame.length > l4 && KERNEL_MADE_ICMP.has(frame[l4]!))) {
-        h.ipId = true;
-        h.ranges.push([18, 2], [24, 2]);
-      }
+      h.ipId = later || (frame.length > l4 && KERNEL_MADE_ICMP.has(frame[l4]!));
+    } else if (frame[23] === 6 || frame[23] === 17) {
+      h.ipId = this.#sockets && (frame[20]! & 0x40) !== 0;
     }
+    if (h.ipId) h.ranges.push([18, 2], [24, 2]);
     if (this.#on.has("random-ports")) this.#hidePorts(frame, h);
     if (this.#on.has("isn")) this.#hideSequence(frame, h);
     return h;

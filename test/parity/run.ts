@@ -3,10 +3,12 @@
 // texts; --record writes them instead, --show prints them, --keep leaves named namespaces to look into.
 
 import { parseArgs } from "node:util";
+import type { NodeCase } from "./case.ts";
 import { CASES } from "./cases/index.ts";
 import { difference, readGolden, writeGolden } from "./golden.ts";
 import { removeLeftovers } from "./kernel/namespaces.ts";
-import { runOnKernel } from "./kernel/run-case.ts";
+import type { KernelResult } from "./kernel/run-case.ts";
+import { runMany } from "./kernel/run-many.ts";
 import { preflight } from "./preflight.ts";
 import { resultText } from "./text.ts";
 
@@ -20,6 +22,28 @@ const { values, positionals } = parseArgs({
   },
 });
 
+let failed = 0;
+
+function judge(c: NodeCase, result: KernelResult | Error): void {
+  if (result instanceof Error) {
+    failed++;
+    console.log(`FAILED ${c.name}: ${result.stack}`);
+    return;
+  }
+  const text = resultText(c, result);
+  if (values.show) console.log(text);
+  if (values.record) writeGolden(c.name, text);
+  const golden = readGolden(c.name);
+  const none = "no golden text: run with --record";
+  const wrong = golden === null ? none : difference(golden, text, ["golden", "kernel"]);
+  if (wrong !== null) failed++;
+  const { build, steps, state } = result.timing;
+  const ms = [build, steps, state].map((t) => t.toFixed(0).padStart(5)).join("");
+  const frames = String(result.frames.length).padStart(5);
+  console.log(`${wrong === null ? "same  " : "DIFFER"} ${ms} ms ${frames} frames  ${c.name}`);
+  if (wrong !== null) console.log(wrong);
+}
+
 async function main(): Promise<number> {
   const missing = await preflight();
   if (missing.length > 0) {
@@ -27,30 +51,12 @@ async function main(): Promise<number> {
     return 2;
   }
   removeLeftovers();
-  const chosen = CASES.filter(
-    (c) => positionals.length === 0 || positionals.some((word) => c.name.includes(word)),
-  );
-  let failed = 0;
-  for (let i = 0; i < Number(values.repeat); i++) {
-    for (const c of chosen) {
-      const { timing, ...result } = await runOnKernel(c, { keep: values.keep });
-      const text = resultText(c, result);
-      if (values.show) console.log(text);
-      if (values.record) writeGolden(c.name, text);
-      const golden = readGolden(c.name);
-      const wrong =
-        golden === null
-          ? "no golden text: run with --record"
-          : difference(golden, text, ["golden", "kernel"]);
-      if (wrong !== null) failed++;
-      const ms = [timing.build, timing.steps, timing.state].map((t) => t.toFixed(0).padStart(5)).join("");
-      console.log(
-        `${wrong === null ? "same  " : "DIFFER"} ${ms} ms ${String(result.frames.length).padStart(5)} frames  ${c.name}`,
-      );
-      if (wrong !== null) console.log(wrong);
-    }
-  }
-  console.log(`${chosen.length} cases, ${failed} differ`);
+  const words = positionals;
+  const chosen = CASES.filter((c) => words.length === 0 || words.some((word) => c.name.includes(word)));
+  const start = performance.now();
+  for (let i = 0; i < Number(values.repeat); i++) await runMany(chosen, { keep: values.keep }, judge);
+  const seconds = ((performance.now() - start) / 1000).toFixed(1);
+  console.log(`${chosen.length} cases in ${seconds} s, ${failed} failed`);
   return failed === 0 ? 0 : 1;
 }
 

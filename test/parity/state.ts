@@ -27,11 +27,9 @@ export function normaliseRoute(lines: string[]): string[] {
 
 /** Timers conntrack starts from, seconds (kube-proxy.md 3.4 and kube-proxy's own). */
 const TIMEOUTS = [1, 3, 10, 30, 60, 120, 180, 300, 432_000];
-const TIMER_SLACK = 9;
 
 function roundTimer(seconds: number): string {
-  const start = TIMEOUTS.find((t) => seconds <= t && seconds > t - TIMER_SLACK);
-  return start === undefined ? `${seconds}` : `${start}`;
+  return String(TIMEOUTS.find((t) => seconds <= t) ?? seconds);
 }
 
 /** "proto seconds STATE tuple tuple flags", sorted. */

@@ -1,6 +1,7 @@
 // Builds a case's node out of namespaces, veth pairs, a bridge and the real tools' rules, and changes it while the case
 // runs. Few processes: one `ip -batch` per namespace, one restore per rule set; the rest goes through /proc/sys.
 
+import { spawnSync } from "node:child_process";
 import {
   BASE_DEVICE_SYSCTLS,
   BASE_SYSCTLS,
@@ -24,8 +25,8 @@ import { Namespace, notRunning, offloadsOff } from "./namespaces.ts";
 import { TransmitSocket } from "./packet-socket.ts";
 import { ServedSocket } from "./pod-sockets.ts";
 import { ebtablesRules } from "./rules-ebtables.ts";
-import { emptyIptablesRules, iptablesRules, iptablesUpdate } from "./rules-iptables.ts";
-import { emptyNftablesRules, nftablesRules, nftablesUpdate } from "./rules-nftables.ts";
+import { emptyIptablesRules, flushedIptablesRules, iptablesRules, iptablesUpdate } from "./rules-iptables.ts";
+import { emptyNftablesRules, flushedNftablesRules, nftablesRules, nftablesUpdate } from "./rules-nftables.ts";
 
 interface BuiltPod {
   spec: PodSpec;
@@ -196,11 +197,11 @@ export class BuiltNode {
 
   #syncProxy(proxy: ProxySpec | null): void {
     if ((proxy ?? this.spec.proxy)?.mode === "nftables") {
-      const next = proxy === null ? emptyNftablesRules() : nftablesRules(this.spec, proxy);
+      const next = proxy === null ? flushedNftablesRules(this.#nftables) : nftablesRules(this.spec, proxy);
       this.node.tool("nft", ["-f", "-"], nftablesUpdate(this.#nftables, next));
       this.#nftables = next;
     } else {
-      const next = proxy === null ? emptyIptablesRules() : iptablesRules(this.spec, proxy);
+      const next = proxy === null ? flushedIptablesRules() : iptablesRules(this.spec, proxy);
       this.node.tool("iptables-restore", ["--noflush"], iptablesUpdate(this.#iptables, next));
       this.#iptables = next;
     }
@@ -261,14 +262,8 @@ export class BuiltNode {
         return void this.node.tool("conntrack", ["-F"]);
       case "conntrack-delete": {
         const original = ["--orig-dst", c.originalDst, "--orig-port-dst", String(c.originalPort)];
-        return void this.node.tool("conntrack", [
-          "-D",
-          "-p",
-          c.proto,
-          ...original,
-          "--reply-src",
-          c.replySrc,
-        ]);
+        const args = ["-D", "-p", c.proto, ...original, "--reply-src", c.replySrc];
+        return this.node.inside(() => void spawnSync("conntrack", args)); // fails when there was nothing to delete
       }
     }
   }

@@ -27,6 +27,14 @@ export function emptyIptablesRules(): IptablesRules {
   return { forwardPolicy: "ACCEPT", nat: chains("nat"), filter: chains("filter") };
 }
 
+/** What is left when kube-proxy's rules are flushed: one rule of somebody else that needs connection tracking, since a
+ * namespace in which no rule does stops tracking, and with it every translation under way. */
+export function flushedIptablesRules(): IptablesRules {
+  const rules = emptyIptablesRules();
+  add(rules.filter, "INPUT", "-m conntrack --ctstate ESTABLISHED -j ACCEPT");
+  return rules;
+}
+
 /** Text for `iptables-restore --noflush` that turns one rule set into the other. */
 export function iptablesUpdate(from: IptablesRules, to: IptablesRules): string {
   const lines: string[] = [];

@@ -17,9 +17,17 @@ export function emptyNftablesRules(): NftablesRules {
   return { chains: new Map(), sets: new Map() };
 }
 
+/** What is left when kube-proxy's rules are flushed: its base chains, since without any nat chain at a hook translations
+ * under way end, and one rule that needs connection tracking, since without one tracking stops in the namespace. */
+export function flushedNftablesRules(rules: NftablesRules): NftablesRules {
+  const chains = [...rules.chains].filter(([, { base }]) => base !== "");
+  const left = new Map(chains.map(([name, { base }]) => [name, { base, rules: [] as string[] }]));
+  left.get("filter-input")!.rules.push("ct state established accept");
+  return { chains: left, sets: new Map() };
+}
+
 /** Text for `nft -f -`: one transaction that turns one rule set into the other. */
 export function nftablesUpdate(from: NftablesRules, to: NftablesRules): string {
-  if (to.chains.size === 0) return `add table ${TABLE}\ndelete table ${TABLE}\n`;
   const lines = [`add table ${TABLE}`];
   for (const [name, { base }] of to.chains)
     if (!from.chains.has(name)) lines.push(`add chain ${TABLE} ${name} ${base}`);
@@ -39,6 +47,8 @@ export function nftablesUpdate(from: NftablesRules, to: NftablesRules): string {
     for (const rule of rules) lines.push(`add rule ${TABLE} ${name} ${rule}`);
   }
   for (const name of gone) lines.push(`flush chain ${TABLE} ${name}`);
+  for (const [name, { kind }] of from.sets)
+    if (!to.sets.has(name)) lines.push(`flush ${kind} ${TABLE} ${name}`, `delete ${kind} ${TABLE} ${name}`);
   for (const name of gone) lines.push(`delete chain ${TABLE} ${name}`);
   return `${lines.join("\n")}\n`;
 }

@@ -38,22 +38,40 @@ export interface KernelResult extends ArmResult {
 let runs = 0;
 
 export async function runOnKernel(c: NodeCase, options: KernelOptions = {}): Promise<KernelResult> {
+  return (await prepareOnKernel(c, options)).finish();
+}
+
+/** A built node at rest, before its first step. finish() must be called, and cleans up whatever happens. */
+export interface Prepared {
+  finish(): Promise<KernelResult>;
+}
+
+export async function prepareOnKernel(c: NodeCase, options: KernelOptions = {}): Promise<Prepared> {
   const t0 = performance.now();
   const built = new BuiltNode(c.node, `${++runs}`);
   const run = new Run(c, built);
   try {
     if (options.keep === true) keepNames(built);
     await run.linksUp();
-    const t1 = performance.now();
-    await run.steps();
-    const t2 = performance.now();
-    const state = c.compareState === false ? null : readState(c, built);
-    const timing = { build: t1 - t0, steps: t2 - t1, state: performance.now() - t2 };
-    return { frames: run.captured, state, timing, times: run.times };
-  } finally {
+  } catch (e) {
     run.close();
-    built.close();
+    throw e;
   }
+  const build = performance.now() - t0;
+  return {
+    async finish(): Promise<KernelResult> {
+      try {
+        const t1 = performance.now();
+        await run.steps();
+        const t2 = performance.now();
+        const state = c.compareState === false ? null : readState(c, built);
+        const timing = { build, steps: t2 - t1, state: performance.now() - t2 };
+        return { frames: run.captured, state, timing, times: run.times };
+      } finally {
+        run.close();
+      }
+    },
+  };
 }
 
 function keepNames(built: BuiltNode): void {
@@ -199,5 +217,6 @@ class Run {
 
   close(): void {
     this.#capture.close();
+    this.#built.close();
   }
 }

@@ -1,0 +1,26 @@
+// The process behind kernelArmInChild(): runs the cases it is sent, in order; ends when its parent goes away, and its
+// namespaces with it.
+
+import type { NodeCase } from "../case.ts";
+import type { ChildAnswer } from "./arm.ts";
+import { runOnKernel } from "./run-case.ts";
+
+let turn: Promise<void> = Promise.resolve();
+
+process.on("message", (job: { id: number; case: NodeCase }) => {
+  turn = turn.then(() => answer(job.id, job.case));
+});
+process.on("disconnect", () => process.exit(0));
+// The parent decides when an interrupted run is over; the terminal sends SIGINT to both.
+process.on("SIGINT", () => {});
+
+async function answer(id: number, c: NodeCase): Promise<void> {
+  let message: ChildAnswer;
+  try {
+    const { frames, state } = await runOnKernel(c);
+    message = { id, result: { frames, state } };
+  } catch (e) {
+    message = { id, error: (e as Error).stack ?? String(e) };
+  }
+  process.send!(message);
+}

@@ -1,0 +1,37 @@
+// Runs many cases: those that wait for timers in groups side by side, the others one after another. A group is built
+// whole before any of its cases starts, since building takes the thread away from cases that are under way.
+
+import type { NodeCase } from "../case.ts";
+import {
+  type KernelOptions,
+  type KernelResult,
+  type Prepared,
+  prepareOnKernel,
+  runOnKernel,
+} from "./run-case.ts";
+
+const SLOW_MS = 100;
+const SIDE_BY_SIDE = 12;
+
+export function isSlow(c: NodeCase): boolean {
+  return (c.steps.at(-1)?.at ?? 0) >= SLOW_MS;
+}
+
+/** Hands each result over as it arrives; a case that could not be run hands over its error. */
+export async function runMany(
+  cases: NodeCase[],
+  options: KernelOptions,
+  done: (c: NodeCase, result: KernelResult | Error) => void,
+): Promise<void> {
+  const asError = (e: Error): Error => e;
+  for (const c of cases) if (!isSlow(c)) done(c, await runOnKernel(c, options).catch(asError));
+  const slow = cases.filter(isSlow).sort((a, b) => b.steps.at(-1)!.at - a.steps.at(-1)!.at);
+  while (slow.length > 0) {
+    const group = slow.splice(0, SIDE_BY_SIDE);
+    const prepared: (Prepared | Error)[] = [];
+    for (const c of group) prepared.push(await prepareOnKernel(c, options).catch(asError));
+    const finish = async (c: NodeCase, p: Prepared | Error): Promise<void> =>
+      done(c, p instanceof Error ? p : await p.finish().catch(asError));
+    await Promise.all(group.map((c, i) => finish(c, prepared[i]!)));
+  }
+}
