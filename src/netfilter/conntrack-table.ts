@@ -1,0 +1,281 @@
+// The table of connections: struct nf_conn as columns, one table for the namespaces of every node, both tuples of an
+// entry in one index (index row = entry * 2 + direction). Mirrors the storage half of net/netfilter/nf_conntrack_core.c:
+// hash lookup, allocation and nf_conntrack_max, early_drop, gc_worker, reference counts, deletion.
+//
+// An entry is found only once it is confirmed. Frames hold references, so an entry that dies while a frame of it waits
+// for a neighbour keeps its row until that frame ends.
+// Absent: zones, marks, labels, events, helpers, the random chain-length limit.
+
+import { growF64, growI32, Ids } from "../core/columns.ts";
+import { HashIndex, hash4 } from "../core/hash-index.ts";
+import type { Kernel } from "../node/kernel.ts";
+import { nsSysctl } from "../node/sysctl.ts";
+import {
+  IPS_ASSURED,
+  IPS_CONFIRMED,
+  IPS_DYING,
+  IPS_NAT_CLASH,
+  SECOND,
+  TCP_CONNTRACK_CLOSE,
+  TCP_CONNTRACK_FIN_WAIT,
+} from "./enums.ts";
+import { MasqueradeChains } from "./masquerade-chains.ts";
+import {
+  A_CREATED,
+  A_ID,
+  ACCT,
+  R_DST,
+  R_ENDPOINT,
+  R_HASH,
+  R_MASQ,
+  R_PORTS,
+  R_REPLY_HASH,
+  R_REVISION,
+  R_SERVICE,
+  R_SRC,
+  R_STATUS,
+  R_USE,
+  REC,
+  ST_EARLY_DROP,
+  STATS,
+  TCPI,
+  TS_STATE,
+} from "./nf-conn.ts";
+import { SourceIndex } from "./source-index.ts";
+import { UdpFlows } from "./udp-flows.ts";
+
+const PROTO_TCP = 6;
+/** Entries the collector looks at for every one that is created: it laps the table faster than the table grows. */
+const GC_VISITS = 4;
+/** Eight buckets of the kernel's table hold about as many entries when it is full as this many slots of ours. */
+const EVICTION_SLOTS = 32;
+const CONNTRACK_MAX = nsSysctl("net.netfilter.nf_conntrack_max");
+
+export class ConntrackTable {
+  readonly k: Kernel;
+  rec = new Int32Array(REC * 64);
+  acct = new Float64Array(ACCT * 64);
+  tcp = new Int32Array(TCPI * 64);
+  readonly ids = new Ids();
+  readonly index = new HashIndex(128);
+  readonly sources = new SourceIndex();
+  readonly masq = new MasqueradeChains();
+  readonly flows = new UdpFlows();
+  /** Entries per namespace, unconfirmed ones included (cnet->count). */
+  count = new Int32Array(64);
+  stats = new Float64Array(STATS * 64);
+  private capacity = 64;
+  private nextId = 1;
+  private hand = 0;
+  /** Entries the collector still visits with the right to remove living ones (conntrack_gc_work.early_drop). */
+  private pressure = 0;
+  private sweptAt = -SECOND;
+
+  constructor(k: Kernel) {
+    this.k = k;
+  }
+
+  /** The index row of this tuple, or -1. An expired entry met on the way is removed (____nf_conntrack_find). */
+  find(key: number, src: number, dst: number, ports: number, hash: number): number {
+    const { slots, hashes, mask } = this.index;
+    const rec = this.rec;
+    for (let s = hash & mask, r = slots[s]; r !== 0; s = (s + 1) & mask, r = slots[s]) {
+      if (hashes[s] !== hash) continue;
+      const row = r - 1;
+      const base = (row >> 1) * REC;
+      const o = base + ((row & 1) << 2);
+      if (rec[o + R_SRC] !== src || rec[o + R_DST] !== dst) continue;
+      if (rec[o + R_PORTS] !== ports || rec[base] !== key) continue;
+      if (this.acct[(row >> 1) * ACCT] > this.k.clock.now) return row;
+      this.kill(row >> 1);
+      return this.find(key, src, dst, ports, hash);
+    }
+    return -1;
+  }
+
+  /** A new, unconfirmed entry with one reference, its reply tuple still to be written; -1 when the table is full. */
+  alloc(ns: number, key: number, src: number, dst: number, ports: number, hash: number): number {
+    if (ns >= this.count.length) this.growNamespaces(ns);
+    for (let i = 0; i < GC_VISITS; i++) this.visit();
+    const max = this.k.nsValue(ns, CONNTRACK_MAX);
+    if (max > 0 && this.count[ns] >= max && !this.makeRoom(ns, hash)) return -1;
+    this.count[ns]++;
+    const e = this.ids.take();
+    if (e >= this.capacity) this.grow();
+    const { rec, acct, tcp } = this;
+    const b = e * REC;
+    rec[b] = key;
+    rec[b + R_SRC] = src;
+    rec[b + R_DST] = dst;
+    rec[b + R_PORTS] = ports;
+    rec[b + R_STATUS] = 0;
+    rec[b + R_USE] = 1;
+    rec[b + R_MASQ] = -1;
+    rec[b + R_SERVICE] = -1;
+    rec[b + R_ENDPOINT] = -1;
+    rec[b + R_REVISION] = 0;
+    rec[b + R_HASH] = hash;
+    const a = e * ACCT;
+    acct.fill(0, a, a + ACCT);
+    acct[a + A_ID] = this.nextId++;
+    acct[a + A_CREATED] = this.k.clock.now;
+    tcp.fill(0, e * TCPI, (e + 1) * TCPI);
+    this.sources.reset(e);
+    return e;
+  }
+
+  /** Puts a confirmed entry into the index; the caller has looked for clashes. */
+  insert(e: number): void {
+    const b = e * REC;
+    const rec = this.rec;
+    rec[b + R_STATUS] |= IPS_CONFIRMED;
+    rec[b + R_USE]++;
+    this.index.insert(rec[b + R_HASH], e * 2);
+    this.index.insert(rec[b + R_REPLY_HASH], e * 2 + 1);
+    this.flows.insert(this, e);
+    if (rec[b + R_MASQ] >= 0) this.masq.insert(e, rec[b + R_MASQ]);
+  }
+
+  /** The loser of a clash is findable by its replies only (nf_ct_resolve_clash_harder). */
+  insertReplyOnly(e: number): void {
+    const b = e * REC;
+    this.rec[b + R_STATUS] |= IPS_CONFIRMED | IPS_NAT_CLASH;
+    this.rec[b + R_USE]++;
+    this.index.insert(this.rec[b + R_REPLY_HASH], e * 2 + 1);
+  }
+
+  hashReply(e: number): number {
+    const b = e * REC;
+    const rec = this.rec;
+    const hash = hash4(rec[b], rec[b + 5], rec[b + 6], rec[b + 7]);
+    rec[b + R_REPLY_HASH] = hash;
+    return hash;
+  }
+
+  /** nf_ct_delete: out of the index at once, the row free when its last frame has ended. False when already dying. */
+  kill(e: number): boolean {
+    const b = e * REC;
+    const rec = this.rec;
+    const status = rec[b + R_STATUS];
+    if (status & IPS_DYING) return false;
+    rec[b + R_STATUS] = status | IPS_DYING;
+    if (!(status & IPS_CONFIRMED)) return true;
+    this.index.remove(rec[b + R_REPLY_HASH], e * 2 + 1);
+    if (!(status & IPS_NAT_CLASH)) {
+      this.index.remove(rec[b + R_HASH], e * 2);
+      this.flows.remove(e);
+      if (rec[b + R_MASQ] >= 0) this.masq.remove(e, rec[b + R_MASQ]);
+    }
+    this.put(e);
+    return true;
+  }
+
+  /** nf_ct_put: one reference less; the last one frees the row. */
+  put(e: number): void {
+    const b = e * REC;
+    if (--this.rec[b + R_USE] > 0) return;
+    this.sources.remove(e);
+    this.count[this.rec[b] >>> 8]--;
+    this.rec[b] = -1;
+    this.rec[b + R_STATUS] = 0;
+    this.ids.give(e);
+  }
+
+  get(e: number): void {
+    this.rec[e * REC + R_USE]++;
+  }
+
+  /** Removes every entry of a namespace (nf_ct_iterate_cleanup_net). */
+  flush(ns: number): void {
+    for (let e = 0; e < this.ids.used; e++)
+      if (this.isLive(e) && this.rec[e * REC] >>> 8 === ns) this.kill(e);
+  }
+
+  /** In the table, expired or not. */
+  isLive(e: number): boolean {
+    const b = e * REC;
+    if (this.rec[b] === -1) return false;
+    return (this.rec[b + R_STATUS] & (IPS_CONFIRMED | IPS_DYING)) === IPS_CONFIRMED;
+  }
+
+  isExpired(e: number): boolean {
+    return this.acct[e * ACCT] <= this.k.clock.now;
+  }
+
+  stat(ns: number, which: number): void {
+    if (ns >= this.count.length) this.growNamespaces(ns);
+    this.stats[ns * STATS + which]++;
+  }
+
+  /** One step of gc_worker: the next row, removed when it expired, or when its namespace is above 95 % and it may go. */
+  private visit(): void {
+    if (this.ids.used === 0) return;
+    if (this.hand >= this.ids.used) this.hand = 0;
+    const e = this.hand++;
+    if (this.pressure > 0) this.pressure--;
+    if (!this.isLive(e)) return;
+    if (this.isExpired(e)) this.kill(e);
+    else if (this.pressure > 0 && this.isCrowded(e) && this.canEarlyDrop(e)) this.kill(e);
+  }
+
+  private isCrowded(e: number): boolean {
+    const ns = this.rec[e * REC] >>> 8;
+    const max95 = Math.floor(this.k.nsValue(ns, CONNTRACK_MAX) / 100) * 95;
+    return this.count[ns] >= max95;
+  }
+
+  /** gc_worker_can_early_drop with tcp_can_early_drop: FIN_WAIT … CLOSE, or anything not assured. */
+  private canEarlyDrop(e: number): boolean {
+    const b = e * REC;
+    if (!(this.rec[b + R_STATUS] & IPS_ASSURED)) return true;
+    if ((this.rec[b] & 0xff) !== PROTO_TCP) return false;
+    const state = this.tcp[e * TCPI + TS_STATE];
+    return state >= TCP_CONNTRACK_FIN_WAIT && state <= TCP_CONNTRACK_CLOSE;
+  }
+
+  /** The namespace is full: what the kernel's collector would have found by now, then early_drop. */
+  private makeRoom(ns: number, hash: number): boolean {
+    const max = this.k.nsValue(ns, CONNTRACK_MAX);
+    // gc_worker runs at most once a second; so does the full sweep that stands for it.
+    if (this.k.clock.now - this.sweptAt >= SECOND) {
+      this.sweptAt = this.k.clock.now;
+      for (let e = 0; e < this.ids.used; e++) if (this.isLive(e) && this.isExpired(e)) this.kill(e);
+      if (this.count[ns] < max) return true;
+    }
+    if (this.earlyDrop(ns, hash)) return true;
+    this.pressure = this.ids.used;
+    return false;
+  }
+
+  private earlyDrop(ns: number, hash: number): boolean {
+    const { slots, mask } = this.index;
+    for (let i = 0; i < EVICTION_SLOTS; i++) {
+      const r = slots[(hash + i) & mask];
+      if (r === 0) continue;
+      const e = (r - 1) >> 1;
+      const b = e * REC;
+      if (this.rec[b] >>> 8 !== ns || (this.rec[b + R_STATUS] & IPS_ASSURED && !this.isExpired(e))) continue;
+      this.stat(ns, ST_EARLY_DROP);
+      return this.kill(e);
+    }
+    return false;
+  }
+
+  private grow(): void {
+    const n = this.capacity * 2;
+    this.capacity = n;
+    this.rec = growI32(this.rec, n * REC);
+    this.acct = growF64(this.acct, n * ACCT);
+    this.tcp = growI32(this.tcp, n * TCPI);
+    this.sources.grow(n);
+    this.masq.grow(n);
+    this.flows.grow(n);
+  }
+
+  private growNamespaces(ns: number): void {
+    let n = this.count.length;
+    while (n <= ns) n *= 2;
+    this.count = growI32(this.count, n);
+    this.stats = growF64(this.stats, n * STATS);
+  }
+}

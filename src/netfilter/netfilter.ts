@@ -1,0 +1,255 @@
+// The netfilter state of every kernel of the emulation: the connection table, what each namespace has loaded (kube-proxy's
+// rules and their settings, masquerade rules) and the random streams. Hooks are in hooks.ts.
+//
+// A namespace runs hooks once k.ns.netfilter is 1, which enable() and attachServices() set: the conntrack and nat hooks
+// come with the first rule in the kernel, too.
+
+import { assert } from "../core/assert.ts";
+import { growI32, growU8 } from "../core/columns.ts";
+import { prefixMask } from "../core/prefix-table.ts";
+import { Random } from "../core/random.ts";
+import type { DeviceListener, FrameOwner, Kernel } from "../node/kernel.ts";
+import { ConntrackTable } from "./conntrack-table.ts";
+import { killMasqueraded } from "./masquerade.ts";
+import { type MasqueradeRule, MasqueradeRules } from "./masquerade-rules.ts";
+import { Change } from "./revisions.ts";
+import type { ServiceListener, ServiceTable } from "./service-table.ts";
+import { reconcilePort } from "./udp-cleanup.ts";
+
+export const Balance = { ROUND_ROBIN: 0, IPTABLES: 1, NFTABLES: 2 } as const;
+export type BalanceName = "round-robin" | "iptables" | "nftables";
+const BALANCE_BY_NAME = {
+  "round-robin": Balance.ROUND_ROBIN,
+  iptables: Balance.IPTABLES,
+  nftables: Balance.NFTABLES,
+};
+
+export interface Prefix {
+  readonly network: number;
+  readonly prefix: number;
+}
+
+/** How one node's kube-proxy is run. */
+export interface ProxyOptions {
+  /** Choice of the endpoint, and with "nftables" the rule set of that mode. Default round-robin over the iptables rules. */
+  balance?: BalanceName;
+  /** --masquerade-all. */
+  masqueradeAll?: boolean;
+  /** --cluster-cidr for the local-traffic detector; without it nobody is "not local" and the rule is absent. */
+  clusterCidr?: Prefix;
+  /** Service CIDR: in nftables mode an unallocated address in it is dropped. */
+  serviceCidr?: Prefix;
+  /** The KUBE-FORWARD rule that drops INVALID. Default: as the mode has it (nftables: no). */
+  dropInvalid?: boolean;
+  /** Policy of the FORWARD chain. Default accept. */
+  forwardPolicy?: "accept" | "drop";
+  /** MASQUERADE --random-fully. Default true, as kube-proxy does where the binary supports it. */
+  randomFully?: boolean;
+  /** True: the node sees a change only after sync(). */
+  delayed?: boolean;
+}
+
+/** Bits of `flags`. */
+export const ProxyFlag = {
+  MASQUERADE_ALL: 1,
+  CLUSTER_CIDR: 2,
+  DROP_INVALID: 4,
+  FORWARD_DROP: 8,
+  RANDOM_FULLY: 16,
+  SERVICE_CIDR: 32,
+  DELAYED: 64,
+} as const;
+
+export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
+  readonly k: Kernel;
+  readonly t: ConntrackTable;
+  readonly masquerade = new MasqueradeRules();
+  /** One stream per question, so that more of one never moves the answers of the other. */
+  readonly portRandom: Random;
+  readonly balanceRandom: Random;
+
+  // Per namespace.
+  /** Row in `services`; -1 when the namespace has no Service table. */
+  table = new Int32Array(64).fill(-1);
+  flags = new Uint8Array(64);
+  balance = new Uint8Array(64);
+  clusterNet = new Int32Array(64);
+  clusterMask = new Int32Array(64);
+  serviceNet = new Int32Array(64);
+  serviceMask = new Int32Array(64);
+  /** Revision a delayed node has reached. */
+  private reached = new Int32Array(64);
+  readonly services: ServiceTable[] = [];
+  /** UDP service ports a namespace has yet to reconcile (K 2.8 runs only when UDP endpoints changed). */
+  private stale: number[][] = [];
+  /** Namespaces without delay that have such ports. */
+  private staleNodes: number[] = [];
+
+  constructor(k: Kernel) {
+    this.k = k;
+    this.t = new ConntrackTable(k);
+    this.portRandom = new Random(k.options.seed, "nf_nat ports");
+    this.balanceRandom = new Random(k.options.seed, "kube-proxy balance");
+    k.frameOwner = this;
+    k.listeners.push(this);
+  }
+
+  /** Loads conntrack and nat without Services. */
+  enable(ns: number): void {
+    this.ensure(ns);
+    this.k.ns.netfilter[ns] = 1;
+  }
+
+  attachServices(ns: number, table: ServiceTable, options: ProxyOptions = {}): void {
+    this.enable(ns);
+    assert(this.table[ns] < 0, "a namespace has one Service table");
+    let row = this.services.indexOf(table);
+    if (row < 0) row = this.services.push(table) - 1;
+    assert(table.listener === null || table.listener === this, "a Service table belongs to one emulation");
+    table.listener = this;
+    this.table[ns] = row;
+    const balance = BALANCE_BY_NAME[options.balance ?? "round-robin"];
+    this.balance[ns] = balance;
+    let flags = 0;
+    if (options.masqueradeAll) flags |= ProxyFlag.MASQUERADE_ALL;
+    if (options.dropInvalid ?? balance !== Balance.NFTABLES) flags |= ProxyFlag.DROP_INVALID;
+    if (options.forwardPolicy === "drop") flags |= ProxyFlag.FORWARD_DROP;
+    if (options.randomFully ?? true) flags |= ProxyFlag.RANDOM_FULLY;
+    if (options.delayed) flags |= ProxyFlag.DELAYED;
+    if (options.clusterCidr) {
+      flags |= ProxyFlag.CLUSTER_CIDR;
+      this.clusterMask[ns] = prefixMask(options.clusterCidr.prefix);
+      this.clusterNet[ns] = options.clusterCidr.network & this.clusterMask[ns];
+    }
+    if (options.serviceCidr) {
+      flags |= ProxyFlag.SERVICE_CIDR;
+      this.serviceMask[ns] = prefixMask(options.serviceCidr.prefix);
+      this.serviceNet[ns] = options.serviceCidr.network & this.serviceMask[ns];
+    }
+    this.flags[ns] = flags;
+    this.reached[ns] = options.delayed ? table.follow() : 0;
+    this.stale[ns] = [];
+    this.t.flows.track(ns, true);
+  }
+
+  /** The node goes away: its entries, cursors and rules with it. */
+  detach(ns: number): void {
+    if (ns >= this.table.length) return;
+    this.t.flush(ns);
+    this.masquerade.remove(ns);
+    this.k.ns.netfilter[ns] = 0;
+    if (this.table[ns] < 0) return;
+    const table = this.services[this.table[ns]];
+    if (this.flags[ns] & ProxyFlag.DELAYED) table.unfollow(this.reached[ns]);
+    table.cursors.removeNode(ns);
+    this.t.flows.track(ns, false);
+    this.table[ns] = -1;
+    this.flags[ns] = 0;
+    this.stale[ns] = [];
+  }
+
+  /** A delayed node has written the rules of this revision. */
+  sync(ns: number, revision: number): void {
+    const table = this.services[this.table[ns]];
+    const from = this.reached[ns];
+    assert((this.flags[ns] & ProxyFlag.DELAYED) !== 0, "only a delayed node syncs");
+    if (revision <= from) return;
+    let trigger = false;
+    for (let r = from + 1; r <= revision; r++) {
+      const kind = table.revisions.kindAt(r);
+      if (kind === Change.OTHER) continue;
+      this.markStale(ns, table.revisions.portAt(r));
+      if (kind === Change.UDP_ENDPOINTS) trigger = true;
+    }
+    this.reached[ns] = revision;
+    if (trigger) this.reconcile(ns);
+    table.advance(from, revision);
+  }
+
+  /** Adds rules to POSTROUTING, after kube-proxy's. */
+  addMasqueradeRule(ns: number, rule: MasqueradeRule): void {
+    this.enable(ns);
+    this.masquerade.add(ns, rule);
+  }
+
+  /** The revision whose rules this namespace has. */
+  revision(ns: number): number {
+    if (this.flags[ns] & ProxyFlag.DELAYED) return this.reached[ns];
+    return this.services[this.table[ns]].revision;
+  }
+
+  /** A UDP entry was confirmed after the revision that chose its endpoint: the next reconciliation looks at it. */
+  markStale(ns: number, port: number): void {
+    const list = this.stale[ns];
+    if (list.includes(port)) return;
+    if (list.push(port) === 1 && !(this.flags[ns] & ProxyFlag.DELAYED)) this.staleNodes.push(ns);
+  }
+
+  // ---- listeners ----
+
+  serviceChanged(table: ServiceTable, change: number, port: number): void {
+    if (change === Change.OTHER) return;
+    const row = this.services.indexOf(table);
+    const { flows } = this.t;
+    // Only nodes with flows to this address have anything to clean.
+    let node = flows.root(table.vip[port], table.port[port]);
+    node = node < 0 ? -1 : flows.child[node];
+    while (node >= 0) {
+      const next = flows.sibling[node];
+      const ns = flows.ns[node];
+      if (this.table[ns] === row && !(this.flags[ns] & ProxyFlag.DELAYED)) this.markStale(ns, port);
+      node = next;
+    }
+    if (change !== Change.UDP_ENDPOINTS) return;
+    const due = this.staleNodes;
+    this.staleNodes = [];
+    for (const ns of due) {
+      if (this.table[ns] === row) this.reconcile(ns);
+      else if (this.table[ns] >= 0) this.staleNodes.push(ns);
+    }
+  }
+
+  copied(f: number): void {
+    this.t.get(this.k.skb.ct[f] >> 1);
+  }
+
+  ended(f: number): void {
+    this.t.put(this.k.skb.ct[f] >> 1);
+  }
+
+  deviceUp(): void {}
+
+  deviceDown(dev: number): void {
+    killMasqueraded(this.t, dev, 0);
+  }
+
+  addressAdded(): void {}
+
+  addressRemoved(dev: number, addr: number): void {
+    killMasqueraded(this.t, dev, addr);
+  }
+
+  // ---- internals ----
+
+  private reconcile(ns: number): void {
+    const table = this.services[this.table[ns]];
+    for (const port of this.stale[ns]) reconcilePort(this.t, table, ns, port, this.revision(ns));
+    this.stale[ns].length = 0;
+  }
+
+  private ensure(ns: number): void {
+    const used = this.table.length;
+    if (ns < used) return;
+    let n = used;
+    while (n <= ns) n *= 2;
+    this.table = growI32(this.table, n);
+    this.table.fill(-1, used);
+    this.flags = growU8(this.flags, n);
+    this.balance = growU8(this.balance, n);
+    this.clusterNet = growI32(this.clusterNet, n);
+    this.clusterMask = growI32(this.clusterMask, n);
+    this.serviceNet = growI32(this.serviceNet, n);
+    this.serviceMask = growI32(this.serviceMask, n);
+    this.reached = growI32(this.reached, n);
+  }
+}

@@ -1,0 +1,166 @@
+// UDP entries by what kube-proxy's conntrack reconciler asks (K 2.8, pkg/proxy/conntrack/cleanup.go): original
+// destination address and port, and the address replies come from. A tree of groups over the entries:
+//
+//   (destination, port)  ->  node  ->  reply source  ->  entries
+//
+// so that a changed Service looks at the nodes that have flows to it, and on each at the endpoints in use there. kube-proxy
+// reads the whole table instead; the same entries go.
+
+import { growI32, Ids } from "../core/columns.ts";
+import { HashIndex, hash4 } from "../core/hash-index.ts";
+import type { ConntrackTable } from "./conntrack-table.ts";
+import { R_DST, R_PORTS, REC } from "./nf-conn.ts";
+
+const PROTO_UDP = 17;
+/** Namespace of a root group, and reply source of a group that is not a leaf. */
+const ANY = -1;
+const LEVEL_ROOT = 0;
+const LEVEL_NODE = 1;
+const LEVEL_LEAF = 2;
+
+export class UdpFlows {
+  /** Only namespaces with a Service table have their UDP entries grouped. */
+  tracked = new Uint8Array(64);
+  // Entries: the leaf they belong to (-1: none) and their neighbours in it.
+  leaf = new Int32Array(64).fill(-1);
+  next = new Int32Array(64);
+  prev = new Int32Array(64);
+  // Groups.
+  ns = new Int32Array(64);
+  dst = new Int32Array(64);
+  dport = new Int32Array(64);
+  /** Leaf: the address replies come from. */
+  from = new Int32Array(64);
+  level = new Uint8Array(64);
+  parent = new Int32Array(64);
+  /** First child group, or of a leaf the first entry; -1 when none. */
+  child = new Int32Array(64);
+  sibling = new Int32Array(64);
+  before = new Int32Array(64);
+  readonly ids = new Ids();
+  private readonly index = new HashIndex(64);
+
+  track(ns: number, on: boolean): void {
+    if (ns >= this.tracked.length) {
+      const wider = new Uint8Array(Math.max(ns + 1, this.tracked.length * 2));
+      wider.set(this.tracked);
+      this.tracked = wider;
+    }
+    this.tracked[ns] = on ? 1 : 0;
+  }
+
+  /** Called when an entry is confirmed. */
+  insert(t: ConntrackTable, e: number): void {
+    const b = e * REC;
+    const rec = t.rec;
+    this.leaf[e] = -1;
+    if ((rec[b] & 0xff) !== PROTO_UDP) return;
+    const ns = rec[b] >>> 8;
+    if (ns >= this.tracked.length || this.tracked[ns] === 0) return;
+    const dst = rec[b + R_DST];
+    const dport = rec[b + R_PORTS] & 0xffff;
+    const leaf = this.ensure(LEVEL_LEAF, ns, dst, dport, rec[b + 5]);
+    const head = this.child[leaf];
+    this.leaf[e] = leaf;
+    this.next[e] = head;
+    this.prev[e] = -1;
+    if (head >= 0) this.prev[head] = e;
+    this.child[leaf] = e;
+  }
+
+  remove(e: number): void {
+    const leaf = this.leaf[e];
+    if (leaf < 0) return;
+    this.leaf[e] = -1;
+    const next = this.next[e];
+    const prev = this.prev[e];
+    if (next >= 0) this.prev[next] = prev;
+    if (prev >= 0) this.next[prev] = next;
+    else this.child[leaf] = next;
+    if (this.child[leaf] < 0) this.drop(leaf);
+  }
+
+  /** The group of all nodes with flows to this destination, or -1; its children are the nodes. */
+  root(dst: number, dport: number): number {
+    return this.find(LEVEL_ROOT, ANY, dst, dport, ANY);
+  }
+
+  /** The group of one node's flows to this destination, or -1; its children are the reply sources. */
+  node(ns: number, dst: number, dport: number): number {
+    return this.find(LEVEL_NODE, ns, dst, dport, ANY);
+  }
+
+  grow(entries: number): void {
+    const used = this.leaf.length;
+    this.leaf = growI32(this.leaf, entries);
+    this.leaf.fill(-1, used);
+    this.next = growI32(this.next, entries);
+    this.prev = growI32(this.prev, entries);
+  }
+
+  private find(level: number, ns: number, dst: number, dport: number, from: number): number {
+    const h = hash4(ns, dst, (dport << 2) | level, from);
+    const { slots, hashes, mask } = this.index;
+    for (let s = h & mask, r = slots[s]; r !== 0; s = (s + 1) & mask, r = slots[s]) {
+      const g = r - 1;
+      if (hashes[s] !== h || this.dst[g] !== dst || this.from[g] !== from) continue;
+      if (this.ns[g] === ns && this.dport[g] === dport && this.level[g] === level) return g;
+    }
+    return -1;
+  }
+
+  private ensure(level: number, ns: number, dst: number, dport: number, from: number): number {
+    const found = this.find(level, ns, dst, dport, from);
+    if (found >= 0) return found;
+    const parent =
+      level === LEVEL_ROOT ? -1 : this.ensure(level - 1, level === LEVEL_LEAF ? ns : ANY, dst, dport, ANY);
+    const g = this.ids.take();
+    if (g >= this.ns.length) this.growGroups();
+    this.level[g] = level;
+    this.ns[g] = ns;
+    this.dst[g] = dst;
+    this.dport[g] = dport;
+    this.from[g] = from;
+    this.parent[g] = parent;
+    this.child[g] = -1;
+    this.before[g] = -1;
+    this.sibling[g] = -1;
+    if (parent >= 0) {
+      const head = this.child[parent];
+      this.sibling[g] = head;
+      if (head >= 0) this.before[head] = g;
+      this.child[parent] = g;
+    }
+    this.index.insert(hash4(ns, dst, (dport << 2) | level, from), g);
+    return g;
+  }
+
+  private drop(g: number): void {
+    this.index.remove(hash4(this.ns[g], this.dst[g], (this.dport[g] << 2) | this.level[g], this.from[g]), g);
+    const p = this.parent[g];
+    if (p >= 0) {
+      const next = this.sibling[g];
+      const prev = this.before[g];
+      if (next >= 0) this.before[next] = prev;
+      if (prev >= 0) this.sibling[prev] = next;
+      else this.child[p] = next;
+      if (this.child[p] < 0) this.drop(p);
+    }
+    this.ids.give(g);
+  }
+
+  private growGroups(): void {
+    const n = this.ns.length * 2;
+    this.ns = growI32(this.ns, n);
+    this.dst = growI32(this.dst, n);
+    this.dport = growI32(this.dport, n);
+    this.from = growI32(this.from, n);
+    const level = new Uint8Array(n);
+    level.set(this.level);
+    this.level = level;
+    this.parent = growI32(this.parent, n);
+    this.child = growI32(this.child, n);
+    this.sibling = growI32(this.sibling, n);
+    this.before = growI32(this.before, n);
+  }
+}
