@@ -76,7 +76,9 @@ export const Drop = {
   IP_MULTICAST_UNWANTED: 119,
   /** Packet for us at L2 only, not to be forwarded (pkt_type is not HOST in ip_forward). */
   IP_FORWARD_NOT_HOST: 120,
-  /** Strict source routing whose next hop is not on link. */
+  /** The fragment was there already. */
+  DUP_FRAG: 122,
+  /** Source routes are not accepted (accept_source_route). */
   IP_SOURCE_ROUTE: 121,
 
   // Netfilter
@@ -102,6 +104,10 @@ export const Drop = {
   MASQUERADE_ROUTE_CHANGED: 139,
   /** A scripted netfilter rule. */
   NETFILTER_DROP: 140,
+  /** MASQUERADE found no address on the outgoing device ("ate my IP address"). */
+  MASQUERADE_NO_ADDRESS: 141,
+  /** nftables mode: an address of the Service CIDR that no Service has. */
+  SERVICE_UNALLOCATED: 142,
 
   // Sockets
   /** Nothing listens on the port; answered with ICMP port unreachable or RST where the RFC says so. */
