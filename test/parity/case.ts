@@ -138,6 +138,8 @@ export type NodeSysctl =
   | "net.netfilter.nf_conntrack_tcp_be_liberal"
   | "net.netfilter.nf_conntrack_tcp_loose"
   | "net.netfilter.nf_conntrack_tcp_max_retrans"
+  | "net.netfilter.nf_conntrack_tcp_timeout_max_retrans"
+  | "net.netfilter.nf_conntrack_tcp_timeout_unacknowledged"
   | "net.netfilter.nf_conntrack_udp_timeout"
   | "net.netfilter.nf_conntrack_udp_timeout_stream"
   | "net.netfilter.nf_conntrack_tcp_timeout_close"

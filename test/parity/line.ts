@@ -130,7 +130,7 @@ function icmpText(f: Buffer, l4: number, stop: number, hidden: Hidden): string {
   const type = f[l4]!;
   const kind = `ICMP ${ICMP_NAMES[type] ?? type}`;
   if ([0, 8, 13, 14].includes(type))
-    return `${kind} id ${f.readUInt16BE(l4 + 4)} seq ${f.readUInt16BE(l4 + 6)} ${stop - l4 - 8} bytes`;
+    return `${kind} id ${hidden.portNames.get(l4 + 4) ?? f.readUInt16BE(l4 + 4)} seq ${f.readUInt16BE(l4 + 6)} ${stop - l4 - 8} bytes`;
   const code = `${kind} code ${f[l4 + 1]}`;
   const word =
     type === 3 && f[l4 + 1] === 4

@@ -9,8 +9,9 @@
 //   socket-id     in cases with sockets, the identification of UDP and TCP packets with DF set: a socket's packets are
 //                 numbered by the same counter or by a random start. Without sockets it is compared (a reset carries 0).
 // On demand, named by the case:
-//   random-ports  a port the kernel picked at random (MASQUERADE --random-fully, or a collision). Ports that no frame,
-//                 Service or socket of the case names are renamed P1, P2, ... in order of appearance.
+//   random-ports  a port or echo id the kernel picked at random (MASQUERADE --random-fully, or a collision). Those that
+//                 no frame, Service or socket of the case names are renamed P1, P2, ... in order of appearance, with the
+//                 range they fell in when it is not the usual one; in the conntrack table too.
 //   isn           the initial sequence number of a listener's SYN-ACK, drawn from a secret per boot.
 
 import type { CaseMask, NodeCase } from "./case.ts";
@@ -56,6 +57,8 @@ export class Masks {
   }
 
   #learn(frame: Buffer): void {
+    const echo = echoOffset(frame, 14);
+    if (echo >= 0) this.#knownPorts.add(frame.readUInt16BE(echo));
     const l4 = transportOffset(frame, 14);
     if (l4 < 0) return;
     this.#knownPorts.add(frame.readUInt16BE(l4)).add(frame.readUInt16BE(l4 + 2));
@@ -80,27 +83,45 @@ export class Masks {
   }
 
   #hidePorts(frame: Buffer, h: Hidden): void {
+    const echo = echoOffset(frame, 14);
+    if (echo >= 0) this.#hideField(frame, echo, echo - 2, h);
     const l4 = transportOffset(frame, 14);
-    if (l4 >= 0) this.#hidePort(frame, l4, frame[23]!, h);
+    if (l4 >= 0) this.#hidePair(frame, l4, frame[23]!, h);
     const inner = 14 + (frame[14]! & 15) * 4 + 8;
     if (frame[23] !== 1 || frame.length < inner + 20) return;
     const quoted = transportOffset(frame, inner);
-    if (quoted >= 0 && this.#hidePort(frame, quoted, frame[inner + 9]!, h)) h.ranges.push([inner - 6, 2]);
+    if (quoted >= 0 && this.#hidePair(frame, quoted, frame[inner + 9]!, h)) h.ranges.push([inner - 6, 2]);
   }
 
-  #hidePort(frame: Buffer, l4: number, proto: number, h: Hidden): boolean {
-    let any = false;
-    for (const at of [l4, l4 + 2]) {
-      const port = frame.readUInt16BE(at);
-      if (this.#knownPorts.has(port)) continue;
-      let name = this.#names.get(port);
-      if (name === undefined) this.#names.set(port, (name = `P${this.#names.size + 1}`));
-      h.portNames.set(at, name);
-      h.ranges.push([at, 2]);
-      any = true;
+  #hidePair(frame: Buffer, l4: number, proto: number, h: Hidden): boolean {
+    const sum = l4 + (proto === 6 ? 16 : 6);
+    const source = this.#hideField(frame, l4, sum, h);
+    return this.#hideField(frame, l4 + 2, sum, h) || source;
+  }
+
+  #hideField(frame: Buffer, at: number, sum: number, h: Hidden): boolean {
+    const port = frame.readUInt16BE(at);
+    if (this.#knownPorts.has(port)) return false;
+    let name = this.#names.get(port);
+    if (name === undefined) {
+      const range = port < 512 ? "<512" : port < 600 ? "<600" : port < 1024 ? "<1024" : "";
+      name = `P${this.#names.size + 1}${frame[23] === 1 ? "" : range}`;
+      this.#names.set(port, name);
     }
-    if (any) h.ranges.push([l4 + (proto === 6 ? 16 : 6), 2]);
-    return any;
+    h.portNames.set(at, name);
+    h.ranges.push([at, 2], [sum, 2]);
+    return true;
+  }
+
+  /** Conntrack lines with random ports by the names the frames gave them. */
+  hideInState(lines: string[]): string[] {
+    if (!this.#on.has("random-ports")) return lines;
+    const named = (line: string): string =>
+      line.replace(/(sport|dport|id)=(\d+)/g, (all, key, port) => {
+        const name = this.#names.get(Number(port));
+        return name === undefined ? all : `${key}=${name}`;
+      });
+    return lines.map(named).sort();
   }
 
   #hideSequence(frame: Buffer, h: Hidden): void {
@@ -120,4 +141,13 @@ function transportOffset(frame: Buffer, ip: number): number {
   if ((frame.readUInt16BE(ip + 6) & 0x1fff) !== 0) return -1;
   const l4 = ip + (frame[ip]! & 15) * 4;
   return frame.length < l4 + 4 ? -1 : l4;
+}
+
+/** Where the id of an ICMP echo message stands; -1 when the packet is none. */
+function echoOffset(frame: Buffer, ip: number): number {
+  if (frame.length < ip + 28 || frame.readUInt16BE(12) !== 0x0800 || frame[ip + 9] !== 1) return -1;
+  if ((frame.readUInt16BE(ip + 6) & 0x1fff) !== 0) return -1;
+  const l4 = ip + (frame[ip]! & 15) * 4;
+  if (frame.length < l4 + 8 || (frame[l4] !== 8 && frame[l4] !== 0)) return -1;
+  return l4 + 4;
 }

@@ -35,7 +35,8 @@ export function resultText(c: NodeCase, result: ArmResult): string {
   });
   if (result.state !== null) {
     for (const [table, rows] of Object.entries(result.state)) {
-      lines.push("", `table ${table}`, ...(rows as string[]).map((row) => `  ${row}`));
+      const shown = table === "conntrack" ? masks.hideInState(rows as string[]) : (rows as string[]);
+      lines.push("", `table ${table}`, ...shown.map((row) => `  ${row}`));
     }
   }
   return `${lines.join("\n")}\n`;

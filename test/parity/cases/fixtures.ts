@@ -1,7 +1,16 @@
 // The node most cases share: the fact sheet's test bed (kube-proxy.md 0.1). Node n1 with bridge cbr0 and pods a, b, e; its
 // NIC on a subnet with another node n2 (pods c, d behind it) and an outside host x.
 
-import type { NodeCase, NodeSpec, PodSpec, ProxySpec, ServiceSpec, Step } from "../case.ts";
+import {
+  FABRIC_MAC,
+  type FabricSpec,
+  type NodeCase,
+  type NodeSpec,
+  type PodSpec,
+  type ProxySpec,
+  type ServiceSpec,
+  type Step,
+} from "../case.ts";
 import type { Host } from "../frame.ts";
 
 export const NIC: Host = { mac: "00:0d:3a:00:00:01", ip: "10.0.0.1" };
@@ -15,6 +24,8 @@ export const E: Host = { mac: "02:00:0a:f4:01:04", ip: "10.244.1.4" };
 /** Pods of n2, as seen from n1: behind n2's MAC. */
 export const C: Host = { mac: N2.mac, ip: "10.244.2.2" };
 export const D: Host = { mac: N2.mac, ip: "10.244.2.3" };
+/** Answers ARP as Azure does and sends datagrams back. */
+export const FABRIC: FabricSpec = { arp: FABRIC_MAC, echo: true };
 export const VIP = "10.96.0.10";
 
 /** Frames for an address beyond the pod's subnet go to the bridge. */

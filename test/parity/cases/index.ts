@@ -4,7 +4,23 @@ import type { NodeCase } from "../case.ts";
 import { cases as services } from "./k1-services.ts";
 import { cases as changes } from "./k2-changes.ts";
 import { cases as sameNodeService } from "./k3-2-same-node-service.ts";
+import { cases as nat } from "./k3-3-nat.ts";
+import { cases as states } from "./k3-4-states.ts";
+import { cases as window } from "./k3-5-window.ts";
+import { cases as icmp } from "./k3-6-icmp.ts";
+import { cases as checksums } from "./k3-7-checksums.ts";
 import { cases as bridge } from "./k4-1-bridge.ts";
 import { cases as arp } from "./k4-2-arp.ts";
 
-export const CASES: NodeCase[] = [...services, ...changes, ...sameNodeService, ...bridge, ...arp];
+export const CASES: NodeCase[] = [
+  ...services,
+  ...changes,
+  ...sameNodeService,
+  ...nat,
+  ...states,
+  ...window,
+  ...icmp,
+  ...checksums,
+  ...bridge,
+  ...arp,
+];

@@ -148,14 +148,29 @@ const flushed: NodeCase[] = [
   ),
 ];
 
+const closed = "K2.7 same client port re-used for a new SYN while entry is CLOSE";
 const reuse: NodeCase[] = [
   makeCase(
-    "2.7/port-reused-after-reset",
-    ["K2.7 same client port re-used for a new SYN while entry is CLOSE: entry replaced, backend re-chosen"],
+    "2.7/port-reused-after-server-reset",
+    [
+      `${closed}: Linux 6.18 replaces the entry only if a FIN was seen or the client itself reset; here it stays`,
+    ],
     node([web()]),
     [
       handshake(40_000),
       { at: 0, note: "reset", send: [server(C, 40_000, "R", { seq: 5001 })] },
+      { at: 0, note: "SYN again", send: [client(40_000, "S", { seq: 900_000 })] },
+      { at: 0, note: "its answer", send: [server(C, 40_000, "SA", { seq: 70_000, ack: 900_001 })] },
+      { at: 0, note: "and the client's", send: [client(40_000, "A", { seq: 900_001, ack: 70_001 })] },
+    ],
+  ),
+  makeCase(
+    "2.7/port-reused-after-client-reset",
+    [`${closed}: entry replaced, backend re-chosen`],
+    node([web()]),
+    [
+      handshake(40_000),
+      { at: 0, note: "reset", send: [client(40_000, "R", { seq: 1001 })] },
       { at: 0, note: "SYN again", send: [client(40_000, "S", { seq: 900_000 })] },
     ],
   ),
