@@ -7,10 +7,7 @@ export class Random {
   private s2 = 0;
   private s3 = 0;
 
-  constructor(
-    readonly seed: number,
-    stream = "",
-  ) {
+  constructor(seed: number, stream = "") {
     let x = seed | 0;
     for (let i = 0; i < stream.length; i++) x = Math.imul(x ^ stream.charCodeAt(i), 0x01000193);
     const next = (): number => {

@@ -25,7 +25,15 @@ export class Capture {
     return this.names.push(name) - 1;
   }
 
-  add(time: number, packet: number, iface: number, direction: number, from: Uint8Array, o: number, len: number): number {
+  add(
+    time: number,
+    packet: number,
+    iface: number,
+    direction: number,
+    from: Uint8Array,
+    o: number,
+    len: number,
+  ): number {
     const i = this.count++;
     if (i === this.time.length) this.grow();
     this.time[i] = time;

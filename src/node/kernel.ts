@@ -14,7 +14,14 @@ import { Namespaces } from "./net-namespace.ts";
 import { NOTE_BYTES, NoteKind, Notes } from "./notes.ts";
 import { SkBuffs, SkbFlag } from "./sk-buff.ts";
 import { Stage } from "./stage.ts";
-import { type DevSysctl, devSysctl, devSysctlTable, type NsSysctl, nsSysctl, nsSysctlTable } from "./sysctl.ts";
+import {
+  type DevSysctl,
+  devSysctl,
+  devSysctlTable,
+  type NsSysctl,
+  nsSysctl,
+  nsSysctlTable,
+} from "./sysctl.ts";
 
 export interface KernelOptions {
   seed: number;
@@ -64,8 +71,10 @@ export class Kernel {
   frameOwner: FrameOwner | null = null;
   listeners: DeviceListener[] = [];
   readonly random: Random;
+  readonly options: KernelOptions;
 
-  constructor(readonly options: KernelOptions) {
+  constructor(options: KernelOptions) {
+    this.options = options;
     this.skb = new SkBuffs(options.frames, options.largeFrames, options.frameBytes);
     this.random = new Random(options.seed, "kernel");
   }
@@ -106,7 +115,8 @@ export class Kernel {
   setUp(d: number, up: boolean): void {
     if (this.dev.up[d] === (up ? 1 : 0)) return;
     this.dev.up[d] = up ? 1 : 0;
-    for (const l of this.listeners) if (up) l.deviceUp(d);
+    for (const l of this.listeners)
+      if (up) l.deviceUp(d);
       else l.deviceDown(d);
   }
 
@@ -126,7 +136,8 @@ export class Kernel {
 
   /** The device of namespace `n` with this name, or -1. */
   findDevice(n: number, name: string): number {
-    for (let d = this.ns.firstDev[n]; d >= 0; d = this.dev.nextInNs[d]) if (this.dev.name[d] === name) return d;
+    for (let d = this.ns.firstDev[n]; d >= 0; d = this.dev.nextInNs[d])
+      if (this.dev.name[d] === name) return d;
     return -1;
   }
 
@@ -142,7 +153,8 @@ export class Kernel {
     this.ns.sysctl[n] = this.nsConf.set(this.ns.sysctl[n], nsSysctl(name), value);
     // Writing ip_forward sets forwarding on every device (inet_forward_change) and turns accept_redirects off.
     if (name !== "net.ipv4.ip_forward") return;
-    for (let d = this.ns.firstDev[n]; d >= 0; d = this.dev.nextInNs[d]) this.setDevSysctl(d, "forwarding", value);
+    for (let d = this.ns.firstDev[n]; d >= 0; d = this.dev.nextInNs[d])
+      this.setDevSysctl(d, "forwarding", value);
     const accept = nsSysctl("net.ipv4.conf.all.accept_redirects");
     this.ns.sysctl[n] = this.nsConf.set(this.ns.sysctl[n], accept, value ? 0 : 1);
   }
@@ -248,7 +260,13 @@ export class Kernel {
     for (let k = 0, to = i * NOTE_BYTES; k < n; k++) notes.bytes[to++] = skb.bytes[from + k];
     notes.byteCount[i] = n;
     notes.frameLen[i] = length;
-    if (kind === NoteKind.STAGE || kind === NoteKind.CONNTRACK || kind === NoteKind.ROUTE || kind === NoteKind.NEIGH) return;
+    if (
+      kind === NoteKind.STAGE ||
+      kind === NoteKind.CONNTRACK ||
+      kind === NoteKind.ROUTE ||
+      kind === NoteKind.NEIGH
+    )
+      return;
     notes.next[i] = skb.noted[f];
     skb.noted[f] = i;
   }
@@ -286,7 +304,8 @@ export class Kernel {
 
   private dropDevice(d: number): void {
     this.setUp(d, false);
-    for (let r = this.inet.firstOf(d); r >= 0; r = this.inet.firstOf(d)) this.removeAddress(d, this.inet.addr[r]);
+    for (let r = this.inet.firstOf(d); r >= 0; r = this.inet.firstOf(d))
+      this.removeAddress(d, this.inet.addr[r]);
     const n = this.dev.ns[d];
     if (this.ns.firstDev[n] === d) this.ns.firstDev[n] = this.dev.nextInNs[d];
     else {

@@ -3,7 +3,7 @@
 // Absent: offloads, multiple queues, VLAN devices, bonding.
 
 import { assert } from "../core/assert.ts";
-import { growF64, growI32, growU16, growU8, Ids } from "../core/columns.ts";
+import { growF64, growI32, growU8, growU16, Ids } from "../core/columns.ts";
 
 export const DevKind = { NONE: 0, LOOPBACK: 1, VETH: 2, BRIDGE: 3, NIC: 4 } as const;
 export type DevKind = (typeof DevKind)[keyof typeof DevKind];

@@ -160,16 +160,22 @@ export class SkBuffs extends Slab {
     // Header offsets may lie before `off` (a pulled Ethernet header): keep as much headroom as was used.
     const before = from - Math.min(from, this.mac[f]);
     this.bytes.copyWithin(to - before, from - before, from + this.len[f]);
+    this.inherit(c, f);
     const shift = to - from;
+    this.flags[c] = this.flags[f];
+    this.mac[c] = this.mac[f] + shift;
+    this.l3[c] = this.l3[f] + shift;
+    this.l4[c] = this.l4[f] + shift;
+    return c;
+  }
+
+  /** Everything but bytes, header offsets and flags, from `f` to `c` (ip_copy_metadata, __skb_clone). */
+  inherit(c: number, f: number): void {
     this.ns[c] = this.ns[f];
     this.dev[c] = this.dev[f];
     this.iif[c] = this.iif[f];
     this.protocol[c] = this.protocol[f];
     this.pktType[c] = this.pktType[f];
-    this.flags[c] = this.flags[f];
-    this.mac[c] = this.mac[f] + shift;
-    this.l3[c] = this.l3[f] + shift;
-    this.l4[c] = this.l4[f] + shift;
     this.mark[c] = this.mark[f];
     this.ct[c] = this.ct[f];
     this.ctinfo[c] = this.ctinfo[f];
@@ -191,7 +197,6 @@ export class SkBuffs extends Slab {
     this.noted[c] = this.noted[f];
     this.born[c] = this.born[f];
     this.tag[c] = this.tag[f];
-    return c;
   }
 
   end(f: number): number {

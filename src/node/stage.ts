@@ -15,7 +15,7 @@ export const Stage = {
   HOOK_POST_ROUTING: 4,
   /** ip/output.ts: ip_finish_output: MTU, fragmentation. */
   IP_FINISH_OUTPUT: 5,
-  /** ip/neigh.ts: ip_finish_output2, neigh_output: Ethernet header, or queue and ARP. */
+  /** ip/neigh-output.ts: ip_finish_output2, neigh_output: Ethernet header, or queue and ARP. */
   NEIGH_OUTPUT: 6,
   /** link/dev.ts: dev_queue_xmit: counters, taps, queueing discipline, then the driver. */
   DEV_QUEUE_XMIT: 7,
@@ -28,15 +28,13 @@ export const Stage = {
   NETIF_RECEIVE: 10,
   /** link/bridge.ts: br_handle_frame: source checks, link-local groups, ebtables PREROUTING. */
   BR_HANDLE_FRAME: 11,
-  /** link/br-netfilter.ts: br_nf_pre_routing: enters iptables PREROUTING from the bridge. */
-  BR_NF_PRE_ROUTING: 12,
   /** netfilter/hooks.ts: NF_INET_PRE_ROUTING. */
   HOOK_PRE_ROUTING: 13,
   /** link/br-netfilter.ts: br_nf_pre_routing_finish: bridged DNAT, routed DNAT or unchanged. */
   BR_NF_PRE_ROUTING_FINISH: 14,
-  /** ip/bridge-route.ts: ip_route_input and ip_route_output on behalf of br_nf_pre_routing_finish. */
+  /** walk/bridge-route.ts: ip_route_input and ip_route_output on behalf of br_nf_pre_routing_finish. */
   BR_NF_ROUTE: 15,
-  /** ip/neigh.ts: br_nf_pre_routing_finish_bridge: destination MAC of the new next hop, or queue and ARP. */
+  /** ip/neigh-output.ts: br_nf_pre_routing_finish_bridge: destination MAC of the new next hop, or queue and ARP. */
   BR_NF_NEIGH: 16,
   /** link/bridge.ts: br_handle_frame_finish: learn, look up, forward, flood, pass up. */
   BR_HANDLE_FRAME_FINISH: 17,
@@ -79,6 +77,8 @@ export const Stage = {
   UDP_RCV: 35,
   /** socket/tcp-reset.ts: tcp_v4_rcv without a socket. */
   TCP_RCV: 36,
+  /** socket/proto-unknown.ts: no handler for the IP protocol. */
+  PROTO_UNKNOWN: 41,
   /** ip/icmp.ts: icmp_send about this frame (columns icmp and icmpInfo), then the frame ends with its reason. */
   ICMP_SEND: 37,
 

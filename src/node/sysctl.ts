@@ -114,7 +114,8 @@ export class SysctlTable {
     if (this.values[base + column] === value) return base;
     let row = base;
     if (base === 0) {
-      if (this.used + this.width > this.values.length) this.values = growI32(this.values, this.values.length * 2);
+      if (this.used + this.width > this.values.length)
+        this.values = growI32(this.values, this.values.length * 2);
       row = this.used;
       this.used += this.width;
       this.values.copyWithin(row, base, base + this.width);

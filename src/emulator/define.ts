@@ -1,0 +1,186 @@
+// Describing a topology. defineTopology calls the description at once and keeps what it said as plain data; building, and
+// with it every check, happens in Topology.build().
+
+import { buildNet } from "./build.ts";
+import type { Net } from "./net.ts";
+import type {
+  ClusterOptions,
+  ClusterSpec,
+  DeploymentOptions,
+  NodeOptions,
+  PodOptions,
+  RouteOptions,
+  ServiceOptions,
+  SubnetOptions,
+  TopologyOptions,
+  TopologySpec,
+  VmOptions,
+  VnetOptions,
+  VnetSpec,
+} from "./spec.ts";
+
+/** A described topology; build it as often as you like, each time a fresh emulation. */
+export class Topology {
+  readonly spec: TopologySpec;
+
+  constructor(spec: TopologySpec) {
+    this.spec = spec;
+  }
+
+  /**
+   * Checks and builds.
+   * @throws TopologyError with every mistake and its path
+   */
+  build(overrides: { seed?: number } = {}): Net {
+    return buildNet({ ...this.spec, seed: overrides.seed ?? this.spec.seed });
+  }
+
+  /** The emulation as it was when `net.snapshot()` was taken from a build of this topology. */
+  restore(snapshot: Uint8Array): Net {
+    const net = this.build();
+    net.restore(snapshot);
+    return net;
+  }
+}
+
+/**
+ * Describes a topology.
+ * @example
+ * export default defineTopology({ seed: 7 }, (t) => {
+ *   const vnet = t.vnet("prod", { addressSpace: ["10.224.0.0/12"] });
+ *   const aks = t.cluster("aks", { subnet: vnet.subnet("nodes", "10.224.0.0/16") });
+ *   aks.nodes(3);
+ *   aks.deployment("web", { replicas: 6, udpEcho: 8080 });
+ *   aks.service("web", { port: 80, targetPort: 8080, protocol: "UDP" });
+ *   aks.pod("client");
+ * });
+ */
+export function defineTopology(options: TopologyOptions, describe: (t: TopologyBuilder) => void): Topology {
+  const spec: TopologySpec = {
+    seed: options.seed ?? 1,
+    frames: options.frames ?? 16_384,
+    vnets: [],
+    routeTables: [],
+    clusters: [],
+    vms: [],
+  };
+  describe(new TopologyBuilder(spec));
+  return new Topology(spec);
+}
+
+export class TopologyBuilder {
+  private readonly spec: TopologySpec;
+
+  constructor(spec: TopologySpec) {
+    this.spec = spec;
+  }
+
+  /** An Azure virtual network. */
+  vnet(name: string, options: VnetOptions): VnetBuilder {
+    const vnet: VnetSpec = { name, subnets: [], ...options };
+    this.spec.vnets.push(vnet);
+    return new VnetBuilder(vnet);
+  }
+
+  /** A route table with user-defined routes; give its name to subnets. */
+  routeTable(name: string, routes: readonly RouteOptions[] = []): void {
+    this.spec.routeTables.push({ name, routes: [...routes] });
+  }
+
+  /** A Kubernetes cluster whose nodes are VMs in a subnet. */
+  cluster(name: string, options: ClusterOptions): ClusterBuilder {
+    const { subnet, ...rest } = options;
+    const cluster: ClusterSpec = {
+      ...rest,
+      name,
+      subnet: subnet.path,
+      cni: options.cni ?? "azure-transparent",
+      serviceCidr: options.serviceCidr ?? "10.0.0.0/16",
+      podCidr: options.podCidr ?? "10.244.0.0/16",
+      nodes: [],
+      workloads: [],
+      services: [],
+    };
+    this.spec.clusters.push(cluster);
+    return new ClusterBuilder(cluster);
+  }
+
+  /** A VM of its own in a subnet. */
+  vm(name: string, options: VmOptions): void {
+    const { subnet, ...rest } = options;
+    this.spec.vms.push({ ...rest, name, subnet: subnet.path });
+  }
+}
+
+/** A subnet, to be given to clusters and VMs. */
+export interface SubnetRef {
+  /** "vnet/subnet". */
+  readonly path: string;
+}
+
+export class VnetBuilder {
+  private readonly vnet: VnetSpec;
+
+  constructor(vnet: VnetSpec) {
+    this.vnet = vnet;
+  }
+
+  /** A subnet; five of its addresses are Azure's (azure.md V3). */
+  subnet(name: string, prefix: string, options: SubnetOptions = {}): SubnetRef {
+    this.vnet.subnets.push({ name, prefix, ...options });
+    return { path: `${this.vnet.name}/${name}` };
+  }
+}
+
+export class ClusterBuilder {
+  private readonly cluster: ClusterSpec;
+
+  constructor(cluster: ClusterSpec) {
+    this.cluster = cluster;
+  }
+
+  /** `count` nodes named n0, n1, … after those there are. */
+  nodes(count: number, options: Omit<NodeOptions, "address" | "mac"> = {}): this {
+    for (let i = 0; i < count; i++) this.node(`n${this.cluster.nodes.length}`, options);
+    return this;
+  }
+
+  /** One node. */
+  node(name: string, options: NodeOptions = {}): this {
+    this.cluster.nodes.push({ name, ...options });
+    return this;
+  }
+
+  /** Pods of one kind, named `<name>-0`, `<name>-1`, …; labelled { app: name } unless you say otherwise. */
+  deployment(name: string, options: DeploymentOptions = {}): this {
+    const { replicas = 1, labels = { app: name }, ...rest } = options;
+    this.cluster.workloads.push({ ...rest, name, replicas, labels, numbered: true });
+    return this;
+  }
+
+  /** One pod. */
+  pod(name: string, options: PodOptions = {}): this {
+    const { labels = { app: name }, ...rest } = options;
+    this.cluster.workloads.push({ ...rest, name, labels, replicas: 1, numbered: false });
+    return this;
+  }
+
+  /** A ClusterIP Service; its endpoints are the pods its selector matches. */
+  service(name: string, options: ServiceOptions): this {
+    const { ports, port, targetPort, protocol, selector = { app: name }, clusterIP } = options;
+    const one = port === undefined ? [] : [definedOnly({ port, targetPort, protocol })];
+    this.cluster.services.push({
+      name,
+      ports: ports ?? one,
+      selector,
+      ...(clusterIP === undefined ? {} : { clusterIP }),
+      internalTrafficPolicy: options.internalTrafficPolicy ?? "Cluster",
+    });
+    return this;
+  }
+}
+
+function definedOnly<T extends { port: number }>(value: { [K in keyof T]: T[K] | undefined }): T {
+  const entries = Object.entries(value).filter(([, v]) => v !== undefined);
+  return Object.fromEntries(entries) as T;
+}

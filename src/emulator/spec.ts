@@ -1,0 +1,192 @@
+// A topology as plain data: what define.ts collects, check.ts reads and build.ts builds. Nothing here runs.
+
+/** How pods are attached to their node (azure.md 5.1). */
+export type CniMode = "azure-bridge" | "azure-tunnel" | "azure-transparent" | "azure-overlay" | "kubenet";
+export const CNI_MODES: readonly CniMode[] = [
+  "azure-bridge",
+  "azure-tunnel",
+  "azure-transparent",
+  "azure-overlay",
+  "kubenet",
+];
+
+/** Where packets stop: see each option. */
+export interface TopologyOptions {
+  /** Everything random is drawn from it; the same seed gives the same bytes. Default 1. */
+  seed?: number;
+  /** Frames alive at one time. Default 16,384. */
+  frames?: number;
+}
+
+export interface VnetOptions {
+  /** Prefixes of the address space, such as ["10.224.0.0/12"]. */
+  addressSpace: readonly string[];
+  /** Time between two of its NICs, ns. Default 0: at once. */
+  delay?: number;
+}
+
+export interface SubnetOptions {
+  /** Name of a route table (see vnet.routeTable). */
+  routeTable?: string;
+}
+
+export interface RouteOptions {
+  prefix: string;
+  /** VirtualAppliance, VnetLocal, Internet or None. */
+  nextHop: string;
+  /** Address of the virtual appliance. */
+  address?: string;
+}
+
+/** kube-proxy on every node of a cluster. */
+export interface KubeProxyOptions {
+  /**
+   * How a new connection gets its endpoint: "round-robin" is exact, one turn after the other per Service port and node;
+   * "iptables" and "nftables" draw at random as those modes do. Default "round-robin".
+   */
+  mode?: "round-robin" | "iptables" | "nftables";
+  /** Time from an endpoint change to the rules of the nodes, ns. Default 0. */
+  syncDelay?: number;
+  /** --masquerade-all. Default false. */
+  masqueradeAll?: boolean;
+  /** --cluster-cidr; default the pods' range. null: no local-traffic detector. */
+  clusterCidr?: string | null;
+  /** The KUBE-FORWARD rule that drops INVALID. Default as the mode has it. */
+  dropInvalid?: boolean;
+  /** Policy of FORWARD. Default "accept". */
+  forwardPolicy?: "accept" | "drop";
+}
+
+export interface ClusterOptions {
+  /** Subnet of the nodes' NICs, as returned by vnet.subnet(). */
+  subnet: { readonly path: string };
+  /** Default "azure-transparent", as AKS has it. */
+  cni?: CniMode;
+  /** Range of ClusterIPs. Default "10.0.0.0/16". */
+  serviceCidr?: string;
+  /** Range of pod addresses for azure-overlay and kubenet, a /24 per node. Default "10.244.0.0/16". */
+  podCidr?: string;
+  kubeProxy?: KubeProxyOptions;
+  /** net.bridge.bridge-nf-call-iptables on the nodes. Default true, as kubelet needs it. */
+  bridgeNetfilter?: boolean;
+  /** kubenet's cbr0: hairpin on its ports. Default false (promiscuous-bridge mode is absent). */
+  hairpin?: boolean;
+  /** Most pods of a node: default 30 (azure-bridge, -tunnel, -transparent), 250 (azure-overlay), 110 (kubenet). */
+  maxPods?: number;
+}
+
+export interface NodeOptions {
+  /** Address of the NIC; default the lowest free one of the subnet. */
+  address?: string;
+  /** MAC of the NIC; default the one Azure gives. */
+  mac?: string;
+  maxPods?: number;
+  /** Sysctls of the node by their names, such as { "net.ipv4.conf.all.rp_filter": 1 }. */
+  sysctls?: Readonly<Record<string, number>>;
+}
+
+/** What answers in a pod or VM. */
+export interface HostOptions {
+  /** UDP ports that send every datagram back. */
+  udpEcho?: number | readonly number[];
+  /** UDP ports that take every datagram, count and check it. */
+  udpSink?: number | readonly number[];
+}
+
+export interface PodOptions extends HostOptions {
+  /** Default { app: name }. */
+  labels?: Readonly<Record<string, string>>;
+  /** Name of the node; default the node with the fewest pods. */
+  node?: string;
+  /** MAC of eth0; default derived from the seed, locally administered. */
+  mac?: string;
+}
+
+export interface DeploymentOptions extends HostOptions {
+  /** Default 1. */
+  replicas?: number;
+  labels?: Readonly<Record<string, string>>;
+  /** Put all replicas on this node. */
+  node?: string;
+}
+
+export type Protocol = "TCP" | "UDP" | "SCTP";
+
+export interface ServicePortOptions {
+  name?: string;
+  port: number;
+  /** Default `port`. */
+  targetPort?: number;
+  /** Default "TCP", as in Kubernetes. */
+  protocol?: Protocol;
+}
+
+export interface ServiceOptions extends Partial<ServicePortOptions> {
+  /** Several ports; instead of `port`. */
+  ports?: readonly ServicePortOptions[];
+  /** Labels its endpoints have. Default { app: name }. */
+  selector?: Readonly<Record<string, string>>;
+  /** Default the lowest free address of the service range. */
+  clusterIP?: string;
+  /** Default "Cluster". */
+  internalTrafficPolicy?: "Cluster" | "Local";
+}
+
+export interface VmOptions extends HostOptions {
+  subnet: { readonly path: string };
+  address?: string;
+  mac?: string;
+}
+
+export interface NodeSpec extends NodeOptions {
+  name: string;
+}
+
+export interface WorkloadSpec extends HostOptions {
+  name: string;
+  replicas: number;
+  /** A deployment's pods are numbered; a single pod bears the name itself. */
+  numbered: boolean;
+  labels: Readonly<Record<string, string>>;
+  node?: string;
+  mac?: string;
+}
+
+export interface ServiceSpec {
+  name: string;
+  ports: readonly ServicePortOptions[];
+  selector: Readonly<Record<string, string>>;
+  clusterIP?: string;
+  internalTrafficPolicy: "Cluster" | "Local";
+}
+
+export interface ClusterSpec extends Omit<ClusterOptions, "subnet"> {
+  name: string;
+  /** "vnet/subnet". */
+  subnet: string;
+  cni: CniMode;
+  serviceCidr: string;
+  podCidr: string;
+  nodes: NodeSpec[];
+  workloads: WorkloadSpec[];
+  services: ServiceSpec[];
+}
+
+export interface VmSpec extends Omit<VmOptions, "subnet"> {
+  name: string;
+  subnet: string;
+}
+
+export interface VnetSpec extends VnetOptions {
+  name: string;
+  subnets: { name: string; prefix: string; routeTable?: string }[];
+}
+
+export interface TopologySpec {
+  seed: number;
+  frames: number;
+  vnets: VnetSpec[];
+  routeTables: { name: string; routes: RouteOptions[] }[];
+  clusters: ClusterSpec[];
+  vms: VmSpec[];
+}

@@ -1,0 +1,82 @@
+// What follows from addresses and devices: local, broadcast and connected routes come and go with them, neighbours go with
+// their device. Mirrors net/ipv4/devinet.c and fib_frontend.c (fib_add_ifaddr, fib_del_ifaddr, fib_disable_ip).
+// Absent: promoting secondaries (promote_secondaries is 0), gratuitous ARP at address changes (arp_notify is 0, K 4.2).
+
+import { prefixMask } from "../core/prefix-table.ts";
+import { Scope } from "../node/in-ifaddr.ts";
+import type { DeviceListener, Kernel } from "../node/kernel.ts";
+import { DevKind } from "../node/net-device.ts";
+import { ipv4IsLoopback } from "../wire/address.ts";
+import { type Fib, RouteProtocol, RouteTable, RouteType } from "./fib.ts";
+import type { Neighbours } from "./neigh.ts";
+
+const LOOPBACK_ADDRESS = 0x7f000001;
+
+export class Devinet implements DeviceListener {
+  private readonly k: Kernel;
+  private readonly fib: Fib;
+  private readonly neigh: Neighbours;
+
+  constructor(k: Kernel, fib: Fib, neigh: Neighbours) {
+    this.k = k;
+    this.fib = fib;
+    this.neigh = neigh;
+    k.listeners.push(this);
+  }
+
+  deviceUp(d: number): void {
+    if (this.k.dev.kind[d] === DevKind.LOOPBACK && this.k.inet.firstOf(d) < 0) {
+      this.k.addAddress(d, LOOPBACK_ADDRESS, 8, Scope.HOST);
+      return;
+    }
+    for (let r = this.k.inet.firstOf(d); r >= 0; r = this.k.inet.next[r]) this.addRoutes(r);
+  }
+
+  deviceDown(d: number): void {
+    for (let r = this.fib.firstOfDevice(d); r >= 0; ) {
+      const next = this.fib.nextOfDevice(r);
+      this.fib.delete(r);
+      r = next;
+    }
+    this.neigh.flushDevice(d, true);
+  }
+
+  addressAdded(row: number): void {
+    if (this.k.dev.up[this.k.inet.dev[row]]) this.addRoutes(row);
+  }
+
+  addressRemoved(d: number, addr: number): void {
+    // The address is gone already: what it alone gave goes with it, and so do routes that prefer it as source.
+    for (let r = this.fib.firstOfDevice(d); r >= 0; ) {
+      const next = this.fib.nextOfDevice(r);
+      if (this.fib.prefsrc[r] === addr) this.fib.delete(r);
+      r = next;
+    }
+  }
+
+  // fib_add_ifaddr. The kernel's routes carry the address as preferred source.
+  private addRoutes(row: number): void {
+    const { inet, dev } = this.k;
+    const d = inet.dev[row];
+    const ns = dev.ns[d];
+    const prefsrc = inet.addr[row];
+    const length = inet.length[row];
+    const local = { ns, dev: d, prefsrc, table: RouteTable.LOCAL, protocol: RouteProtocol.KERNEL };
+    this.fib.add({ ...local, dst: prefsrc, length: 32, type: RouteType.LOCAL, scope: Scope.HOST });
+    if (length === 32) return;
+    const broadcast = prefsrc | ~prefixMask(length);
+    if (length < 31) {
+      const type = RouteType.BROADCAST;
+      if (dev.kind[d] !== DevKind.LOOPBACK)
+        this.fib.add({ ...local, dst: broadcast, length: 32, type, scope: Scope.LINK });
+      else this.fib.add({ ...local, dst: broadcast, length: 32, type, scope: Scope.LINK });
+    }
+    if (inet.secondary[row]) return;
+    if (ipv4IsLoopback(prefsrc)) {
+      this.fib.add({ ...local, dst: prefsrc, length, type: RouteType.LOCAL, scope: Scope.HOST });
+      return;
+    }
+    const scope = Scope.LINK;
+    this.fib.add({ ...local, table: RouteTable.MAIN, dst: prefsrc, length, type: RouteType.UNICAST, scope });
+  }
+}

@@ -1,0 +1,52 @@
+// IPv4 forwarding: K 4.3. Mirrors net/ipv4/ip_forward.c and ip_rt_send_redirect() of route.c.
+// Absent: router alert, strict source routes (refused on input), options that record addresses.
+
+import { Drop } from "../node/drop.ts";
+import { PacketType, SkbFlag } from "../node/sk-buff.ts";
+import { Stage } from "../node/stage.ts";
+import {
+  ICMP_FRAG_NEEDED,
+  ICMP_REDIRECT,
+  ICMP_REDIRECT_HOST,
+  ICMP_TIME_EXCEEDED,
+  ICMP_UNREACHABLE,
+} from "../wire/icmpv4.ts";
+import { ipv4DecreaseTtl, ipv4Df, ipv4Src, ipv4Ttl } from "../wire/ipv4.ts";
+import { icmpSend } from "./icmp.ts";
+import type { Ip } from "./ip.ts";
+
+/** IP_FORWARD: TTL and MTU errors come before the FORWARD rules, after PREROUTING's DNAT. */
+export function ipForward(ip: Ip, f: number): Stage {
+  const { k } = ip;
+  const { skb } = k;
+  if (skb.pktType[f] !== PacketType.HOST) return k.drop(f, Drop.IP_FORWARD_NOT_HOST);
+  const l3 = skb.l3[f];
+  if (ipv4Ttl(skb.view, l3) <= 1) return k.icmpError(f, ICMP_TIME_EXCEEDED, 0, 0, Drop.TTL_EXPIRED);
+  skb.flags[f] |= SkbFlag.FORWARDED;
+  const mtu = k.dev.mtu[skb.outDev[f]];
+  if (exceedsMtu(ip, f, mtu))
+    return k.icmpError(f, ICMP_UNREACHABLE, ICMP_FRAG_NEEDED, mtu, Drop.PKT_TOO_BIG);
+  ipv4DecreaseTtl(skb.view, l3);
+  if (skb.flags[f] & SkbFlag.REDIRECT) sendRedirect(ip, f);
+  return Stage.HOOK_FORWARD;
+}
+
+// ip_exceeds_mtu.
+function exceedsMtu(ip: Ip, f: number, mtu: number): boolean {
+  const { skb } = ip.k;
+  if (skb.len[f] <= mtu || !ipv4Df(skb.view, skb.l3[f])) return false;
+  return true;
+}
+
+function sendRedirect(ip: Ip, f: number): void {
+  const { k } = ip;
+  const { skb } = k;
+  // REDIRECT was set because send_redirects is on; the limiter is per source.
+  if (!ip.peers.allowRedirect(skb.ns[f], ipv4Src(skb.view, skb.l3[f]))) return;
+  icmpSend(ip, f, ICMP_REDIRECT, ICMP_REDIRECT_HOST, skb.nexthop[f]);
+}
+
+/** IP_FORWARD_FINISH. */
+export function ipForwardFinish(): Stage {
+  return Stage.HOOK_POST_ROUTING;
+}

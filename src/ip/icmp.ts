@@ -1,0 +1,177 @@
+// ICMP errors this kernel sends, and what errors received teach its routes. Mirrors net/ipv4/icmp.c (__icmp_send, rate
+// limits) and route.c (ip_rt_update_pmtu, __ip_do_redirect): K 4.3. Absent: IP options echoed in the error.
+
+import { DevKind } from "../node/net-device.ts";
+import { NoteKind } from "../node/notes.ts";
+import { PacketType, SkbFlag } from "../node/sk-buff.ts";
+import { Stage } from "../node/stage.ts";
+import { devSysctl, nsSysctl } from "../node/sysctl.ts";
+import {
+  ICMP_FRAG_NEEDED,
+  ICMP_HIGHEST_TYPE,
+  ICMP_REDIRECT,
+  ICMP_UNREACHABLE,
+  ICMPV4_SIZE,
+  icmpv4FillChecksum,
+  icmpv4Gateway,
+  icmpv4IsError,
+  icmpv4Mtu,
+  icmpv4Quote,
+  writeIcmpv4,
+} from "../wire/icmpv4.ts";
+import {
+  IPV4_SIZE,
+  ipv4Dst,
+  ipv4HeaderLength,
+  ipv4IsLaterFragment,
+  ipv4Protocol,
+  ipv4Src,
+  ipv4Tos,
+  PROTO_ICMP,
+  writeIpv4Header,
+} from "../wire/ipv4.ts";
+import { RouteType } from "./fib.ts";
+import type { Ip } from "./ip.ts";
+import { NUD_VALID } from "./neigh-table.ts";
+import { ipRouteOutput } from "./route.ts";
+
+const RATELIMIT = nsSysctl("net.ipv4.icmp_ratelimit");
+const RATEMASK = nsSysctl("net.ipv4.icmp_ratemask");
+const MSGS_PER_SEC = nsSysctl("net.ipv4.icmp_msgs_per_sec");
+const MSGS_BURST = nsSysctl("net.ipv4.icmp_msgs_burst");
+const USE_INBOUND = nsSysctl("net.ipv4.icmp_errors_use_inbound_ifaddr");
+const DEFAULT_TTL = nsSysctl("net.ipv4.ip_default_ttl");
+const MIN_PMTU = nsSysctl("net.ipv4.route.min_pmtu");
+const MTU_EXPIRES = nsSysctl("net.ipv4.route.mtu_expires");
+const REDIRECT_TIMEOUT = nsSysctl("net.ipv4.route.redirect_timeout");
+const ACCEPT_REDIRECTS = devSysctl("accept_redirects");
+const ALL_ACCEPT_REDIRECTS = nsSysctl("net.ipv4.conf.all.accept_redirects");
+
+/** RFC 1812 4.3.2.3: as much of the packet as fits 576 bytes. */
+const ERROR_BYTES = 576;
+const INADDR_DUMMY = 0xc0000008 | 0;
+
+/** ICMP_SEND: sends the error asked for in the frame's columns, then ends the frame. */
+export function icmpSendAndDrop(ip: Ip, f: number): Stage {
+  const { skb } = ip.k;
+  icmpSend(ip, f, skb.icmp[f] >> 8, skb.icmp[f] & 0xff, skb.icmpInfo[f]);
+  return ip.k.drop(f, skb.reason[f]);
+}
+
+/** __icmp_send: an error about frame `f`, if the rules allow one. @param info MTU, gateway or pointer word */
+export function icmpSend(ip: Ip, f: number, type: number, code: number, info: number): void {
+  const { k } = ip;
+  const { skb } = k;
+  if (!mayAnswer(ip, f)) return;
+  const v = skb.view;
+  const l3 = skb.l3[f];
+  const ns = skb.ns[f];
+  const limited = isLimited(ip, ns, type, code);
+  if (limited && !fromLoopback(ip, f)) {
+    if (!ip.peers.allowGlobal(ns, k.nsValue(ns, MSGS_PER_SEC), k.nsValue(ns, MSGS_BURST))) return;
+  }
+  const to = ipv4Src(v, l3);
+  if (ipRouteOutput(ip, ns, to, sourceOf(ip, f)) !== 0) return;
+  const out = ip.rtDev;
+  const source = ip.rtSource !== 0 ? ip.rtSource : INADDR_DUMMY;
+  if (limited && k.dev.kind[out] !== DevKind.LOOPBACK) {
+    if (!ip.peers.allow(ns, to, k.nsValue(ns, RATELIMIT) * 1e6)) return;
+  }
+  const room = Math.min(ip.rtMtu, ERROR_BYTES) - IPV4_SIZE - ICMPV4_SIZE;
+  if (room <= IPV4_SIZE) return;
+  const quoted = Math.min(skb.end(f) - l3, room);
+  const e = k.alloc(IPV4_SIZE + ICMPV4_SIZE + quoted, ns, out);
+  if (e < 0) return;
+  const o = skb.off[e];
+  const icmp = o + IPV4_SIZE;
+  // IPTOS_PREC_INTERNETCONTROL on top of the packet's own TOS.
+  const tos = (ipv4Tos(v, l3) & 0x1e) | 0xc0;
+  writeIpv4Header(v, o, skb.len[e], PROTO_ICMP, source, to, k.nsValue(ns, DEFAULT_TTL), tos, 0, 0);
+  writeIcmpv4(v, icmp, type, code, info);
+  skb.bytes.copyWithin(icmp + ICMPV4_SIZE, l3, l3 + quoted);
+  icmpv4FillChecksum(v, icmp, skb.end(e));
+  skb.l3[e] = o;
+  skb.l4[e] = icmp;
+  skb.dev[e] = out;
+  skb.flags[e] = SkbFlag.LOCAL;
+  if (k.observing) k.note(f, NoteKind.ICMP_ERROR, (type << 8) | code, info, skb.packet[e], 0, 0);
+  k.enqueue(e, Stage.IP_LOCAL_OUT);
+}
+
+// No error about broadcasts, multicasts, later fragments or ICMP errors (RFC 1122 3.2.2), nor without a route.
+function mayAnswer(ip: Ip, f: number): boolean {
+  const { skb } = ip.k;
+  const v = skb.view;
+  const l3 = skb.l3[f];
+  const bridged = (skb.flags[f] & SkbFlag.BR_NF) !== 0;
+  if (skb.rtType[f] === 0 && !bridged) return false;
+  if (skb.pktType[f] !== PacketType.HOST && !(skb.flags[f] & SkbFlag.LOCAL)) return false;
+  if (skb.rtType[f] === RouteType.BROADCAST || skb.rtType[f] === RouteType.MULTICAST) return false;
+  if (ipv4IsLaterFragment(v, l3)) return false;
+  if (ipv4Protocol(v, l3) !== PROTO_ICMP) return true;
+  const inner = l3 + ipv4HeaderLength(v, l3);
+  if (inner >= skb.end(f)) return false;
+  const type = v.getUint8(inner);
+  return type <= ICMP_HIGHEST_TYPE && !icmpv4IsError(type);
+}
+
+// The address asked for when the packet was for us; otherwise the route back chooses, or the inbound device's address.
+function sourceOf(ip: Ip, f: number): number {
+  const { k } = ip;
+  const { skb } = k;
+  if (skb.rtType[f] === RouteType.LOCAL) return ipv4Dst(skb.view, skb.l3[f]);
+  if (!k.nsValue(skb.ns[f], USE_INBOUND) || skb.iif[f] < 0) return 0;
+  return k.inet.select(skb.iif[f], ipv4Src(skb.view, skb.l3[f]));
+}
+
+function fromLoopback(ip: Ip, f: number): boolean {
+  const d = ip.k.skb.dev[f];
+  return d >= 0 && ip.k.dev.kind[d] === DevKind.LOOPBACK;
+}
+
+// icmpv4_mask_allow: path MTU discovery is never limited.
+function isLimited(ip: Ip, ns: number, type: number, code: number): boolean {
+  if (type === ICMP_UNREACHABLE && code === ICMP_FRAG_NEEDED) return false;
+  return ((1 << type) & ip.k.nsValue(ns, RATEMASK)) !== 0;
+}
+
+/** Before ICMP_RCV delivers an error to a socket: path MTU and redirects are learned from it. Never ends the frame. */
+export function icmpLearn(ip: Ip, f: number): void {
+  const { k } = ip;
+  const { skb } = k;
+  const v = skb.view;
+  const icmp = skb.l4[f];
+  if (skb.end(f) < icmp + ICMPV4_SIZE + IPV4_SIZE) return;
+  const type = v.getUint8(icmp);
+  const code = v.getUint8(icmp + 1);
+  const quote = icmpv4Quote(icmp);
+  const ns = skb.ns[f];
+  if (type === ICMP_UNREACHABLE && code === ICMP_FRAG_NEEDED) {
+    if (!ip.fib.isLocalAddress(ns, ipv4Src(v, quote))) return;
+    // __ip_rt_update_pmtu: nothing below min_pmtu is believed.
+    const mtu = Math.max(icmpv4Mtu(v, icmp), k.nsValue(ns, MIN_PMTU));
+    if (mtu < k.dev.mtu[skb.dev[f]])
+      ip.exceptions.learnMtu(ns, ipv4Dst(v, quote), mtu, k.nsValue(ns, MTU_EXPIRES));
+  } else if (type === ICMP_REDIRECT) redirect(ip, f, icmpv4Gateway(v, icmp), ipv4Dst(v, quote));
+}
+
+// __ip_do_redirect: believed when it comes from the gateway in use and names a neighbour that is known.
+function redirect(ip: Ip, f: number, gateway: number, dst: number): void {
+  const { k, fib, neigh } = ip;
+  const { skb } = k;
+  const d = skb.dev[f];
+  const ns = skb.ns[f];
+  const accepts = k.devValue(d, ACCEPT_REDIRECTS) !== 0;
+  const all = k.nsValue(ns, ALL_ACCEPT_REDIRECTS) !== 0;
+  // IN_DEV_RX_REDIRECTS: a router wants both, a host either.
+  if (k.isForwarding(d) ? !(accepts && all) : !(accepts || all)) return;
+  if (ipRouteOutput(ip, ns, dst, 0) !== 0) return;
+  const old = ipv4Src(skb.view, skb.l3[f]);
+  if (ip.rtDev !== d || ip.rtNexthop !== old || gateway === old) return;
+  if (fib.addressType(ns, gateway, -1) !== RouteType.UNICAST) return;
+  let n = neigh.table.find(d, gateway);
+  if (n < 0) n = neigh.table.create(d, gateway);
+  if (neigh.table.state[n] & NUD_VALID)
+    ip.exceptions.learnRedirect(ns, dst, gateway, k.nsValue(ns, REDIRECT_TIMEOUT));
+  else neigh.eventSend(n, -1);
+}

@@ -1,0 +1,35 @@
+// The IP layer's state for all kernels, and the result registers of a route look-up.
+
+import type { Kernel } from "../node/kernel.ts";
+import { Devinet } from "./devinet.ts";
+import { Fib } from "./fib.ts";
+import { Fragments } from "./fragment.ts";
+import { Neighbours } from "./neigh.ts";
+import { NextHopExceptions } from "./nexthop-exceptions.ts";
+import { Peers } from "./peers.ts";
+
+export class Ip {
+  readonly k: Kernel;
+  readonly fib: Fib;
+  readonly neigh: Neighbours;
+  readonly exceptions: NextHopExceptions;
+  readonly peers: Peers;
+  readonly frags: Fragments;
+  readonly devinet: Devinet;
+  /** Result of route.ts ipRouteOutput: type, device, next hop, source and path MTU. */
+  rtType = 0;
+  rtDev = -1;
+  rtNexthop = 0;
+  rtSource = 0;
+  rtMtu = 0;
+
+  constructor(k: Kernel) {
+    this.k = k;
+    this.fib = new Fib();
+    this.neigh = new Neighbours(k);
+    this.exceptions = new NextHopExceptions(k);
+    this.peers = new Peers(k);
+    this.frags = new Fragments(k);
+    this.devinet = new Devinet(k, this.fib, this.neigh);
+  }
+}

@@ -1,0 +1,252 @@
+// The neighbour state machine of IPv4 (ARP): K 4.2. Mirrors net/core/neighbour.c.
+// Absent: garbage collection by gc_thresh, application probes, NTF_EXT_LEARNED and friends.
+
+import { growF64 } from "../core/columns.ts";
+import { Drop } from "../node/drop.ts";
+import type { Kernel } from "../node/kernel.ts";
+import { Op } from "../node/op.ts";
+import { Stage } from "../node/stage.ts";
+import { devSysctl } from "../node/sysctl.ts";
+import { ICMP_HOST_UNREACHABLE, ICMP_UNREACHABLE } from "../wire/icmpv4.ts";
+import { NeighbourTable, NUD_CONNECTED, NUD_IN_TIMER, NUD_VALID, Nud } from "./neigh-table.ts";
+
+const BASE_REACHABLE = devSysctl("base_reachable_time_ms");
+const RETRANS = devSysctl("retrans_time_ms");
+const DELAY_FIRST_PROBE = devSysctl("delay_first_probe_time");
+const UCAST_SOLICIT = devSysctl("ucast_solicit");
+const MCAST_SOLICIT = devSysctl("mcast_solicit");
+const MCAST_RESOLICIT = devSysctl("mcast_resolicit");
+const UNRES_QLEN_BYTES = devSysctl("unres_qlen_bytes");
+
+export const NEIGH_UPDATE_OVERRIDE = 1;
+export const NEIGH_UPDATE_ADMIN = 2;
+
+export class Neighbours {
+  readonly table = new NeighbourTable();
+  /** arp_parms->reachable_time of each device in ns, drawn once; 0 when not drawn yet. */
+  private reachable = new Float64Array(64);
+  readonly k: Kernel;
+
+  constructor(k: Kernel) {
+    this.k = k;
+  }
+
+  /** `ip neigh replace`: an entry set by hand. */
+  set(dev: number, addr: number, hi: number, lo: number, state: number): void {
+    let n = this.table.find(dev, addr);
+    if (n < 0) n = this.table.create(dev, addr);
+    this.update(n, hi, lo, state, NEIGH_UPDATE_OVERRIDE | NEIGH_UPDATE_ADMIN);
+  }
+
+  remove(dev: number, addr: number): void {
+    const n = this.table.find(dev, addr);
+    if (n >= 0) this.destroy(n);
+  }
+
+  /** neigh_changeaddr and neigh_ifdown: forgets a device's entries; permanent ones only when it goes down. */
+  flushDevice(dev: number, permanentToo: boolean): void {
+    for (let n = this.table.firstOf(dev); n >= 0; ) {
+      const next = this.table.devNext[n];
+      if (permanentToo || this.table.state[n] !== Nud.PERMANENT) this.destroy(n);
+      n = next;
+    }
+  }
+
+  /**
+   * neigh_event_send: somebody wants to send to this neighbour.
+   * @param f the frame that waits, or -1
+   * @returns true when the address may be used now; false when the frame was queued or dropped
+   */
+  eventSend(n: number, f: number): boolean {
+    const { table, k } = this;
+    table.used[n] = k.clock.now;
+    const state = table.state[n];
+    if (state & (NUD_CONNECTED | Nud.DELAY | Nud.PROBE)) return true;
+    const d = table.dev[n];
+    let probe = false;
+    if (state & Nud.STALE) {
+      this.setState(n, Nud.DELAY);
+      this.arm(n, k.clock.now + k.devValue(d, DELAY_FIRST_PROBE) * 1e9);
+      return true;
+    }
+    if (state !== Nud.INCOMPLETE) {
+      table.probes[n] = k.devValue(d, UCAST_SOLICIT);
+      this.setState(n, Nud.INCOMPLETE);
+      this.arm(n, k.clock.now + this.retransTime(d));
+      probe = true;
+    }
+    if (f >= 0) this.hold(n, f);
+    if (probe) this.probe(n);
+    return false;
+  }
+
+  /** neigh_update with a link-layer address. */
+  update(n: number, hi: number, lo: number, wanted: number, flags: number): void {
+    const { table, k } = this;
+    const old = table.state[n];
+    let next = wanted;
+    if (!(flags & NEIGH_UPDATE_ADMIN) && old & (Nud.NOARP | Nud.PERMANENT)) return;
+    if (!(next & NUD_VALID)) {
+      this.setState(n, next);
+      if (old & (Nud.INCOMPLETE | Nud.PROBE) && next & Nud.FAILED) this.invalidate(n);
+      return;
+    }
+    const same = (old & NUD_VALID) !== 0 && table.macHi[n] === hi && table.macLo[n] === lo;
+    if (next & NUD_CONNECTED) table.confirmed[n] = k.clock.now;
+    if (old & NUD_VALID) {
+      if (!same && !(flags & NEIGH_UPDATE_OVERRIDE)) return;
+      if (same && next === Nud.STALE && !(flags & NEIGH_UPDATE_ADMIN)) next = old;
+    }
+    if (next !== old || !same) table.updated[n] = k.clock.now;
+    if (next !== old) {
+      if (next & Nud.PROBE) table.probes[n] = 0;
+      table.state[n] = next;
+      table.deadline[n] = 0;
+      if (next & NUD_IN_TIMER) {
+        this.arm(n, k.clock.now + (next & Nud.REACHABLE ? this.reachableTime(table.dev[n]) : 0));
+      }
+    }
+    if (!same) {
+      table.macHi[n] = hi;
+      table.macLo[n] = lo;
+      if (!(next & NUD_CONNECTED)) {
+        table.confirmed[n] = k.clock.now - 2e6 * k.devValue(table.dev[n], BASE_REACHABLE);
+      }
+    }
+    if (next !== old && !(old & NUD_VALID)) this.releaseQueue(n);
+  }
+
+  /** Op.NEIGH_TIMER: neigh_timer_handler. */
+  timer(n: number, generation: number): void {
+    const { table, k } = this;
+    const now = k.clock.now;
+    if (table.generation[n] !== generation || table.deadline[n] !== now) return;
+    const d = table.dev[n];
+    const state = table.state[n];
+    if (!(state & NUD_IN_TIMER)) return;
+    const delay = k.devValue(d, DELAY_FIRST_PROBE) * 1e9;
+    let next = now + this.retransTime(d);
+    if (state & Nud.REACHABLE) {
+      const until = table.confirmed[n] + this.reachableTime(d);
+      if (now <= until && until > now) next = until;
+      else if (now <= table.used[n] + delay) {
+        this.setState(n, Nud.DELAY);
+        next = now + delay;
+      } else {
+        this.setState(n, Nud.STALE);
+        return;
+      }
+    } else if (state & Nud.DELAY) {
+      if (now <= table.confirmed[n] + delay) {
+        this.setState(n, Nud.REACHABLE);
+        next = table.confirmed[n] + this.reachableTime(d);
+      } else {
+        this.setState(n, Nud.PROBE);
+        table.probes[n] = 0;
+      }
+    }
+    if (table.state[n] & (Nud.INCOMPLETE | Nud.PROBE)) {
+      if (table.probes[n] >= this.maxProbes(n)) {
+        this.setState(n, Nud.FAILED);
+        this.invalidate(n);
+        return;
+      }
+      this.arm(n, next);
+      this.probe(n);
+      return;
+    }
+    this.arm(n, next);
+  }
+
+  /** Asks for an ARP request: the walk sends it through ip/arp.ts, which chooses the source address. */
+  solicit: (n: number, unicast: boolean, waiting: number) => void = () => {};
+
+  // neigh_probe.
+  private probe(n: number): void {
+    const { table } = this;
+    const unicast = table.probes[n] < this.k.devValue(table.dev[n], UCAST_SOLICIT);
+    this.solicit(n, unicast, table.queueTail[n]);
+    table.probes[n]++;
+  }
+
+  private maxProbes(n: number): number {
+    const d = this.table.dev[n];
+    const multicast = this.table.state[n] & Nud.PROBE ? MCAST_RESOLICIT : MCAST_SOLICIT;
+    return this.k.devValue(d, UCAST_SOLICIT) + this.k.devValue(d, multicast);
+  }
+
+  private setState(n: number, state: number): void {
+    this.table.state[n] = state;
+    this.table.updated[n] = this.k.clock.now;
+    this.table.deadline[n] = 0;
+  }
+
+  private arm(n: number, time: number): void {
+    this.table.deadline[n] = time;
+    this.k.clock.at(time, Op.NEIGH_TIMER, n, this.table.generation[n]);
+  }
+
+  private retransTime(d: number): number {
+    return Math.max(this.k.devValue(d, RETRANS), 10) * 1e6;
+  }
+
+  // neigh_rand_reach_time: uniformly between half and one and a half of the base time.
+  private reachableTime(d: number): number {
+    while (d >= this.reachable.length) this.reachable = growF64(this.reachable, this.reachable.length * 2);
+    if (this.reachable[d] === 0) {
+      const base = this.k.devValue(d, BASE_REACHABLE);
+      this.reachable[d] = (this.k.random.below(base) + Math.floor(base / 2)) * 1e6;
+    }
+    return this.reachable[d];
+  }
+
+  // The arp_queue: bounded by truesize; the oldest frame gives way.
+  private hold(n: number, f: number): void {
+    const { table, k } = this;
+    const size = truesize(k.skb.len[f]);
+    const limit = k.devValue(table.dev[n], UNRES_QLEN_BYTES);
+    while (table.queueHead[n] >= 0 && table.queueBytes[n] + size > limit) {
+      k.drop(this.unqueue(n), Drop.NEIGH_QUEUEFULL);
+    }
+    k.skb.next[f] = -1;
+    if (table.queueTail[n] >= 0) k.skb.next[table.queueTail[n]] = f;
+    else table.queueHead[n] = f;
+    table.queueTail[n] = f;
+    table.queueBytes[n] += size;
+  }
+
+  private unqueue(n: number): number {
+    const { table, k } = this;
+    const f = table.queueHead[n];
+    table.queueHead[n] = k.skb.next[f];
+    if (table.queueHead[n] < 0) table.queueTail[n] = -1;
+    table.queueBytes[n] -= truesize(k.skb.len[f]);
+    k.skb.next[f] = -1;
+    return f;
+  }
+
+  private releaseQueue(n: number): void {
+    while (this.table.queueHead[n] >= 0) this.k.enqueue(this.unqueue(n), Stage.NEIGH_OUTPUT);
+  }
+
+  // neigh_invalidate and arp_error_report: each waiting frame is answered with ICMP host unreachable.
+  private invalidate(n: number): void {
+    while (this.table.queueHead[n] >= 0) {
+      const f = this.unqueue(n);
+      const next = this.k.icmpError(f, ICMP_UNREACHABLE, ICMP_HOST_UNREACHABLE, 0, Drop.NEIGH_FAILED);
+      this.k.enqueue(f, next);
+    }
+  }
+
+  private destroy(n: number): void {
+    while (this.table.queueHead[n] >= 0) this.k.drop(this.unqueue(n), Drop.NEIGH_DEAD);
+    this.table.delete(n);
+  }
+}
+
+// skb->truesize of a frame made by a socket: data with headroom and shared info in the next kmalloc size, plus the sk_buff.
+function truesize(len: number): number {
+  let size = 512;
+  while (size < len + 448) size *= 2;
+  return size + 256;
+}

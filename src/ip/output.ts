@@ -1,0 +1,105 @@
+// IPv4 output. Mirrors net/ipv4/ip_output.c (__ip_local_out, ip_finish_output) and netfilter.c (ip_route_me_harder).
+// Absent: IPsec, TOS marking by routes, lightweight tunnels.
+
+import { Drop } from "../node/drop.ts";
+import { NoteKind } from "../node/notes.ts";
+import { SkbFlag } from "../node/sk-buff.ts";
+import { Stage } from "../node/stage.ts";
+import { ICMP_FRAG_NEEDED, ICMP_UNREACHABLE } from "../wire/icmpv4.ts";
+import {
+  IPV4_DF,
+  ipv4Df,
+  ipv4Dst,
+  ipv4FillChecksum,
+  ipv4Fragment,
+  ipv4HeaderLength,
+  ipv4Protocol,
+  ipv4Src,
+  PROTO_TCP,
+  PROTO_UDP,
+  setIpv4Fragment,
+  setIpv4Id,
+  setIpv4Src,
+} from "../wire/ipv4.ts";
+import { tcpFillChecksum } from "../wire/tcp.ts";
+import { udpFillChecksum } from "../wire/udp.ts";
+import { ipDoFragment } from "./fragment-output.ts";
+import type { Ip } from "./ip.ts";
+import { ipRouteOutput } from "./route.ts";
+
+/** IP_LOCAL_OUT: the packet has no Ethernet header; its source may still be 0 and its checksums unwritten. */
+export function ipLocalOut(ip: Ip, f: number): Stage {
+  const { k } = ip;
+  const { skb } = k;
+  const v = skb.view;
+  const l3 = skb.l3[f];
+  const ns = skb.ns[f];
+  const bad = ipRouteOutput(ip, ns, ipv4Dst(v, l3), ipv4Src(v, l3));
+  if (bad !== 0) return k.drop(f, bad);
+  applyRoute(ip, f);
+  setIpv4Src(v, l3, ip.rtSource);
+  skb.l4[f] = l3 + ipv4HeaderLength(v, l3);
+  if (skb.flags[f] & SkbFlag.CSUM_PARTIAL) fillTransportChecksum(ip, f);
+  // IP_PMTUDISC_WANT: do not fragment, unless it already has to be.
+  if (ipv4Df(v, l3) && skb.len[f] > ip.rtMtu && ipv4Protocol(v, l3) === PROTO_UDP) {
+    setIpv4Fragment(v, l3, ipv4Fragment(v, l3) & ~IPV4_DF);
+  }
+  setIpv4Id(v, l3, ipv4Df(v, l3) ? 0 : ++k.ns.ipId[ns]);
+  ipv4FillChecksum(v, l3);
+  return Stage.HOOK_LOCAL_OUT;
+}
+
+function fillTransportChecksum(ip: Ip, f: number): void {
+  const { skb } = ip.k;
+  const protocol = ipv4Protocol(skb.view, skb.l3[f]);
+  if (protocol === PROTO_UDP) udpFillChecksum(skb.view, skb.l4[f], skb.end(f), skb.l3[f]);
+  else if (protocol === PROTO_TCP) tcpFillChecksum(skb.view, skb.l4[f], skb.end(f), skb.l3[f]);
+  skb.flags[f] &= ~SkbFlag.CSUM_PARTIAL;
+}
+
+/** IP_ROUTE_ME_HARDER: LOCAL_OUT cleared the route when it changed the destination. */
+export function ipRouteMeHarder(ip: Ip, f: number): Stage {
+  const { k } = ip;
+  const { skb } = k;
+  if (skb.rtType[f] === 0) {
+    const bad = ipRouteOutput(ip, skb.ns[f], ipv4Dst(skb.view, skb.l3[f]), ipv4Src(skb.view, skb.l3[f]));
+    if (bad !== 0) return k.drop(f, bad);
+    applyRoute(ip, f);
+  }
+  return Stage.HOOK_POST_ROUTING;
+}
+
+function applyRoute(ip: Ip, f: number): void {
+  const { k } = ip;
+  const { skb } = k;
+  skb.rtType[f] = ip.rtType;
+  skb.outDev[f] = ip.rtDev;
+  skb.nexthop[f] = ip.rtNexthop;
+  skb.dev[f] = ip.rtDev;
+  if (k.observing) k.note(f, NoteKind.ROUTE, ip.rtType, ip.rtDev, ip.rtNexthop, 0, 0);
+}
+
+/** IP_FINISH_OUTPUT: fragments what is too long, and refragments what was reassembled. */
+export function ipFinishOutput(ip: Ip, f: number): Stage {
+  const { k } = ip;
+  const { skb } = k;
+  const bridged = (skb.flags[f] & SkbFlag.BR_NF) !== 0;
+  const out = bridged ? skb.physOut[f] : skb.outDev[f];
+  const mtu = bridged ? k.dev.mtu[skb.outDev[f]] : outputMtu(ip, f);
+  if (!bridged && skb.len[f] <= mtu && skb.fragMax[f] === 0) return Stage.NEIGH_OUTPUT;
+  if (ipv4Df(skb.view, skb.l3[f])) {
+    const tooLong = skb.fragMax[f] === 0 ? skb.len[f] > mtu : skb.fragMax[f] > mtu;
+    if (tooLong && bridged) return k.drop(f, Drop.PKT_TOO_BIG);
+    if (tooLong) return k.icmpError(f, ICMP_UNREACHABLE, ICMP_FRAG_NEEDED, mtu, Drop.PKT_TOO_BIG);
+  }
+  return ipDoFragment(ip, f, mtu, out, bridged ? Stage.BR_DEV_QUEUE_PUSH_XMIT : Stage.NEIGH_OUTPUT);
+}
+
+// ip_skb_dst_mtu: forwarded packets see the device's MTU, local ones the learned path MTU too.
+function outputMtu(ip: Ip, f: number): number {
+  const { skb, dev } = ip.k;
+  const mtu = dev.mtu[skb.outDev[f]];
+  if (skb.flags[f] & SkbFlag.FORWARDED) return mtu;
+  const pmtu = ip.exceptions.mtu(skb.ns[f], ipv4Dst(skb.view, skb.l3[f]));
+  return pmtu !== 0 && pmtu < mtu ? pmtu : mtu;
+}

@@ -1,0 +1,147 @@
+// Bridges and their ports: who is enslaved, in what order, and whose MAC address the bridge has.
+// Mirrors net/bridge/br_if.c and br_stp_if.c (br_stp_recalculate_bridge_id). Absent: STP, VLAN filtering.
+
+import { assert } from "../core/assert.ts";
+import type { DeviceListener, Kernel } from "../node/kernel.ts";
+import { DevKind, PortFlag } from "../node/net-device.ts";
+import { type Fdb, FdbFlag } from "./fdb.ts";
+
+export class Bridges implements DeviceListener {
+  /** Ports by bridge device, newest first: br_add_if puts a port at the head of the list, and flooding walks it. */
+  readonly ports = new Map<number, number[]>();
+  /** Bridges whose MAC was set by hand and no longer follows the ports. */
+  readonly fixedMac = new Set<number>();
+  /** Bridges with nf_call_iptables set on themselves, besides the namespace's sysctl. */
+  readonly callIptables = new Set<number>();
+  /** MAC changes not yet seen by the neighbour tables, for ip/ to take. */
+  onAddressChange: ((dev: number) => void) | null = null;
+  private readonly k: Kernel;
+  private readonly fdb: Fdb;
+
+  constructor(k: Kernel, fdb: Fdb) {
+    this.k = k;
+    this.fdb = fdb;
+    k.listeners.push(this);
+  }
+
+  add(ns: number, name: string): number {
+    const br = this.k.addDevice(ns, DevKind.BRIDGE, name);
+    this.ports.set(br, []);
+    return br;
+  }
+
+  /** `ip link set dev port master bridge`. */
+  addPort(bridge: number, port: number, flags = 0): void {
+    const { dev } = this.k;
+    assert(
+      dev.kind[bridge] === DevKind.BRIDGE && dev.master[port] < 0,
+      "enslaving to something that is no bridge",
+    );
+    const list = this.portsOf(bridge);
+    dev.master[port] = bridge;
+    dev.portFlags[port] |= flags;
+    dev.portNo[port] = list.length + 1;
+    list.unshift(port);
+    this.fdb.insert(bridge, port, dev.macHi[port], dev.macLo[port], FdbFlag.LOCAL | FdbFlag.STATIC);
+    this.recalculateId(bridge);
+    this.mtuChanged(bridge);
+  }
+
+  /** `ip link set dev port nomaster`. */
+  removePort(port: number): void {
+    const bridge = this.k.dev.master[port];
+    if (bridge < 0) return;
+    const list = this.portsOf(bridge);
+    list.splice(list.indexOf(port), 1);
+    this.k.dev.master[port] = -1;
+    this.fdb.removePort(bridge, port, true);
+    this.recalculateId(bridge);
+    this.mtuChanged(bridge);
+  }
+
+  portsOf(bridge: number): number[] {
+    const list = this.ports.get(bridge);
+    assert(list !== undefined, "not a bridge");
+    return list;
+  }
+
+  /** Sets the bridge's MAC by hand; it no longer follows its ports. */
+  setMac(bridge: number, hi: number, lo: number): void {
+    this.fixedMac.add(bridge);
+    this.changeId(bridge, hi, lo);
+  }
+
+  /** A port's MAC changed: its local entry and perhaps the bridge's address follow. */
+  portMacChanged(port: number, oldHi: number, oldLo: number): void {
+    const bridge = this.k.dev.master[port];
+    if (bridge < 0) return;
+    this.fdb.removeAddress(bridge, oldHi, oldLo);
+    this.fdb.insert(
+      bridge,
+      port,
+      this.k.dev.macHi[port],
+      this.k.dev.macLo[port],
+      FdbFlag.LOCAL | FdbFlag.STATIC,
+    );
+    this.recalculateId(bridge);
+  }
+
+  setPortFlag(port: number, flag: keyof typeof PortFlag, on: boolean): void {
+    const bit = PortFlag[flag];
+    if (on) this.k.dev.portFlags[port] |= bit;
+    else this.k.dev.portFlags[port] &= ~bit;
+  }
+
+  deviceUp(): void {
+    // A port that comes up is forwarding at once, since STP is off (K 4.1).
+  }
+
+  deviceDown(d: number): void {
+    const { dev } = this.k;
+    // A port going down loses what was learned on it; a device being removed leaves the bridge.
+    if (dev.master[d] >= 0) this.fdb.removePort(dev.master[d], d, false);
+  }
+
+  addressAdded(): void {
+    // IP addresses do not concern the bridge.
+  }
+
+  addressRemoved(): void {
+    // IP addresses do not concern the bridge.
+  }
+
+  // br_stp_recalculate_bridge_id: the numerically lowest port MAC (K 4.1, azure.md C8).
+  private recalculateId(bridge: number): void {
+    if (this.fixedMac.has(bridge)) return;
+    const { dev } = this.k;
+    let best = -1;
+    for (const p of this.portsOf(bridge)) {
+      if (best >= 0 && dev.macHi[p] > dev.macHi[best]) continue;
+      if (best >= 0 && dev.macHi[p] === dev.macHi[best] && dev.macLo[p] >>> 0 >= dev.macLo[best] >>> 0)
+        continue;
+      best = p;
+    }
+    if (best >= 0) this.changeId(bridge, dev.macHi[best], dev.macLo[best]);
+    else this.changeId(bridge, 0, 0);
+  }
+
+  private changeId(bridge: number, hi: number, lo: number): void {
+    const { dev } = this.k;
+    const oldHi = dev.macHi[bridge];
+    const oldLo = dev.macLo[bridge];
+    if (oldHi === hi && oldLo === lo) return;
+    dev.macHi[bridge] = hi;
+    dev.macLo[bridge] = lo;
+    const row = this.fdb.find(bridge, oldHi, oldLo);
+    if (row >= 0 && this.fdb.port[row] === bridge) this.fdb.removeAddress(bridge, oldHi, oldLo);
+    this.fdb.insert(bridge, bridge, hi, lo, FdbFlag.LOCAL | FdbFlag.STATIC);
+    if (this.onAddressChange !== null) this.onAddressChange(bridge);
+  }
+
+  /** br_mtu_auto_adjust: the smallest port MTU. */
+  mtuChanged(bridge: number): void {
+    let mtu = 0;
+    for (const p of this.portsOf(bridge)) if (mtu === 0 || this.k.dev.mtu[p] < mtu) mtu = this.k.dev.mtu[p];
+    this.k.dev.mtu[bridge] = mtu === 0 ? 1500 : mtu;
+  }
+}

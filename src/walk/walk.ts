@@ -1,0 +1,272 @@
+// The path of a packet. The cases below stand in the order in which a packet from a pod through a Service to a pod on
+// another node meets them; each names the one file to read. Stages return the next stage; nothing but this switch joins
+// them. Time moves only between frames: everything queued at one instant is walked, in order, before the next event.
+
+import { assert } from "../core/assert.ts";
+import { NEVER } from "../core/clock.ts";
+import { arpProxyDue, arpRcv, arpSolicit } from "../ip/arp.ts";
+import { ipForward, ipForwardFinish } from "../ip/forward.ts";
+import { icmpLearn, icmpSendAndDrop } from "../ip/icmp.ts";
+import { ipLocalDeliver, ipLocalDeliverFinish, ipRcv, ipRcvFinish } from "../ip/input.ts";
+import { Ip } from "../ip/ip.ts";
+import { brNfNeigh, neighOutput } from "../ip/neigh-output.ts";
+import { ipFinishOutput, ipLocalOut, ipRouteMeHarder } from "../ip/output.ts";
+import { brNfDevQueueXmit, brNfPreRoutingFinish } from "../link/br-netfilter.ts";
+import {
+  brDevQueuePushXmit,
+  brDevXmit,
+  brForwardFinish,
+  brForwardHook,
+  brHandleFrame,
+  brHandleFrameFinish,
+  brNfForwardFinish,
+  brPassFrameUp,
+} from "../link/bridge.ts";
+import { devHardStartXmit, devQueueXmit, netifReceive } from "../link/dev.ts";
+import { Link } from "../link/link.ts";
+import {
+  hookForward,
+  hookLocalIn,
+  hookLocalOut,
+  hookPostRouting,
+  hookPreRouting,
+} from "../netfilter/hooks.ts";
+import { Netfilter } from "../netfilter/netfilter.ts";
+import type { Kernel } from "../node/kernel.ts";
+import { NoteKind } from "../node/notes.ts";
+import { Op } from "../node/op.ts";
+import { STAGES_MAX, Stage } from "../node/stage.ts";
+import { icmpRcv } from "../socket/icmp.ts";
+import { protoUnknown } from "../socket/proto-unknown.ts";
+import { Sockets } from "../socket/sockets.ts";
+import { sourceEvent } from "../socket/source.ts";
+import { tcpRcv } from "../socket/tcp-reset.ts";
+import { udpRcv } from "../socket/udp.ts";
+import { vnetEgress } from "../vnet/egress.ts";
+import { Fabric, type FabricSettings } from "../vnet/fabric.ts";
+import { vnetIngress } from "../vnet/ingress.ts";
+import { vnetDeliver, vnetRoute } from "../vnet/route.ts";
+import { brNfRoute } from "./bridge-route.ts";
+
+/** What timed events besides the data plane's mean; the cluster and the script take them. */
+export type EventHandler = (op: number, a: number, b: number) => void;
+
+export class Walk {
+  readonly k: Kernel;
+  readonly link: Link;
+  readonly ip: Ip;
+  readonly nf: Netfilter;
+  readonly sock: Sockets;
+  readonly vnet: Fabric;
+  /** Frames walked so far, and events handled. */
+  walked = 0;
+  events = 0;
+  onEvent: EventHandler = () => {};
+
+  constructor(k: Kernel, fabric: Partial<FabricSettings> = {}) {
+    this.k = k;
+    this.link = new Link(k);
+    this.ip = new Ip(k);
+    this.nf = new Netfilter(k);
+    this.sock = new Sockets(k);
+    this.vnet = new Fabric(k, fabric);
+    this.ip.neigh.solicit = (n, unicast, waiting) => arpSolicit(this.ip, n, unicast, waiting);
+    this.link.bridges.onAddressChange = (dev) => this.ip.neigh.flushDevice(dev, false);
+  }
+
+  /** Runs all events up to and including `until` (ns), then moves the clock there. */
+  run(until: number): void {
+    const { clock } = this.k;
+    this.drain();
+    while (clock.next() <= until) {
+      clock.take();
+      this.events++;
+      this.handle(clock.op, clock.a, clock.b);
+      this.drain();
+    }
+    if (until > clock.now && until !== NEVER) clock.now = until;
+  }
+
+  /** Walks everything queued at this instant. */
+  drain(): void {
+    const { backlog } = this.k;
+    while (backlog.size > 0) {
+      const f = backlog.shift();
+      this.frame(f, backlog.second as Stage);
+    }
+  }
+
+  private handle(op: number, a: number, b: number): void {
+    switch (op) {
+      case Op.SOURCE:
+        return sourceEvent(this.sock, a, b);
+      case Op.NEIGH_TIMER:
+        return this.ip.neigh.timer(a, b);
+      case Op.ARP_PROXY:
+        return arpProxyDue(this.ip, a, b);
+      case Op.LINK_DELIVER:
+        return this.link.netem.deliver(a, b);
+      case Op.LINK_DEQUEUE:
+        return this.link.netem.dequeue(a, b);
+      case Op.FRAG_EXPIRE:
+        return this.ip.frags.expire(a, b);
+      case Op.VNET_DELIVER:
+        return vnetDeliver(this.vnet, a);
+      default:
+        return this.onEvent(op, a, b);
+    }
+  }
+
+  /** One frame, from `first` until it is delivered, dropped or queued. */
+  frame(f: number, first: Stage): void {
+    const { k, link, ip, nf, sock, vnet } = this;
+    this.walked++;
+    let stage = first;
+    for (let n = 0; stage !== Stage.DONE; n++) {
+      assert(n < STAGES_MAX, "a frame that never ends");
+      if (k.notes.stages) k.note(f, NoteKind.STAGE, stage, 0, 0, 0, 0);
+      switch (stage) {
+        // A pod sends: routing, its own hooks (a plain pod has none), the Ethernet header, the veth.
+        case Stage.IP_LOCAL_OUT:
+          stage = ipLocalOut(ip, f);
+          break;
+        case Stage.HOOK_LOCAL_OUT:
+          stage = hookLocalOut(nf, f);
+          break;
+        case Stage.IP_ROUTE_ME_HARDER:
+          stage = ipRouteMeHarder(ip, f);
+          break;
+        case Stage.HOOK_POST_ROUTING:
+          stage = hookPostRouting(nf, f);
+          break;
+        case Stage.IP_FINISH_OUTPUT:
+          stage = ipFinishOutput(ip, f);
+          break;
+        case Stage.NEIGH_OUTPUT:
+          stage = neighOutput(ip, f);
+          break;
+        case Stage.DEV_QUEUE_XMIT:
+          stage = devQueueXmit(link, f);
+          break;
+        case Stage.DEV_HARD_START_XMIT:
+          stage = devHardStartXmit(link, f);
+          break;
+
+        // The node receives: the bridge, with br_netfilter inside it.
+        case Stage.NETIF_RECEIVE:
+          stage = netifReceive(link, f);
+          break;
+        case Stage.BR_HANDLE_FRAME:
+          stage = brHandleFrame(link, f);
+          break;
+        case Stage.HOOK_PRE_ROUTING:
+          stage = hookPreRouting(nf, f);
+          break;
+        case Stage.NF_DEFRAG:
+          stage = ip.frags.defrag(f, Stage.NF_DEFRAG);
+          break;
+        case Stage.BR_NF_PRE_ROUTING_FINISH:
+          stage = brNfPreRoutingFinish(link, f);
+          break;
+        case Stage.BR_NF_ROUTE:
+          stage = brNfRoute(ip, link, f);
+          break;
+        case Stage.BR_NF_NEIGH:
+          stage = brNfNeigh(ip, f);
+          // Resolved at once: back in the bridge with the Ethernet header in front again.
+          if (stage === Stage.BR_HANDLE_FRAME_FINISH) this.backInBridge(f);
+          break;
+        case Stage.BR_HANDLE_FRAME_FINISH:
+          stage = brHandleFrameFinish(link, f);
+          break;
+        case Stage.BR_FORWARD:
+          stage = brForwardHook(link, f);
+          break;
+        case Stage.BR_NF_FORWARD_FINISH:
+          stage = brNfForwardFinish(link, f);
+          break;
+        case Stage.BR_FORWARD_FINISH:
+          stage = brForwardFinish(link, f);
+          break;
+        case Stage.BR_NF_DEV_QUEUE_XMIT:
+          stage = brNfDevQueueXmit(link, f);
+          break;
+        case Stage.BR_DEV_QUEUE_PUSH_XMIT:
+          stage = brDevQueuePushXmit(link, f);
+          break;
+        case Stage.BR_PASS_FRAME_UP:
+          stage = brPassFrameUp(link, f);
+          break;
+        case Stage.BR_DEV_XMIT:
+          stage = brDevXmit(link, f);
+          break;
+
+        // The node's IP layer: for itself, or forwarded.
+        case Stage.ARP_RCV:
+          stage = arpRcv(ip, f);
+          break;
+        case Stage.IP_RCV:
+          stage = ipRcv(ip, f);
+          break;
+        case Stage.IP_RCV_FINISH:
+          stage = ipRcvFinish(ip, f);
+          break;
+        case Stage.IP_FORWARD:
+          stage = ipForward(ip, f);
+          break;
+        case Stage.HOOK_FORWARD:
+          stage = hookForward(nf, f);
+          break;
+        case Stage.IP_FORWARD_FINISH:
+          stage = ipForwardFinish();
+          break;
+
+        // The Azure fabric between NICs.
+        case Stage.VNET_EGRESS:
+          stage = vnetEgress(vnet, f);
+          break;
+        case Stage.VNET_ROUTE:
+          stage = vnetRoute(vnet, f);
+          break;
+        case Stage.VNET_INGRESS:
+          stage = vnetIngress(vnet, f);
+          break;
+
+        // A pod receives, or the node itself.
+        case Stage.IP_LOCAL_DELIVER:
+          stage = ipLocalDeliver(ip, f);
+          break;
+        case Stage.HOOK_LOCAL_IN:
+          stage = hookLocalIn(nf, f);
+          break;
+        case Stage.IP_LOCAL_DELIVER_FINISH:
+          stage = ipLocalDeliverFinish(ip, f);
+          break;
+        case Stage.UDP_RCV:
+          stage = udpRcv(sock, f);
+          break;
+        case Stage.TCP_RCV:
+          stage = tcpRcv(sock, f);
+          break;
+        case Stage.ICMP_RCV:
+          icmpLearn(ip, f);
+          stage = icmpRcv(sock, f);
+          break;
+        case Stage.PROTO_UNKNOWN:
+          stage = protoUnknown(sock, f);
+          break;
+        case Stage.ICMP_SEND:
+          stage = icmpSendAndDrop(ip, f);
+          break;
+        default:
+          assert(false, "a stage nobody implements");
+      }
+    }
+  }
+
+  private backInBridge(f: number): void {
+    const { skb } = this.k;
+    skb.dev[f] = skb.physIn[f];
+    skb.push(f, skb.off[f] - skb.mac[f]);
+  }
+}

@@ -1,0 +1,160 @@
+// The emulator arm: the same case, the same text, on the virtual clock. A step's frames are walked to the end before the
+// next frame is sent; what timers cause until the next step belongs to the step before, as in the kernel arm.
+
+import { Direction } from "../../../src/node/capture.ts";
+import { udpOpen } from "../../../src/socket/open.ts";
+import { transmitFrame } from "../../../src/socket/packet.ts";
+import { SocketKind } from "../../../src/socket/sockets.ts";
+import { udpSend } from "../../../src/socket/udp-send.ts";
+import {
+  type Arm,
+  type ArmResult,
+  type Captured,
+  hostDevice,
+  type NodeCase,
+  nicDevice,
+  type Send,
+} from "../case.ts";
+import { arpReplyTo, echoOf } from "../responders.ts";
+import { EmulatedNode } from "./build-node.ts";
+import { applyChange } from "./change.ts";
+import { address } from "./parse.ts";
+import { readState } from "./read-state.ts";
+
+const MS = 1e6;
+
+export function emulatorArm(): Arm {
+  return { name: "emulator", run: async (c) => runOnEmulator(c), close: async () => {} };
+}
+
+export function runOnEmulator(c: NodeCase): ArmResult {
+  return new Run(c).result();
+}
+
+class Run {
+  private readonly c: NodeCase;
+  private readonly built: EmulatedNode;
+  private readonly frames: Captured[] = [];
+  private step = 0;
+  private seen = 0;
+
+  constructor(c: NodeCase) {
+    this.c = c;
+    this.built = new EmulatedNode(c.node);
+    this.tap();
+    this.built.walk.drain();
+    this.seen = this.built.k.capture.count;
+  }
+
+  result(): ArmResult {
+    const { walk, k } = this.built;
+    for (const [i, step] of this.c.steps.entries()) {
+      this.runUntil(step.at * MS);
+      this.step = i;
+      for (const change of step.change ?? []) {
+        applyChange(this.built, change);
+        this.tap();
+        this.settle();
+      }
+      for (const send of step.send ?? []) {
+        this.send(send);
+        this.settle();
+      }
+    }
+    walk.drain();
+    const state = this.c.compareState === false ? null : readState(this.c, this.built);
+    this.end();
+    if (k.skb.live !== 0) throw new Error(`${this.c.name}: ${k.skb.live} frames leaked`);
+    return { frames: this.frames, state };
+  }
+
+  // Frames still held by neighbour and fragment queues end when their timers have run.
+  private end(): void {
+    this.runUntil(this.built.k.clock.now + 200e9);
+  }
+
+  // Event by event, so that what the harness answers is answered at its time.
+  private runUntil(time: number): void {
+    const { walk, k } = this.built;
+    while (k.clock.next() <= time) {
+      walk.run(k.clock.next());
+      this.settle();
+    }
+    walk.run(time);
+    this.settle();
+  }
+
+  private tap(): void {
+    const { k } = this.built;
+    for (const [name, d] of this.built.devices()) {
+      if (k.dev.tap[d] < 0) k.dev.tap[d] = k.capture.addInterface(d, name);
+    }
+  }
+
+  private settle(): void {
+    const { walk, k } = this.built;
+    const { capture } = k;
+    for (;;) {
+      walk.drain();
+      if (this.seen === capture.count) return;
+      while (this.seen < capture.count) this.take(this.seen++);
+    }
+  }
+
+  private take(i: number): void {
+    const { capture } = this.built.k;
+    const device = capture.names[capture.iface[i]];
+    const start = capture.start[i];
+    const bytes = capture.bytes.slice(start, start + capture.len[i]);
+    const direction = capture.direction[i] === Direction.IN ? "in" : "out";
+    if (direction === "out" && this.isBridgedDnatDetour(device, bytes)) return;
+    this.frames.push({ step: this.step, device, direction, bytes });
+    if (direction === "out") this.respond(device, bytes);
+  }
+
+  /** As in the kernel arm: a bridged DNAT frame passing through the bridge device on its way from port to port. */
+  private isBridgedDnatDetour(device: string, bytes: Uint8Array): boolean {
+    const { k, bridge, spec } = this.built;
+    if (device !== spec.bridge?.device) return false;
+    const hi = (bytes[6] << 8) | bytes[7];
+    const lo = (bytes[8] << 24) | (bytes[9] << 16) | (bytes[10] << 8) | bytes[11];
+    return hi !== k.dev.macHi[bridge] || lo !== k.dev.macLo[bridge];
+  }
+
+  private respond(device: string, frame: Uint8Array): void {
+    const { spec, k, wire, pods } = this.built;
+    if (device === nicDevice(spec)) {
+      const { arp, echo } = spec.fabric ?? {};
+      const reply = arp === undefined ? null : arpReplyTo(frame, arp, null);
+      if (reply !== null) transmitFrame(k, wire, reply);
+      const turned = echo === true ? echoOf(frame) : null;
+      if (turned !== null) transmitFrame(k, wire, turned);
+      return;
+    }
+    const pod = spec.pods.find((p) => hostDevice(spec, p) === device);
+    if (pod?.stack !== "arp") return;
+    const reply = arpReplyTo(frame, pod.mac, pod.ip);
+    const built = pods.get(pod.name);
+    if (reply !== null && built !== undefined) transmitFrame(k, built.eth0, reply);
+  }
+
+  private send(send: Send): void {
+    const { k, wire, pods } = this.built;
+    if ("udp" in send) return this.talk(send.in, send.udp);
+    const dev = send.at === "nic" ? wire : pods.get(send.at.slice(4))!.eth0;
+    const error = transmitFrame(k, dev, Buffer.from(send.frame, "hex"));
+    if (error !== 0) throw new Error(`${this.c.name} step ${this.step}: send at ${send.at}: ${error}`);
+  }
+
+  private talk(where: string, udp: { from: number; to: string; port: number; text: string }): void {
+    const { walk, talkers, node, pods } = this.built;
+    const key = `${where} ${udp.from}`;
+    let sock = talkers.get(key);
+    if (sock === undefined) {
+      const ns = where === "node" ? node : pods.get(where.slice(4))!.ns;
+      sock = udpOpen(walk.sock, ns, { kind: SocketKind.SCRIPT, port: udp.from });
+      talkers.set(key, sock);
+    }
+    udpSend(walk.sock, sock, address(udp.to), udp.port, Buffer.from(udp.text));
+  }
+}
