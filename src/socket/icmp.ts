@@ -24,14 +24,15 @@ import {
   ICMPV4_CODE,
   ICMPV4_SIZE,
   icmpv4Check,
+  icmpv4Checksum,
   icmpv4Code,
-  icmpv4FillChecksum,
   icmpv4Gateway,
   icmpv4Mtu,
   icmpv4Pointer,
   icmpv4Quote,
   icmpv4QuoteCheck,
   icmpv4Type,
+  setIcmpv4Checksum,
   setIcmpv4Type,
 } from "../wire/icmpv4.ts";
 import { IPV4_DST, IPV4_SRC, ipv4Protocol, ipv4Tos, PROTO_ICMP, PROTO_UDP } from "../wire/ipv4.ts";
@@ -146,7 +147,9 @@ function answer(s: Sockets, f: number, reply: number): Stage {
   const { k } = s;
   const { skb } = k;
   if (reply >= 0) {
-    icmpv4FillChecksum(skb.view, skb.l4[reply], skb.end(reply));
+    const sum = icmpv4Checksum(skb.view, skb.l4[reply], skb.end(reply));
+    // csum_partial_copy_nocheck() starts from all ones: an answer of nothing but zeros has checksum 0.
+    setIcmpv4Checksum(skb.view, skb.l4[reply], sum === 0xffff ? 0 : sum);
     if (k.observing) k.note(f, NoteKind.REPLY, PROTO_ICMP, skb.packet[reply], 0, 0, 0);
     sendLocal(k, reply);
   }

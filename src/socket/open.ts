@@ -44,15 +44,19 @@ export function udpOpen(s: Sockets, ns: number, options: SocketOptions): number 
   return open(s, PROTO_UDP, ns, addr, port, options);
 }
 
-/** A ping socket; `port` of the options is its ICMP id. */
+/** A ping socket; `port` of the options is its ICMP id, and errors are reported unless `recvErr` is false. */
 export function pingOpen(s: Sockets, ns: number, options: SocketOptions): number {
   const addr = options.addr ?? 0;
   if (addr !== 0 && addrType(s.k, ns, addr) !== Rtn.LOCAL) return -Errno.EADDRNOTAVAIL;
   let id = options.port ?? 0;
+  // Ping sockets are born with sk_reuse: an id asked for is shared, and the newest socket gets the replies.
   if (id === 0) id = freePingId(s, ns);
-  else if (s.inUse(PROTO_ICMP, ns, 0, id)) id = 0;
+  else if (s.sources.ofPort(PROTO_ICMP, ns, id) >= 0) id = 0;
   if (id === 0) return -Errno.EADDRINUSE;
-  return open(s, PROTO_ICMP, ns, addr, id, options);
+  const row = open(s, PROTO_ICMP, ns, addr, id, options);
+  // ping(8) always asks for IP_RECVERR.
+  if (options.recvErr !== false) s.flags[row] |= SocketFlag.RECVERR;
+  return row;
 }
 
 function open(

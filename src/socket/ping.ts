@@ -15,7 +15,7 @@ import {
   writeIcmpEcho,
 } from "../wire/icmpv4.ts";
 import { IPV4_DF, ipv4Dst, ipv4Payload, ipv4Src, ipv4Tos, ipv4Ttl, PROTO_ICMP } from "../wire/ipv4.ts";
-import { icmpErrno } from "./errno.ts";
+import { Errno, icmpErrno } from "./errno.ts";
 import { defaultTtl, localFrame, sendLocal, writeLocalHeader } from "./output.ts";
 import { Received, truesize } from "./receive-queue.ts";
 import { sinkReceive } from "./sink.ts";
@@ -40,7 +40,7 @@ export function pingSend(s: Sockets, sock: number, dst: number, options: PingOpt
   if (refused !== 0) return -refused;
   const ns = s.ns[sock];
   const f = localFrame(k, ns, k.ns.loopback[ns], length, false);
-  if (f < 0) return -1;
+  if (f < 0) return -Errno.ENOBUFS;
   const { skb } = k;
   const l4 = skb.l4[f];
   const df = s.pmtuDisc[sock] === PmtuDisc.DONT ? 0 : IPV4_DF;
@@ -55,10 +55,16 @@ export function pingSend(s: Sockets, sock: number, dst: number, options: PingOpt
   return skb.packet[f];
 }
 
-/** ping_lookup(): by id, and by local address when the socket has one; the peer does not matter. */
+/** ping_lookup(): the newest socket of this id that is bound to the address or to any; the peer does not matter. */
 function pingLookup(s: Sockets, ns: number, daddr: number, id: number): number {
-  const exact = s.bound(PROTO_ICMP, ns, daddr, id);
-  return exact >= 0 ? exact : s.bound(PROTO_ICMP, ns, 0, id);
+  const mask = s.byPort.mask;
+  let newest = -1;
+  for (let at = s.firstSlot(PROTO_ICMP, ns, id); ; at = (at + 1) & mask) {
+    const sock = s.sharing(at, PROTO_ICMP, ns, id);
+    if (sock === -2) return newest;
+    if (sock < 0 || (s.localAddr[sock] !== 0 && s.localAddr[sock] !== daddr)) continue;
+    if (newest < 0 || s.opened[sock] > s.opened[newest]) newest = sock;
+  }
 }
 
 /** ping_rcv(): an echo reply. */
@@ -77,7 +83,9 @@ export function pingRcv(s: Sockets, f: number): Stage {
     if (source < 0) return k.drop(f, Drop.NO_SOCKET);
     sinkReceive(s, s.sources.sink[source], 0, source, f, l4 + ICMPV4_SIZE);
   } else {
-    const row = queue.append(Received.DATA, truesize(end - l3), s.rcvbuf[sock], skb.bytes, l4, end - l4);
+    // sock_queue_rcv_skb() asks whether the buffer is full already, not whether the packet fits.
+    const charge = truesize(end - l3, skb.fragMax[f]);
+    const row = queue.append(Received.DATA, charge, s.rcvbuf[sock] + charge - 1, skb.bytes, l4, end - l4);
     if (row < 0) {
       s.rxDropped[sock]++;
       return k.drop(f, Drop.SOCKET_RCVBUFF);

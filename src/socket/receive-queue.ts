@@ -1,18 +1,36 @@
 // What a script's socket has received and not yet read: datagrams and ICMP errors in arrival order, as columns and one
 // ring of payload bytes. Mirrors sk->sk_receive_queue with the limit of __udp_enqueue_schedule_skb() (net/ipv4/udp.c)
 // and, for errors, sk->sk_error_queue (ip_icmp_error() in net/ipv4/ip_sockglue.c), merged into one order.
-// Absent: forward memory (udp_mem), the truesize of other drivers than veth.
+// Absent: forward memory (udp_mem, udp_rmem_release), the truesize of other drivers than veth.
 
 import { growF64, growI32, growU8, growU16 } from "../core/columns.ts";
+import { IPV4_SIZE } from "../wire/ipv4.ts";
 
 export const Received = { DATA: 1, ERROR: 2 } as const;
 
 /** net.core.rmem_default. */
 export const RMEM_DEFAULT = 212_992;
 
-/** Memory Linux charges for a received datagram of `len` bytes from its IP header on (skb->truesize over a veth). */
-export function truesize(len: number): number {
-  return 768 + len - len;
+// Sizes an sk_buff can have in memory, and the longest IP packet of each, as seen for UDP over a veth.
+const HEAD_SIZES = Int32Array.of(832, 1280, 2304, 4352, 8448, 16640, 33024, 65792);
+const HEAD_HOLDS = Int32Array.of(225, 673, 1697, 3745, 7841, 16033, 32417, 65535);
+
+/**
+ * Memory Linux charges for a received IP packet of `len` bytes (skb->truesize); one that was reassembled from fragments
+ * of at most `fragMax` bytes keeps each of them.
+ */
+export function truesize(len: number, fragMax: number): number {
+  if (fragMax <= IPV4_SIZE || len <= fragMax) return headSize(len);
+  const payload = len - IPV4_SIZE;
+  const full = Math.floor(payload / (fragMax - IPV4_SIZE));
+  const rest = payload - full * (fragMax - IPV4_SIZE);
+  return full * headSize(fragMax) + (rest > 0 ? headSize(rest + IPV4_SIZE) : 0);
+}
+
+function headSize(len: number): number {
+  let i = 0;
+  while (HEAD_HOLDS[i] < len) i++;
+  return HEAD_SIZES[i];
 }
 
 export class ReceiveQueue {

@@ -33,14 +33,10 @@ export function reportError(
   const l3 = skb.l3[f];
   const l4 = skb.l4[f];
   const end = skb.end(f);
-  const row = queue.append(
-    Received.ERROR,
-    truesize(end - l3),
-    s.rcvbuf[sock],
-    skb.bytes,
-    payload,
-    end - payload,
-  );
+  const charge = truesize(end - l3, skb.fragMax[f]);
+  // sock_queue_err_skb() wants room to spare.
+  const limit = s.rcvbuf[sock] - 1;
+  const row = queue.append(Received.ERROR, charge, limit, skb.bytes, payload, end - payload);
   if (row < 0) {
     s.rxDropped[sock]++;
     return;
@@ -58,7 +54,18 @@ export function reportError(
   s.arrivals++;
 }
 
-/** What a read of the socket returns before any data: its pending error, which it then forgets (sock_error()). */
+/**
+ * recvmsg(): takes the oldest datagram or error of a SCRIPT socket and returns its row in the socket's queue, or -1. A
+ * read error is no longer pending.
+ */
+export function socketRead(s: Sockets, sock: number): number {
+  const queue = s.queue[sock];
+  const row = queue === null ? -1 : queue.take();
+  if (queue !== null && row >= 0 && queue.kind[row] === Received.ERROR) s.error[sock] = 0;
+  return row;
+}
+
+/** The pending error, which is then forgotten (sock_error()). */
 export function takeError(s: Sockets, sock: number): number {
   const errno = s.error[sock];
   s.error[sock] = 0;

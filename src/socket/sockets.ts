@@ -77,6 +77,9 @@ export class Sockets {
   firstOfNs = new Int32Array(64).fill(-1);
   /** Receive queue of each SCRIPT socket. */
   queue: (ReceiveQueue | null)[] = [];
+  /** How many sockets were opened before. */
+  opened = new Float64Array(64);
+  private opens = 0;
   /** Grows by one whenever a SCRIPT socket has something new to read. */
   arrivals = 0;
   readonly ids = new Ids();
@@ -159,6 +162,7 @@ export class Sockets {
     this.error[row] = 0;
     this.group[row] = 0;
     this.rxPackets[row] = this.rxBytes[row] = this.rxDropped[row] = this.txPackets[row] = 0;
+    this.opened[row] = this.opens++;
     this.sink[row] = kind === SocketKind.SINK ? this.sinks.add() : -1;
     this.queue[row] = kind === SocketKind.SCRIPT ? new ReceiveQueue() : null;
     this.setLocal(row, addr, port);
@@ -236,6 +240,7 @@ export class Sockets {
     this.rxBytes = growF64(this.rxBytes, n);
     this.rxDropped = growF64(this.rxDropped, n);
     this.txPackets = growF64(this.txPackets, n);
+    this.opened = growF64(this.opened, n);
     this.sink = growI32(this.sink, n);
     this.next = growI32(this.next, n);
     this.previous = growI32(this.previous, n);

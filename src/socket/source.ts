@@ -55,6 +55,8 @@ export function sourceOpen(s: Sockets, ns: number, options: SourceOptions): numb
   if (ipLen > 0xffff) return -Errno.EMSGSIZE;
   if (proto === PROTO_UDP && options.port === 0) return -Errno.EINVAL;
   for (let i = 0; i < flows; i++) if (s.inUse(proto, ns, 0, firstPort + i)) return -Errno.EADDRINUSE;
+  const f = s.k.skb.alloc(ipLen);
+  if (f < 0) return -Errno.ENOBUFS;
   const { sources } = s;
   const row = sources.add(ns);
   sources.proto[row] = proto;
@@ -70,7 +72,7 @@ export function sourceOpen(s: Sockets, ns: number, options: SourceOptions): numb
   sources.payloadLen[row] = ipLen - IPV4_SIZE - L4_SIZE;
   sources.sink[row] = s.sinks.add();
   sources.firstFlow[row] = s.flows.open(flows, row, sources.generation[row]);
-  sources.template[row] = makeTemplate(s, row);
+  sources.template[row] = buildTemplate(s, row, f);
   return row;
 }
 
@@ -81,27 +83,23 @@ export function sourceClose(s: Sockets, row: number): void {
   sources.remove(row);
 }
 
-function makeTemplate(s: Sockets, row: number): Uint8Array {
+/** The packet of the source with ports, flow, sequence number and checksums 0, made in the free slot `f`. */
+function buildTemplate(s: Sockets, row: number, f: number): Uint8Array {
   const { sources } = s;
-  const bytes = new Uint8Array(sources.ipLen[row]);
-  const v = new DataView(bytes.buffer);
+  const { skb } = s.k;
+  const length = sources.ipLen[row];
   const proto = sources.proto[row];
-  writeLocalHeader(
-    v,
-    0,
-    bytes.length,
-    proto,
-    sources.src[row],
-    sources.dst[row],
-    sources.ttl[row],
-    sources.tos[row],
-    IPV4_DF,
-  );
-  if (proto === PROTO_UDP) writeUdpHeader(v, IPV4_SIZE, 0, sources.port[row], bytes.length - IPV4_SIZE);
-  else writeIcmpEcho(v, IPV4_SIZE, ICMP_ECHO, 0, 0);
-  const payload = IPV4_SIZE + L4_SIZE;
+  const v = skb.view;
+  const o = skb.off[f];
+  const payload = o + IPV4_SIZE + L4_SIZE;
+  const ttl = sources.ttl[row];
+  writeLocalHeader(v, o, length, proto, sources.src[row], sources.dst[row], ttl, sources.tos[row], IPV4_DF);
+  if (proto === PROTO_UDP) writeUdpHeader(v, o + IPV4_SIZE, 0, sources.port[row], length - IPV4_SIZE);
+  else writeIcmpEcho(v, o + IPV4_SIZE, ICMP_ECHO, 0, 0);
   v.setInt32(payload, s.flows.magic(sources.firstFlow[row]));
-  for (let i = PAYLOAD_HEAD; payload + i < bytes.length; i++) bytes[payload + i] = patternByte(i);
+  for (let i = PAYLOAD_HEAD; payload + i < o + length; i++) skb.bytes[payload + i] = patternByte(i);
+  const bytes = skb.bytes.slice(o, o + length);
+  skb.release(f);
   return bytes;
 }
 

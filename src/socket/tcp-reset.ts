@@ -27,6 +27,9 @@ import { Rtn } from "./addr-type.ts";
 import { defaultTtl, localFrame, sendLocal, writeLocalHeader } from "./output.ts";
 import type { Sockets } from "./sockets.ts";
 
+/** The two bits of the TOS byte that belong to ECN, which a reset does not repeat. */
+const INET_ECN_MASK = 3;
+
 export function tcpRcv(s: Sockets, f: number): Stage {
   const { k } = s;
   const { skb } = k;
@@ -67,7 +70,8 @@ function sendReset(s: Sockets, f: number, end: number): void {
   const length = IPV4_SIZE + TCP_SIZE;
   // The control socket's own path MTU discovery is DO, so a reset has DF set and identification 0.
   const ttl = defaultTtl(k, ns);
-  writeLocalHeader(v, o, length, PROTO_TCP, ipv4Dst(v, l3), ipv4Src(v, l3), ttl, ipv4Tos(v, l3), IPV4_DF);
+  const tos = ipv4Tos(v, l3) & ~INET_ECN_MASK;
+  writeLocalHeader(v, o, length, PROTO_TCP, ipv4Dst(v, l3), ipv4Src(v, l3), ttl, tos, IPV4_DF);
   const from = tcpDestinationPort(v, l4);
   writeTcpHeader(v, skb.l4[reply], from, tcpSourcePort(v, l4), sequence, acknowledgment, answer, 0, TCP_SIZE);
   if (k.observing) k.note(f, NoteKind.REPLY, PROTO_TCP, skb.packet[reply], 0, 0, 0);

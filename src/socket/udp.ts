@@ -95,7 +95,7 @@ function deliver(s: Sockets, sock: number, f: number): number {
   const queue = s.queue[sock];
   if (queue !== null) {
     const start = l4 + UDP_SIZE;
-    const charge = truesize(end - l3);
+    const charge = truesize(end - l3, skb.fragMax[f]);
     const row = queue.append(Received.DATA, charge, s.rcvbuf[sock], skb.bytes, start, end - start);
     if (row < 0) {
       s.rxDropped[sock]++;
