@@ -11,6 +11,8 @@ import { cases as icmp } from "./k3-6-icmp.ts";
 import { cases as checksums } from "./k3-7-checksums.ts";
 import { cases as bridge } from "./k4-1-bridge.ts";
 import { cases as arp } from "./k4-2-arp.ts";
+import { cases as forwarding } from "./k4-3-forwarding.ts";
+import { cases as podStack } from "./k5-pod-stack.ts";
 
 export const CASES: NodeCase[] = [
   ...services,
@@ -23,4 +25,6 @@ export const CASES: NodeCase[] = [
   ...checksums,
   ...bridge,
   ...arp,
+  ...forwarding,
+  ...podStack,
 ];

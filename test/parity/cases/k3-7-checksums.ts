@@ -93,14 +93,15 @@ const sums: NodeCase[] = [C, B].map((backend) =>
 const pieces = (bytes: number, size: number, o = {}): Send[] =>
   udpFragments(A, vip, 40_000, 53, bytes, size, { id: 99, ...o }).map(fromA);
 
-const fragments: NodeCase[] = [
-  makeCase(
-    "3.7/fragments-routed",
+/** With bridge-nf=1 the bridge's hook reassembles, and the IP layer forgets how small the pieces were. */
+function routed(bridgeNf: number): NodeCase {
+  return makeCase(
+    `3.7/fragments-routed-bridge-nf-${bridgeNf}`,
     [
       "K3.7 conntrack reassembles at PREROUTING before NAT; re-fragmented to the egress MTU, not above the largest original",
       "K3.7 1400-byte and 3000-byte UDP datagrams left the 1400-MTU uplink as offsets 0,1376(,2752), DNATed on every piece",
     ],
-    node(1400, C.ip),
+    node(1400, C.ip, { sysctls: { "net.bridge.bridge-nf-call-iptables": bridgeNf } }),
     [
       {
         at: 0,
@@ -109,8 +110,10 @@ const fragments: NodeCase[] = [
       },
       { at: 0, note: "two pieces", send: pieces(1600, 1480) },
       { at: 0, note: "three pieces", send: pieces(3000, 1480) },
-      { at: 0, note: "small pieces stay small", send: pieces(1000, 400) },
+      { at: 0, note: "small pieces", send: pieces(1000, 400) },
+      { at: 0, note: "small pieces of a big datagram", send: pieces(3000, 800) },
       { at: 0, note: "small pieces with DF", send: pieces(1000, 400, { df: true }) },
+      { at: 0, note: "pieces with DF bigger than the uplink takes", send: pieces(3000, 1480, { df: true }) },
       { at: 0, note: "backwards", send: pieces(3000, 1480).reverse() },
       {
         at: 0,
@@ -118,7 +121,12 @@ const fragments: NodeCase[] = [
         send: [...pieces(3000, 1480).slice(1), ...pieces(3000, 1480).slice(0, 1)],
       },
     ],
-  ),
+  );
+}
+
+const fragments: NodeCase[] = [
+  routed(1),
+  routed(0),
   makeCase("3.7/fragments-bridged", ["K3.7 fragments to a backend on the same bridge"], node(1500, B.ip), [
     { at: 0, note: "two pieces", send: pieces(1600, 1480) },
     { at: 0, note: "small pieces stay small", send: pieces(1000, 400) },
