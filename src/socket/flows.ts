@@ -5,7 +5,7 @@ import { growI32 } from "../core/columns.ts";
 
 /** Words of a flow. */
 export const FLOW_WORDS = 8;
-/** First word of the payload: FLOW_MAGIC_WORD with the source's generation. */
+/** First word of the payload: FLOW_MAGIC_WORD and how many times flows were opened before. */
 export const FLOW_MAGIC = 0;
 export const FLOW_SOURCE = 1;
 /** Sequence number of the next packet to send, from 1. */
@@ -20,23 +20,24 @@ export const FLOW_RECEIVED = 6;
 /** Sink that got the last one, plus 1. */
 export const FLOW_SINK = 7;
 
-/** "vne" and the generation of the source. */
+/** "vne"; the last byte tells packets of a closed source from those of the one that has its flows now. */
 export const FLOW_MAGIC_WORD = 0x766e6500;
 
 export class Flows {
   cells = new Int32Array(FLOW_WORDS * 64);
   /** One more than the highest flow ever opened. */
   used = 0;
+  private opens = 0;
   /** Rows given back: pairs of first row and count, in the order they came. */
   private spare: number[] = [];
 
   /** First of `count` consecutive rows. */
-  open(count: number, source: number, generation: number): number {
+  open(count: number, source: number): number {
     const first = this.take(count);
     if (this.used * FLOW_WORDS > this.cells.length) {
       this.cells = growI32(this.cells, Math.max(this.cells.length * 2, this.used * FLOW_WORDS));
     }
-    const magic = FLOW_MAGIC_WORD | (generation & 0xff);
+    const magic = FLOW_MAGIC_WORD | (this.opens++ & 0xff);
     for (let flow = first; flow < first + count; flow++) {
       const c = flow * FLOW_WORDS;
       this.cells.fill(0, c, c + FLOW_WORDS);

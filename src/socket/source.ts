@@ -2,7 +2,8 @@
 // the caller asks. Every payload says which flow it belongs to and how many came before, so that sinks (sink.ts) find
 // what was lost, doubled, reordered or delivered to the wrong place. No program or kernel part corresponds to it.
 //
-// Payload: 4 bytes "vne" and the source's generation, 4 bytes flow, 4 bytes sequence number from 1, then a pattern.
+// Payload: 3 bytes "vne" and one that changes from source to source, 4 bytes flow, 4 bytes sequence number from 1, then
+// a pattern.
 // Frame length follows RFC 2544: it counts 14 bytes of Ethernet header and 4 of frame check sequence, which is not
 // modelled, so a "64-byte frame" is 60 bytes here: a 46-byte IP packet with 18 bytes of payload.
 
@@ -71,7 +72,7 @@ export function sourceOpen(s: Sockets, ns: number, options: SourceOptions): numb
   sources.ipLen[row] = ipLen;
   sources.payloadLen[row] = ipLen - IPV4_SIZE - L4_SIZE;
   sources.sink[row] = s.sinks.add();
-  sources.firstFlow[row] = s.flows.open(flows, row, sources.generation[row]);
+  sources.firstFlow[row] = s.flows.open(flows, row);
   sources.template[row] = buildTemplate(s, row, f);
   return row;
 }

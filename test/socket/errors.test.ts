@@ -11,7 +11,18 @@ import { PmtuDisc, SocketKind } from "../../src/socket/sockets.ts";
 import { udpSend } from "../../src/socket/udp-send.ts";
 import { icmpv4FillChecksum, writeIcmpv4 } from "../../src/wire/icmpv4.ts";
 import { PROTO_ICMP, writeIpv4Header } from "../../src/wire/ipv4.ts";
-import { addr, assertEmpty, bytesOf, drain, GOLDENS, HOST, type Host, makeHost, receive, WIRE } from "./host.ts";
+import {
+  addr,
+  assertEmpty,
+  bytesOf,
+  drain,
+  GOLDENS,
+  HOST,
+  type Host,
+  makeHost,
+  receive,
+  WIRE,
+} from "./host.ts";
 
 const PEER = addr("10.9.0.1");
 const { SCRIPT } = SocketKind;
