@@ -159,6 +159,7 @@ export type DeviceSysctl =
   | "accept_redirects"
   | "accept_local"
   | "route_localnet"
+  | "accept_source_route"
   | "forwarding"
   | "proxy_delay"
   | "locktime"
@@ -332,6 +333,7 @@ export const BASE_DEVICE_SYSCTLS: DeviceSysctls = {
   send_redirects: 1,
   accept_local: 0,
   route_localnet: 0,
+  accept_source_route: 0,
 };
 
 /** kube-proxy's two time-outs of section 2.8 apart, conntrack keeps the kernel's (3.4). */

@@ -1,7 +1,7 @@
 // Golden texts: what the kernel said, one file per case under test/parity/golden, so that machines without root can check
 // the emulator too and a reviewer can read what Linux does.
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -22,6 +22,15 @@ export function writeGolden(caseName: string, text: string): void {
   const path = goldenPath(caseName);
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, text);
+}
+
+/** Removes texts no case stands for any more; their number. */
+export function pruneGoldens(caseNames: string[]): number {
+  const wanted = new Set(caseNames.map(goldenPath));
+  const files = readdirSync(FOLDER, { recursive: true, withFileTypes: true }).filter((e) => e.isFile());
+  const stale = files.map((e) => join(e.parentPath, e.name)).filter((path) => !wanted.has(path));
+  for (const path of stale) rmSync(path);
+  return stale.length;
 }
 
 /** The first difference of two texts in a form to read, or null when they are equal. */

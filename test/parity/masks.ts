@@ -6,8 +6,9 @@
 //   icmp-id       the IP identification of ICMP messages a kernel makes (echo reply, unreachable, time exceeded,
 //                 redirect, timestamp reply, and later fragments of ICMP). Linux draws it from a counter hashed with a
 //                 boot-time secret, so no two boots agree.
-//   socket-id     in cases with sockets, the identification of UDP and TCP packets with DF set: a socket's packets are
-//                 numbered by the same counter or by a random start. Without sockets it is compared (a reset carries 0).
+//   socket-id     in cases with sockets, the identification of UDP and TCP packets with DF set and of fragments: a socket's
+//                 packets are numbered by the same counter or by a random start. Without sockets it is compared (a reset
+//                 carries 0).
 // On demand, named by the case:
 //   random-ports  a port or echo id the kernel picked at random (MASQUERADE --random-fully, or a collision). Those that
 //                 no frame, Service or socket of the case names are renamed P1, P2, ... in order of appearance, with the
@@ -74,7 +75,7 @@ export class Masks {
       const later = (frame.readUInt16BE(20) & 0x1fff) !== 0;
       h.ipId = later || (frame.length > l4 && KERNEL_MADE_ICMP.has(frame[l4]!));
     } else if (frame[23] === 6 || frame[23] === 17) {
-      h.ipId = this.#sockets && (frame[20]! & 0x40) !== 0;
+      h.ipId = this.#sockets && (frame.readUInt16BE(20) & 0x7fff) !== 0;
     }
     if (h.ipId) h.ranges.push([18, 2], [24, 2]);
     if (this.#on.has("random-ports")) this.#hidePorts(frame, h);

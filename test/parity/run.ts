@@ -5,7 +5,7 @@
 import { parseArgs } from "node:util";
 import type { NodeCase } from "./case.ts";
 import { CASES } from "./cases/index.ts";
-import { difference, readGolden, writeGolden } from "./golden.ts";
+import { difference, pruneGoldens, readGolden, writeGolden } from "./golden.ts";
 import { removeLeftovers } from "./kernel/namespaces.ts";
 import type { KernelResult } from "./kernel/run-case.ts";
 import { runMany } from "./kernel/run-many.ts";
@@ -55,6 +55,7 @@ async function main(): Promise<number> {
   const chosen = CASES.filter((c) => words.length === 0 || words.some((word) => c.name.includes(word)));
   const start = performance.now();
   for (let i = 0; i < Number(values.repeat); i++) await runMany(chosen, { keep: values.keep }, judge);
+  if (values.record && words.length === 0) pruneGoldens(CASES.map((c) => c.name));
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
   console.log(`${chosen.length} cases in ${seconds} s, ${failed} failed`);
   return failed === 0 ? 0 : 1;

@@ -1,6 +1,7 @@
 // Every case, in the order of the fact sheet.
 
 import type { NodeCase } from "../case.ts";
+import { cases as azure } from "./azure.ts";
 import { cases as services } from "./k1-services.ts";
 import { cases as changes } from "./k2-changes.ts";
 import { cases as sameNodeService } from "./k3-2-same-node-service.ts";
@@ -27,4 +28,5 @@ export const CASES: NodeCase[] = [
   ...arp,
   ...forwarding,
   ...podStack,
+  ...azure,
 ];

@@ -89,22 +89,38 @@ const basics: NodeCase[] = [
         { type: "unicast", to: "192.0.2.48/29", via: X.ip },
       ],
     }),
-    [
-      ["192.0.2.200", "no route"],
-      ["192.0.2.1", "blackhole"],
-      ["192.0.2.17", "unreachable"],
-      ["192.0.2.33", "prohibit"],
-      ["192.0.2.50", "the longer prefix"],
-      ["192.0.2.60", "the shorter"],
-      ["240.0.0.1", "class E"],
-      ["0.0.0.0", "the zero address"],
-      ["255.255.255.255", "limited broadcast in a unicast frame"],
-      ["10.0.0.255", "the NIC subnet's broadcast address"],
-      ["10.244.1.255", "the bridge subnet's broadcast address"],
-      ["10.244.1.0", "the bridge subnet's zero address"],
-      ["224.0.0.5", "multicast in a unicast frame"],
-      ["127.0.0.1", "loopback"],
-    ].map(([to, note]) => ({ at: 0, note: note!, send: [fromA(data(to!))] })),
+    (
+      [
+        ["192.0.2.200", "no route"],
+        ["192.0.2.1", "blackhole"],
+        ["192.0.2.17", "unreachable"],
+        ["192.0.2.33", "prohibit"],
+        ["192.0.2.50", "the longer prefix"],
+        ["192.0.2.60", "the shorter"],
+        ["240.0.0.1", "class E"],
+        ["0.0.0.0", "the zero address"],
+        ["255.255.255.255", "limited broadcast in a unicast frame"],
+        ["10.0.0.255", "the NIC subnet's broadcast address"],
+        ["10.244.1.255", "the bridge subnet's broadcast address"],
+        ["10.244.1.0", "the bridge subnet's zero address"],
+        ["224.0.0.5", "multicast in a unicast frame"],
+        ["127.0.0.1", "loopback"],
+      ] as const
+    ).map(([to, note], i) => {
+      // Spread over three hosts, so that no one's error bucket runs dry.
+      const [name, host] = (
+        [
+          ["a", A],
+          ["b", B],
+          ["e", E],
+        ] as const
+      )[i % 3]!;
+      return {
+        at: 0,
+        note,
+        send: [{ at: `pod:${name}`, frame: udp(host, via(BRIDGE, to), 4000, 5000, "data") }],
+      };
+    }),
   ),
   makeCase(
     "4.3/ttl",
@@ -115,7 +131,7 @@ const basics: NodeCase[] = [
     node({
       nic: { mac: NIC.mac, ip: NIC.ip, prefix: 24, mtu: 1400 },
       pods: bridgeNode().pods.map((p) => ({ ...p, mtu: 1500 })),
-      sysctls: { "net.ipv4.icmp_ratelimit": 0 },
+      sysctls: { "net.ipv4.icmp_ratemask": 0 },
     }),
     [
       { at: 0, note: "TTL 2", send: [fromA(data(C.ip, { ttl: 2 }))] },
@@ -164,7 +180,7 @@ function dropped(forwardPolicy: ProxySpec["forwardPolicy"]): NodeCase {
 const noErrorFor = makeCase(
   "4.3/no-error-for",
   ["K4.3 no ICMP error for: ICMP errors, non-first fragments, broadcast/multicast, source not unicast"],
-  node({ sysctls: { "net.ipv4.icmp_ratelimit": 0 } }),
+  node({ sysctls: { "net.ipv4.icmp_ratemask": 0 } }),
   [
     { at: 0, note: "an echo request: error", send: [fromA(ping(A, toC, 1, 1, 8, { ttl: 1 }))] },
     { at: 0, note: "an echo reply: error", send: [fromA(pong(A, toC, 1, 1, 8, { ttl: 1 }))] },
@@ -207,18 +223,23 @@ const redirects: NodeCase[] = [false, true].map((rules) =>
     [
       { at: 0, note: "via n2, on link with x", send: [fromNic(udp(X, via(NIC, C.ip), 4000, 5000, "data"))] },
       { at: 0, note: "again at once", send: [fromNic(udp(X, via(NIC, C.ip), 4000, 5000, "data"))] },
-      { at: 0, note: "to a host on link", send: [fromNic(udp(X, via(NIC, N2.ip), 4000, 5000, "data"))] },
       {
-        at: 0,
+        at: 150,
+        note: "and later",
+        send: [fromNic(udp(X, via(NIC, C.ip), 4000, 5000, "data"))],
+      },
+      { at: 400, note: "to a host on link", send: [fromNic(udp(X, via(NIC, N2.ip), 4000, 5000, "data"))] },
+      {
+        at: 800,
         note: "by way of the default route",
         send: [fromNic(udp(X, via(NIC, "198.51.100.1"), 4000, 5000, "data"))],
       },
       {
-        at: 0,
+        at: 800,
         note: "from a sender that is not on link: none",
         send: [fromNic(udp({ mac: GATEWAY.mac, ip: "198.51.100.9" }, via(NIC, C.ip), 4000, 5000, "data"))],
       },
-      { at: 0, note: "pod to pod through the bridge's MAC", send: [fromA(data(B.ip))] },
+      { at: 800, note: "pod to pod through the bridge's MAC", send: [fromA(data(B.ip))] },
     ],
   ),
 );
@@ -306,6 +327,10 @@ const malformed = makeCase(
 const burst = (n: number, frame: (i: number) => string): Send[] =>
   Array.from({ length: n }, (_, i) => fromA(frame(i)));
 
+/** 22 packets 200 ms apart, each just after a refill would be due. */
+const spaced = (frame: (i: number) => string): Step[] =>
+  Array.from({ length: 22 }, (_, i) => ({ at: i === 0 ? 0 : i * 200 + 30, send: [fromA(frame(i))] }));
+
 const limits: NodeCase[] = [
   makeCase(
     "4.3/rate-limit-burst",
@@ -314,35 +339,46 @@ const limits: NodeCase[] = [
     [
       {
         at: 0,
-        note: "20 without a route",
-        send: burst(20, (i) => udp(A, via(BRIDGE, "192.0.2.1"), 4000 + i, 5, "x")),
+        note: "20 whose TTL is spent",
+        send: burst(20, (i) => udp(A, toC, 4000 + i, 5, "x", { ttl: 1 })),
       },
       {
         at: 0,
         note: "another host has a bucket of its own",
-        send: [{ at: "pod:b", frame: udp(B, via(BRIDGE, "192.0.2.1"), 4000, 5, "x") }],
+        send: [{ at: "pod:b", frame: udp(B, toC, 4000, 5, "x", { ttl: 1 }) }],
       },
-      { at: 0, note: "time exceeded draws on the same bucket", send: [fromA(data(C.ip, { ttl: 1 }))] },
+      { at: 0, note: "an unreachable draws on the same bucket", send: [fromA(data("192.0.2.1"))] },
       { at: 0, note: "echo does not", send: burst(3, (i) => ping(A, BRIDGE, 1, i)) },
     ],
+  ),
+  makeCase(
+    "4.3/rate-limit-no-route",
+    ["L route.c ip_error: unreachables for want of a route pay twice, at most 5 tokens: 2 of a burst arrive"],
+    node(),
+    [{ at: 0, send: burst(8, (i) => udp(A, via(BRIDGE, "192.0.2.1"), 4000 + i, 5, "x")) }],
   ),
   makeCase(
     "4.3/rate-limit-refill",
     ["K4.3 30 at 0.2 s spacing gave 7 in the first 1.2 s, then one per second"],
     node(),
-    Array.from(
-      { length: 22 },
-      (_, i): Step => ({
-        at: i * 200 + (i === 0 ? 0 : 30),
-        send: [fromA(udp(A, via(BRIDGE, "192.0.2.1"), 4000 + i, 5, "x"))],
-      }),
-    ),
+    spaced((i) => udp(A, toC, 4000 + i, 5, "x", { ttl: 1 })),
   ),
   makeCase(
-    "4.3/rate-limit-off",
-    ["K4.3 icmp_ratelimit=0; type 3 code 4 is exempt"],
-    node({ sysctls: { "net.ipv4.icmp_ratelimit": 0 } }),
-    [{ at: 0, send: burst(12, (i) => udp(A, via(BRIDGE, "192.0.2.1"), 4000 + i, 5, "x")) }],
+    "4.3/rate-limit-refill-no-route",
+    [
+      "L route.c ip_error takes a token also when the ICMP limit then says no: at 0.2 s spacing it never recovers",
+    ],
+    node(),
+    spaced((i) => udp(A, via(BRIDGE, "192.0.2.1"), 4000 + i, 5, "x")),
+  ),
+  makeCase(
+    "4.3/rate-limit-mask-0",
+    ["K4.3 icmp_ratemask=0 exempts every type; ip_error's own 5 remain"],
+    node({ sysctls: { "net.ipv4.icmp_ratemask": 0 } }),
+    [
+      { at: 0, note: "TTL spent", send: burst(12, (i) => udp(A, toC, 4000 + i, 5, "x", { ttl: 1 })) },
+      { at: 0, note: "no route", send: burst(12, (i) => udp(A, via(BRIDGE, "192.0.2.1"), 4000 + i, 5, "x")) },
+    ],
   ),
   makeCase(
     "4.3/rate-limit-exempt",

@@ -65,7 +65,7 @@ const nonTcp: NodeCase[] = [
       "K5.1 UDP bad checksum: dropped silently",
       "K4.3 20 datagrams to a closed port at once gave exactly 6 unreachables",
     ],
-    node({ sysctls: { "net.ipv4.icmp_ratelimit": 0 } }),
+    node({ sysctls: { "net.ipv4.icmp_ratemask": 0 } }),
     [
       one("closed", udp(A, B, 4000, 5000, "hello")),
       one("TTL 3, TOS 4", udp(A, B, 4000, 5000, "hello", { ttl: 3, tos: 4 })),
