@@ -84,6 +84,9 @@ test("a queue bounded in bytes counts bytes; limit 0 is a transmitter without a 
   line.send(small);
   line.run();
   t.deepEqual(line.numbers(), [0, 1, 2]);
+  for (let i = 0; i < 3; i++) line.send();
+  line.run();
+  t.deepEqual(line.numbers(), [0, 1, 2, 5, 6]);
   const none = new Line();
   none.q.attach(none.dev, { rate: 8_000_000, limitPackets: 0 });
   none.send();

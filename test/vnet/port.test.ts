@@ -157,6 +157,9 @@ test("removing a NIC frees its addresses, the lowest first again, and the next N
   const c = net.vm("c");
   t.is(net.address(c), "10.224.0.5");
   t.not(net.mac(c), mac);
+  t.is(c.nic, b.nic);
+  net.send(a, net.udp(a, net.address(c)));
+  t.is(net.frames(c).length, 1);
   t.is(net.v.vnets.addresses[0], 2);
   net.end(t);
 });

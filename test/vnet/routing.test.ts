@@ -209,6 +209,18 @@ test("V61 the platform's addresses are not subject to routes: no service, but no
   net.end(t);
 });
 
+test("V20, V70 a user route over the whole subnet does not carry its broadcasts, nor wakes its gateway", (t) => {
+  const { net, a, nva, table } = withTable();
+  net.v.setRoute(table, ...cidr("0.0.0.0/0"), NextHop.VIRTUAL_APPLIANCE, ip("10.224.0.9"));
+  net.v.setRoute(table, ...cidr("10.224.0.0/12"), NextHop.VIRTUAL_APPLIANCE, ip("10.224.0.9"));
+  for (const dst of ["10.224.0.255", "255.255.255.255", "224.0.0.1", "10.224.0.1", "10.224.0.2"]) {
+    net.send(a, net.udp(a, dst));
+  }
+  t.deepEqual(net.frames(nva), []);
+  t.deepEqual(net.drops(a), { "a VNET_BROADCAST": 2, "a VNET_MULTICAST": 1, "a VNET_PLATFORM": 2 });
+  net.end(t);
+});
+
 test("kubenet: user routes carry pods between nodes that forward (V53, A8.88); without route or flag they end", (t) => {
   const net = new Net();
   const n0 = net.vm("n0");

@@ -278,6 +278,9 @@ test("A8.26 another primary address is another MAC, and the old one is forgotten
   net.send(a, net.udp(a, net.address(b), { srcMac: before }));
   t.deepEqual(net.drops(a, b), { "b VNET_NO_SUCH_ADDRESS": 1, "a VNET_SPOOFED_MAC": 1 });
   t.true(net.v.setPrimaryAddress(a.nic, ip("10.224.0.40")));
+  t.is(net.address(net.vm("c")), "10.224.0.4");
+  t.true(net.v.setPrimaryAddress(a.nic, 0));
+  t.is(net.address(a), "10.224.0.6");
   net.end(t);
 });
 
