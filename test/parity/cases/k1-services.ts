@@ -328,6 +328,39 @@ function masquerade(mode: (typeof MODES)[number]): NodeCase[] {
   ];
 }
 
+const nodePortFromNode: NodeCase[] = (["Cluster", "Local"] as const).flatMap((policy) =>
+  [0, 1].map((localnet) =>
+    makeCase(
+      `1.5/node-port-from-node-${policy.toLowerCase()}-localnet-${localnet}`,
+      [
+        "K1.5 rows 4 and 6: the node's own address",
+        "K1.2 127.0.0.1:nodePort with route_localnet=0 hangs, with =1 works, the client keeps 127.0.0.1 as its own source",
+      ],
+      node(
+        [dns([[C.ip, 5353]], { nodePort: 30_053, externalTrafficPolicy: policy })],
+        {},
+        {
+          deviceSysctls: { all: { route_localnet: localnet } },
+        },
+      ),
+      [
+        {
+          at: 0,
+          note: "its address",
+          send: [{ in: "node", udp: { from: 4000, to: NIC.ip, port: 30_053, text: "query" } }],
+        },
+        { at: 0, send: [fromNic(udp(C, NIC, 5353, 4000, "answer", { ttl: 63 }))] },
+        {
+          at: 0,
+          note: "127.0.0.1",
+          send: [{ in: "node", udp: { from: 4001, to: "127.0.0.1", port: 30_053, text: "query" } }],
+        },
+        { at: 0, send: [fromNic(udp(C, NIC, 5353, 4001, "answer", { ttl: 63 }))] },
+      ],
+    ),
+  ),
+);
+
 const hairpinAnswered = makeCase(
   "1.5/hairpin-two-endpoints",
   ["K1.5 row 8: only the flow that reaches the client itself is masqueraded"],
@@ -383,6 +416,7 @@ export const cases: NodeCase[] = [
   ...MODES.flatMap(noEndpoint),
   noRoute,
   ...MODES.flatMap(masquerade),
+  ...nodePortFromNode,
   hairpinAnswered,
   ...affinity(),
 ];
