@@ -1,5 +1,6 @@
-// What a user may ask of a link, as plain data, and what is wrong with it. Probabilities lie in [0, 1], times are
-// nanoseconds, rates bits per second of whole frames (Ethernet header included; no preamble, gap or checksum).
+// What a user may ask of a link, as plain data, and what is wrong with it. Probabilities lie in [0, 1], times
+// are nanoseconds, rates bits per second of whole frames (Ethernet header included; no preamble, gap or
+// checksum).
 
 import { ETHERTYPE_IPV4 } from "../wire/ethernet.ts";
 
@@ -14,7 +15,7 @@ export interface NetemPrefix {
   length: number;
 }
 
-/** Which frames a fault means; what is left out matches anything. Ports and flags do not match later fragments. */
+/** Which frames a fault means; what is left out matches all. Ports and flags match no later fragment. */
 export interface FaultMatch {
   etherType?: number;
   /** IP protocol number. */
@@ -39,7 +40,7 @@ export interface Fault {
   count?: number;
 }
 
-/** The four-state names of tc-netem(8), loss gemodel: p, r, 1-h (loss in the bad state), 1-k (loss in the good one). */
+/** tc-netem(8), loss gemodel: p, r, 1-h (loss in the bad state), 1-k (loss in the good one). */
 export interface GilbertElliott {
   p: number;
   /** 1 - p when left out. */
@@ -56,7 +57,9 @@ export interface NetemConfig {
   delay?: number;
   /** Delay is drawn evenly from [delay - jitter, delay + jitter]. */
   jitter?: number;
-  /** False lets jitter put frames out of order, as sch_netem does; otherwise a frame never overtakes another. */
+  /**
+   * False lets jitter put frames out of order, as sch_netem does; otherwise a frame never overtakes another.
+   */
   ordered?: boolean;
   rate?: number;
   /** Frames, bytes or both that may wait behind the one being sent; no bound when left out. */

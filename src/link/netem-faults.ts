@@ -1,5 +1,5 @@
-// Scripted and counted faults as columns: data, not code, so a snapshot carries them. A frame is offered to every fault of
-// its discipline in the order given; each counts its own matches.
+// Scripted and counted faults as columns: data, not code, so a snapshot carries them. A frame is offered to
+// every fault of its discipline in the order given; each counts its own matches.
 
 import { growF64, growI32, growU8, growU16, Ids } from "../core/columns.ts";
 import { prefixMask } from "../core/prefix-table.ts";

@@ -1,7 +1,7 @@
 // The way of a frame through the disciplines of its device. Mirrors netem_enqueue() and netem_dequeue() of
-// net/sched/sch_netem.c: cut, scripted faults, duplication, loss, corruption, then the transmitter (rate), then the wire
-// (delay, jitter, reordering). A frame that nothing holds goes on at once; every other waits linked by skb.next and comes
-// back by an event that knows whether it still means something.
+// net/sched/sch_netem.c: cut, scripted faults, duplication, loss, corruption, then the transmitter (rate),
+// then the wire (delay, jitter, reordering). A frame that nothing holds goes on at once; every other waits
+// linked by skb.next and comes back by an event that knows whether it still means something.
 
 import { Drop } from "../node/drop.ts";
 import { NoteKind } from "../node/notes.ts";
@@ -161,7 +161,7 @@ function queue(q: Netem, f: number, d: number, extra: number): boolean {
   return false;
 }
 
-/** Frames sent back to back take exactly their bits over the rate together; one alone, whole nanoseconds of it. */
+/** Frames sent back to back take exactly their bits over the rate; one alone, the whole nanoseconds of it. */
 function startSending(q: Netem, d: number): void {
   const { disciplines: t, k } = q;
   const work = k.skb.len[t.queueHead[d]] * 8 * SECOND + t.owed[d];

@@ -1,11 +1,12 @@
-// Impairments of a device's way out: delay, jitter, rate, loss, duplication, corruption, reordering, cut and scripted
-// faults. Mirrors net/sched/sch_netem.c, with a transmitter in front of the delay in place of sch_tbf.c; netem-path.ts is
-// the way of a frame. A device may have several disciplines; a frame passes them in the order they were attached.
+// Impairments of a device's way out: delay, jitter, rate, loss, duplication, corruption, reordering, cut and
+// scripted faults. Mirrors net/sched/sch_netem.c, with a transmitter in front of the delay in place of
+// sch_tbf.c; netem-path.ts is the way of a frame. A device may have several disciplines; a frame passes them
+// in the order they were attached.
 // Each draws from a random stream of its own, so attaching one never moves the numbers of another.
-// Unlike the kernel: jitter keeps frames in order unless `ordered` is false; each copy of a duplicated frame meets loss by
-// itself; detaching sends on what the discipline holds, where `tc qdisc del` would purge it.
-// Absent: correlations, delay distributions other than even, packet-size overheads and cells, slots, ECN marking, bursts
-// of a token bucket, queueing classes, ingress.
+// Unlike the kernel: jitter keeps frames in order unless `ordered` is false; each copy of a duplicated frame
+// meets loss by itself; detaching sends on what the discipline holds, where `tc qdisc del` would purge it.
+// Absent: correlations, delay distributions other than even, packet-size overheads and cells, slots, ECN
+// marking, bursts of a token bucket, queueing classes, ingress.
 
 import { assert } from "../core/assert.ts";
 import { growI32 } from "../core/columns.ts";
@@ -31,13 +32,13 @@ export class Netem implements DeviceListener {
   readonly k: Kernel;
   readonly disciplines = new Disciplines();
   readonly faults = new Faults();
-  /** First discipline of each device; Devices.qdisc repeats it for the data plane, and forgets it with the device. */
+  /** First discipline of each device. Devices.qdisc repeats it, and forgets it with the device. */
   first = new Int32Array(64).fill(-1);
   /** How many disciplines each device name has had, which numbers their streams. */
   attached: Record<string, number> = {};
 
-  // Per frame: who holds it (-1 = nobody), when it arrives (-1 = still before the transmitter), the frame ahead of it on
-  // the wire, and the time a scripted delay adds.
+  // Per frame: who holds it (-1 = nobody), when it arrives (-1 = still before the transmitter), the frame
+  // ahead of it on the wire, and the time a scripted delay adds.
   readonly holder: Int32Array;
   readonly due: Float64Array;
   readonly prev: Int32Array;
@@ -53,7 +54,7 @@ export class Netem implements DeviceListener {
     k.listeners.push(this);
   }
 
-  /** Adds a discipline behind those the device has; returns its handle. Ask checkNetem() about the config first. */
+  /** Adds a discipline behind those the device has; returns its handle. Ask checkNetem() first. */
   attach(dev: number, config: NetemConfig): number {
     const { k, disciplines } = this;
     this.reclaim(dev);
@@ -83,8 +84,8 @@ export class Netem implements DeviceListener {
   }
 
   /**
-   * Removes a discipline. What it holds goes on at once through those behind it, in the order it would have arrived; no
-   * frame is lost. False when the handle means nothing any more.
+   * Removes a discipline. What it holds goes on at once through those behind it, in the order it would have
+   * arrived; no frame is lost. False when the handle means nothing any more.
    */
   detach(handle: number): boolean {
     const { disciplines } = this;

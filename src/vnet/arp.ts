@@ -1,7 +1,8 @@
-// ARP ends at the host switch (V21): every request is answered with the one virtual MAC (V11), whatever address it asks
-// for, in use or not, inside the VNet or not (section 9.2: silent; choice). The answer goes to the asker named inside the
-// request (V22). Unanswered: the NIC's own primary address (V13); a probe (RFC 5227, sender 0.0.0.0) for any of the NIC's
-// own addresses, or a guest could never use its secondary ones (choice); announcements and replies, which ask nothing.
+// ARP ends at the host switch (V21): every request is answered with the one virtual MAC (V11), whatever
+// address it asks for, in use or not, inside the VNet or not (section 9.2: silent; choice). The answer goes
+// to the asker named inside the request (V22). Unanswered: the NIC's own primary address (V13); a probe (RFC
+// 5227, sender 0.0.0.0) for any of the NIC's own addresses, or a guest could never use its secondary ones
+// (choice); announcements and replies, which ask nothing.
 // Absent: neighbour discovery (V14).
 
 import { Drop } from "../node/drop.ts";

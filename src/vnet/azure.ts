@@ -1,6 +1,6 @@
 // Constants of the Azure fabric, each with its row of the fact sheet (azure.md). Nothing here is state.
 
-/** Sender MAC of every ARP answer (V11) and, by default, source MAC of delivered frames (V17): 12:34:56:78:9a:bc. */
+/** 12:34:56:78:9a:bc answers every ARP request (V11) and is the source of delivered frames (V17). */
 export const VIRTUAL_MAC_HI = 0x1234;
 export const VIRTUAL_MAC_LO = 0x5678_9abc;
 
@@ -17,7 +17,7 @@ export const DHCP_CLIENT_PORT = 68;
 /** V40. */
 export const DEFAULT_MTU = 1500;
 
-/** Low addresses of a subnet that nobody may have: network, gateway, two of DNS (V3). The last one is the fifth. */
+/** Low addresses of a subnet nobody may have: network, gateway, two of DNS; the fifth is the last (V3). */
 export const RESERVED_LOW = 4;
 /** Offset of the default gateway in its subnet (V3). */
 export const GATEWAY_OFFSET = 1;
@@ -38,7 +38,7 @@ export const NEXT_HOP_NAMES: readonly string[] = [
   "Overlay",
 ];
 
-/** Where a route comes from, in order of preference for equal prefixes (2.4). Absent: BGP, which stands between. */
+/** Where a route comes from, in order of preference for equal prefixes (2.4). Between them: BGP, absent. */
 export const RouteSource = { USER: 0, SYSTEM: 2 } as const;
 export type RouteSource = (typeof RouteSource)[keyof typeof RouteSource];
 
@@ -67,7 +67,7 @@ export const AZURE_LIMITS: Limits = {
 export interface FabricSettings {
   /** Source MAC of a delivered frame: the virtual MAC (V17) or the sending NIC's. */
   sourceMac: "virtual" | "sender";
-  /** A frame whose source MAC is not its NIC's: dropped (C8 tells of such an outage), or stamped right (V17, V57). */
+  /** A frame whose source MAC is not its NIC's (V57): dropped (C8: such an outage), or stamped right (V17). */
   spoofedMac: "drop" | "stamp";
   /** Fragmented datagrams the fabric follows at one time (V44); the oldest makes room. */
   fragmentFlows: number;
@@ -100,7 +100,7 @@ export const SYSTEM_ROUTES: readonly (readonly [number, number, NextHop])[] = [
   [0x64400000, 10, NextHop.NONE],
 ];
 
-/** A source address no NIC can have, whatever its flags: unspecified, loopback, link-local, group, the platform's. */
+/** A source no NIC may use, whatever its flag: unspecified, loopback, link-local, group, platform. */
 export function neverASource(a: number): boolean {
   const top = a >>> 24;
   return top === 0 || top === 127 || top >= 224 || a >>> 16 === 0xa9fe || a === WIRE_SERVER;

@@ -1,5 +1,6 @@
-// VNets, subnets and route tables from a description in names and text: checks everything, builds what is right and answers
-// every problem with its path, so that one run over a bad description shows all of it. Build time only.
+// VNets, subnets and route tables from a description in names and text: checks everything, builds what is
+// right and answers every problem with its path, so that one run over a bad description shows all of it.
+// Build time only.
 
 import { parseCidr, parseIpv4 } from "../wire/address.ts";
 import { NEXT_HOP_NAMES, NextHop } from "./azure.ts";

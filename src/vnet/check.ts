@@ -1,5 +1,6 @@
-// What is wrong with a request to the fabric, against what it holds now. Each function answers every problem it finds, none
-// when the request is fine, and changes nothing. Rows: V1, V3, V4, V6, V40, V80-V85, R1, R2, R7.
+// What is wrong with a request to the fabric, against what it holds now. Each function answers every problem
+// it finds, none when the request is fine, and changes nothing. Rows: V1, V3, V4, V6, V40, V80-V85, R1, R2,
+// R7.
 // Absent: limits per virtual machine (V81) and per peered group (V82): a VM here has one NIC, and no peers.
 
 import { assert } from "../core/assert.ts";

@@ -1,8 +1,9 @@
-// The platform's DHCP server (V7, V21, V60): it offers a NIC its own primary address and nothing else. Mask, gateway .1, DNS
-// 168.63.129.16; the three routes of V63, option 245 and the endless lease are what real leases carry (seen in
-// canonical/cloud-init pull request 5146 and NetworkConfiguration/dhcpcd issue 282). Server and source address are
-// 168.63.129.16. Absent: DNS server lists of a VNet, host and domain names, secondary NICs (V88: no default route), relays
-// (V33), conflict handling: DECLINE and RELEASE end without an answer.
+// The platform's DHCP server (V7, V21, V60): it offers a NIC its own primary address and nothing else. Mask,
+// gateway .1, DNS 168.63.129.16; the three routes of V63, option 245 and the endless lease are what real
+// leases carry (seen in canonical/cloud-init pull request 5146 and NetworkConfiguration/dhcpcd issue 282).
+// Server and source address are 168.63.129.16. Absent: DNS server lists of a VNet, host and domain names,
+// secondary NICs (V88: no default route), relays (V33), conflict handling: DECLINE and RELEASE end without an
+// answer.
 
 import { Drop } from "../node/drop.ts";
 import { NoteKind } from "../node/notes.ts";

@@ -1,7 +1,7 @@
 // VNET_EGRESS: the host switch takes a frame from a NIC: the host guard of V50 and what never passes a VNet.
 // Rows: V10, V20, V21, V30-V33, V40-V44, V50-V57, V60, V61, V70. A frame keeps its TTL and DSCP (V72).
-// Absent: outbound NSG (it stands after this stage, before VNET_ROUTE: R10), IPv6 (V14), port 25 (V34), flow limits
-// (V86), bandwidth (V87), UDP 4791 (one third-party copy of V32 lists it).
+// Absent: outbound NSG (it stands after this stage, before VNET_ROUTE: R10), IPv6 (V14), port 25 (V34), flow
+// limits (V86), bandwidth (V87), UDP 4791 (one third-party copy of V32 lists it).
 
 import { Drop } from "../node/drop.ts";
 import { Stage } from "../node/stage.ts";
@@ -85,7 +85,9 @@ export function vnetEgress(v: Fabric, f: number): Stage {
   return reason === 0 ? Stage.VNET_ROUTE : vnetDrop(v, f, nic, reason);
 }
 
-/** A DHCP client speaks to the platform: by broadcast (V21), or to 168.63.129.16 itself when it renews (V60). */
+/**
+ * A DHCP client speaks to the platform: by broadcast (V21), or to 168.63.129.16 itself when it renews (V60).
+ */
 function isDhcpRequest(v: Fabric, f: number): boolean {
   const { skb } = v.k;
   const { view } = skb;
@@ -156,7 +158,9 @@ function protocolRefusal(v: Fabric, f: number): number {
   return fromServer && destination === DHCP_CLIENT_PORT ? Drop.VNET_BLOCKED : 0;
 }
 
-/** V43, V44: a later fragment follows its first one or is dropped; among the later ones order does not matter. */
+/**
+ * V43, V44: a later fragment follows its first one or is dropped; among the later ones order does not matter.
+ */
 function fragmentRefusal(v: Fabric, f: number, nic: number): number {
   const { skb, clock } = v.k;
   const { view } = skb;

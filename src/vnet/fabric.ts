@@ -1,9 +1,10 @@
-// The Azure fabric between NICs: VNets, subnets, NICs with their addresses, routes. This file is the control plane; a frame
-// passes through egress.ts, route.ts and ingress.ts. Rows: azure.md sections 1 and 2. Callers ask check.ts first whether
-// a request is allowed; here a wrong one is our own mistake and trips an assertion.
-// Absent: peering, gateways, NSGs, load balancers, NAT, private endpoints, public addresses, moving a NIC to another
-// subnet, removing a VNet or subnet. An outbound NSG belongs between egress and route (R10), an inbound one at the head of
-// ingress (N10), and more route sources in routes.ts.
+// The Azure fabric between NICs: VNets, subnets, NICs with their addresses, routes. This file is the control
+// plane; a frame passes through egress.ts, route.ts and ingress.ts. Rows: azure.md sections 1 and 2. Callers
+// ask check.ts first whether a request is allowed; here a wrong one is our own mistake and trips an
+// assertion.
+// Absent: peering, gateways, NSGs, load balancers, NAT, private endpoints, public addresses, moving a NIC to
+// another subnet, removing a VNet or subnet. An outbound NSG belongs between egress and route (R10), an
+// inbound one at the head of ingress (N10), and more route sources in routes.ts.
 
 import { assert } from "../core/assert.ts";
 import { PrefixTable } from "../core/prefix-table.ts";
@@ -78,7 +79,7 @@ export class Fabric {
     return this.vnets.add(name, system, delay);
   }
 
-  /** One more prefix of the address space (V6): a VnetLocal route, instead of a None route of the same prefix (2.1). */
+  /** One more prefix of the address space (V6): a VnetLocal route, in place of an equal None route (2.1). */
   addAddressSpace(vnet: number, network: number, length: number): void {
     const system = this.vnets.system[vnet];
     this.routes.set(system, network, length, NextHop.VNET_LOCAL, 0, RouteSource.SYSTEM);
@@ -108,7 +109,7 @@ export class Fabric {
 
   // ---- NICs ----
 
-  /** Plugs a device into a subnet. @param addr its primary address, or 0 for the lowest free one; -1 when there is none */
+  /** Plugs a device into a subnet under `addr`, or the lowest free address for 0; -1 when there is none. */
   addNic(subnet: number, addr: number, dev: number): number {
     const { k, nics, subnets } = this;
     assert(k.dev.kind[dev] === DevKind.NIC && k.dev.nic[dev] < 0, "only an unplugged NIC goes into a subnet");
@@ -122,7 +123,7 @@ export class Fabric {
     return nic;
   }
 
-  /** Unplugs and forgets a NIC; its addresses are free again. Frames under way to it are dropped when they arrive. */
+  /** Unplugs and forgets a NIC; its addresses are free again. Frames under way to it end on arrival. */
   removeNic(nic: number): void {
     const { k, nics } = this;
     this.clearOverlay(nic);
@@ -137,7 +138,7 @@ export class Fabric {
     return this.k.dev.nic[dev] === nic && this.k.dev.kind[dev] === DevKind.NIC;
   }
 
-  /** A secondary IP configuration (V80): `addr`, or the lowest free one for 0. Returns its address, 0 when full. */
+  /** A secondary IP configuration (V80): `addr`, or the lowest free one for 0. Its address; 0 when full. */
   addIpConfig(nic: number, addr: number): number {
     const chosen = addr === 0 ? this.lowestFree(this.nics.subnet[nic]) : addr;
     if (chosen !== 0) this.chain(nic, chosen);
@@ -152,7 +153,7 @@ export class Fabric {
     this.unchain(nic, row);
   }
 
-  /** Another primary address, 0 for the lowest free one: the MAC changes with it (V18). False when the subnet is full. */
+  /** Another primary address (0: the lowest free), so another MAC (V18). False when the subnet is full. */
   setPrimaryAddress(nic: number, addr: number): boolean {
     const { configs, nics, subnets } = this;
     const subnet = nics.subnet[nic];
@@ -203,7 +204,8 @@ export class Fabric {
     return domain >= 0 && this.overlayNic(domain, addr) === nic;
   }
 
-  // ---- overlay routing domains (azure.md 5.11, C48: pod addresses unknown to the VNet, carried without encapsulation) ----
+  // ---- overlay routing domains (azure.md 5.11, C48: pod addresses unknown to the VNet, carried without
+  // encapsulation) ----
 
   addDomain(): number {
     return this.domains++;
@@ -269,7 +271,7 @@ export class Fabric {
     if (table >= 0) routes.selectAll(subnet, system, table, table);
   }
 
-  /** System routes first, then user-defined ones, losers included; null for a stopped VM, as Azure refuses it (R11). */
+  /** System routes, then user-defined ones, losers included; null for a stopped VM, as Azure refuses it (R11). */
   effectiveRoutes(nic: number): EffectiveRoute[] | null {
     const { nics, routes, subnets } = this;
     if (nics.running[nic] === 0) return null;

@@ -1,6 +1,7 @@
-// Temporary flows of fragmented datagrams (V43, V44): the first fragment opens one, keyed by port, identification,
-// addresses and protocol; a later fragment needs it. The table is a ring in order of opening: the oldest makes room, and
-// a flow ends by age. Opening a flow again (the identification came round) starts its time anew.
+// Temporary flows of fragmented datagrams (V43, V44): the first fragment opens one, keyed by port,
+// identification, addresses and protocol; a later fragment needs it. The table is a ring in order of opening:
+// the oldest makes room, and a flow ends by age. Opening a flow again (the identification came round) starts
+// its time anew.
 // Absent: reassembly, fragmenting, acting on DF: the fabric does none of them (V44).
 
 import { HashIndex, hash4 } from "../core/hash-index.ts";

@@ -1,7 +1,8 @@
-// VNET_INGRESS: the port of the destination NIC: nothing is delivered that is not addressed to it (V50, V51), and the frame
-// gets its MACs: destination the NIC's own (V15), source the virtual MAC (V17; section 9.2 silent, setting sourceMac).
-// With the virtual MAC a guest sees one L2 neighbour only, as V10 has it, and a hairpinned frame does not come back under
-// the guest's own MAC. Absent: inbound NSG (it stands at the head of this stage: N10), PA validation (V16).
+// VNET_INGRESS: the port of the destination NIC: nothing is delivered that is not addressed to it (V50, V51),
+// and the frame gets its MACs: destination the NIC's own (V15), source the virtual MAC (V17; section 9.2
+// silent, setting sourceMac). With the virtual MAC a guest sees one L2 neighbour only, as V10 has it, and a
+// hairpinned frame does not come back under the guest's own MAC. Absent: inbound NSG (it stands at the head
+// of this stage: N10), PA validation (V16).
 
 import { Drop } from "../node/drop.ts";
 import { Stage } from "../node/stage.ts";

@@ -1,5 +1,6 @@
-// IP configurations: which private address belongs to which NIC (V80, V53). One row per address; each NIC chains its own,
-// primary first; an index finds (VNet, address). Everything is O(1): a pod of Azure CNI is one such row.
+// IP configurations: which private address belongs to which NIC (V80, V53). One row per address; each NIC
+// chains its own, primary first; an index finds (VNet, address). Everything is O(1): a pod of Azure CNI is
+// one such row.
 // Absent: public addresses, IPv6, names of configurations.
 
 import { growI32, Ids } from "../core/columns.ts";

@@ -1,5 +1,5 @@
-// A set of small integers that answers "which is the lowest?" in a few word reads: bits, with a summary of 32 words of
-// bits in each word above. Addresses given back to a subnet wait here. It grows by a factor of 32.
+// A set of small integers that answers "which is the lowest?" in a few word reads: bits, with a summary of 32
+// words of bits in each word above. Addresses given back to a subnet wait here. It grows by a factor of 32.
 
 import { growU32 } from "../core/columns.ts";
 

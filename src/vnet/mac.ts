@@ -1,5 +1,5 @@
-// MAC addresses of NICs: under the prefixes seen on Azure (V19), from a counter, never twice and never at random.
-// Microsoft's rule behind the lower half is not public; a multiplication spreads neighbours apart.
+// MAC addresses of NICs: under the prefixes seen on Azure (V19), from a counter, never twice and never at
+// random. Microsoft's rule behind the lower half is not public; a multiplication spreads neighbours apart.
 
 const PREFIXES: readonly number[] = [0x000d3a, 0x002248, 0x6045bd];
 const SPREAD = 0x9e3779;

@@ -1,5 +1,5 @@
-// Network interfaces as the fabric sees them: a port each, with what Azure programmed into it and what passed (V56 counts
-// per port). The guest's own view of the same NIC is a row of node/net-device.ts.
+// Network interfaces as the fabric sees them: a port each, with what Azure programmed into it and what passed
+// (V56 counts per port). The guest's own view of the same NIC is a row of node/net-device.ts.
 // Absent: several queues, accelerated networking, public addresses, NSGs.
 
 import { growF64, growI32, growU8, growU16, Ids } from "../core/columns.ts";

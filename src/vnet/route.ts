@@ -1,6 +1,7 @@
-// VNET_ROUTE: the effective routes of the sender's subnet decide where a packet goes, for neighbours in the same subnet
-// too (R9). Overlay pods stand before the routes: their range is a routing domain of its own (azure.md 5.11, choice).
-// A packet without a way is dropped in silence (2.1, statement 35): the fabric sends no ICMP and never decrements TTL.
+// VNET_ROUTE: the effective routes of the sender's subnet decide where a packet goes, for neighbours in the
+// same subnet too (R9). Overlay pods stand before the routes: their range is a routing domain of its own
+// (azure.md 5.11, choice). A packet without a way is dropped in silence (2.1, statement 35): the fabric sends
+// no ICMP and never decrements TTL.
 // Absent: Internet (named drop), gateways, peering, load balancer frontends as next hop (R2).
 
 import { Drop } from "../node/drop.ts";

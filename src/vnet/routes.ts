@@ -1,8 +1,8 @@
-// Routes and the choice between them (azure.md 2.1-2.4). A list of routes is either the system routes of a VNet or a
-// user-defined route table (R7); the effective table of a subnet holds the winner of each prefix. Equal prefixes: user
-// before system (2.4.2). A change touches only its own prefix in the subnets concerned.
-// Absent: BGP and gateway routes (they would stand between user and system), peering, service tags as prefixes (R5),
-// service and private endpoints (R12, R13).
+// Routes and the choice between them (azure.md 2.1-2.4). A list of routes is either the system routes of a
+// VNet or a user-defined route table (R7); the effective table of a subnet holds the winner of each prefix.
+// Equal prefixes: user before system (2.4.2). A change touches only its own prefix in the subnets concerned.
+// Absent: BGP and gateway routes (they would stand between user and system), peering, service tags as
+// prefixes (R5), service and private endpoints (R12, R13).
 
 import { growI32, growU8, Ids } from "../core/columns.ts";
 import { PrefixTable, prefixMask } from "../core/prefix-table.ts";

@@ -1,5 +1,5 @@
-// VNets and subnets as columns (azure.md 1.1). An address of a subnet is handed out lowest first, from .4 on (V3): `top`
-// is the lowest offset never handed out, and what was given back below it waits in `holes`.
+// VNets and subnets as columns (azure.md 1.1). An address of a subnet is handed out lowest first, from .4 on
+// (V3): `top` is the lowest offset never handed out, and what was given back below it waits in `holes`.
 // Absent: IPv6, removing VNets and subnets, delegation, service endpoints, private subnets.
 
 import { growF64, growI32, growU8, Ids } from "../core/columns.ts";

@@ -1,4 +1,5 @@
-// Loss, bursts, duplication, corruption: their shares, and that one seed gives one result whatever happens elsewhere.
+// Loss, bursts, duplication, corruption: their shares, and that one seed gives one result whatever happens
+// elsewhere.
 
 import test from "ava";
 import { Line, plain } from "./netem-kit.ts";

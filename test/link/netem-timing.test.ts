@@ -26,7 +26,7 @@ test("a delay holds a frame exactly that long; nothing holds it without one", (t
   line.end(t);
 });
 
-test("a rate takes the bits of the whole frame; frames wait for each other (100 bytes at 1 Mbit/s: 800 us)", (t) => {
+test("a rate takes the bits of the whole frame, one frame after the other (1 Mbit/s: 800 us)", (t) => {
   const line = new Line();
   line.q.attach(line.dev, { rate: 1_000_000 });
   for (let i = 0; i < 3; i++) line.send();
@@ -165,7 +165,7 @@ test("a frame due this very instant is not overtaken by the next", (t) => {
   line.end(t);
 });
 
-test("any mix of settings keeps order (reorder aside), loses nothing without a reason and leaks nothing", (t) => {
+test("any mix of settings keeps order, loses nothing without a reason and leaks nothing", (t) => {
   const config = fc.record({
     delay: fc.integer({ min: 0, max: 2_000 }),
     rate: fc.constantFrom(undefined, 10_000_000, 1_000_000_000),

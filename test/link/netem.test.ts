@@ -1,4 +1,5 @@
-// Disciplines come and go: order, handles, what is held when one is detached or its device goes; scripted faults; checks.
+// Disciplines come and go: order, handles, what is held when one is detached or its device goes; scripted
+// faults; checks.
 
 import test from "ava";
 import { checkNetem } from "../../src/link/netem-config.ts";
@@ -80,7 +81,7 @@ test("the last discipline detached leaves the device without one; old handles me
   line.end(t);
 });
 
-test("a device that goes down loses what it holds, DEV_GONE; its disciplines stay, its old events mean nothing", (t) => {
+test("a device that goes down loses what it holds; its disciplines stay, old events mean nothing", (t) => {
   const line = new Line();
   line.q.attach(line.dev, { rate: 8_000_000, delay: 1_000_000 });
   for (let i = 0; i < 4; i++) line.send();

@@ -1,4 +1,5 @@
-// azure.md 1.1 and 1.8: who may have which address, and how it is handed out. Statements 20, 21, 22; V1, V3, V4, V6, V19, V80-V85.
+// azure.md 1.1 and 1.8: who may have which address, and how it is handed out. Statements 20, 21, 22; V1, V3,
+// V4, V6, V19, V80-V85.
 
 import test from "ava";
 import fc from "fast-check";
@@ -92,7 +93,7 @@ test("V6 a description with many mistakes: all of them, each with its path", (t)
         rt: [
           { prefix: "10.0.0.0/16", nextHop: "VirtualAppliance" },
           { prefix: "10.0.0.0/15", nextHop: "vnetlocal", address: "10.0.0.4" },
-          { prefix: "x", nextHop: "VirtualNetworkGateway", address: "10.0.0.256" },
+          { prefix: "x", nextHop: "Gateway", address: "10.0.0.256" },
           { prefix: "20.0.0.0/8", nextHop: "None" },
           { prefix: "20.0.0.0/8", nextHop: "Internet" },
         ],
@@ -102,7 +103,7 @@ test("V6 a description with many mistakes: all of them, each with its path", (t)
       "routeTable.rt.routes[0]: a VirtualAppliance route needs the appliance's address",
       "routeTable.rt.routes[1]: only a VirtualAppliance route has an address",
       "routeTable.rt.routes[2].prefix: x is not an IPv4 prefix such as 10.224.0.0/12",
-      "routeTable.rt.routes[2].nextHop: VirtualNetworkGateway is not one of VirtualAppliance, VnetLocal, Internet, None",
+      "routeTable.rt.routes[2].nextHop: Gateway is not one of VirtualAppliance, VnetLocal, Internet, None",
       "routeTable.rt.routes[2].address: 10.0.0.256 is not an IPv4 address",
       "routeTable.rt.routes[4]: the table has a route for 20.0.0.0/8 already",
       "vnet.one.delay: a delay is a whole number of nanoseconds, not negative",

@@ -1,5 +1,5 @@
-// Statement 15: the platform answers DHCP (V7, V21, V60), broadcast or unicast to itself; V63 routes and option 245 as real
-// leases have them.
+// Statement 15: the platform answers DHCP (V7, V21, V60), broadcast or unicast to itself; V63 routes and
+// option 245 as real leases have them.
 
 import test from "ava";
 import { parseMac } from "../../src/wire/address.ts";
@@ -57,7 +57,7 @@ function options(frame: Uint8Array): Record<number, number[]> {
 
 const address = (text: string) => text.split(".").map(Number);
 
-test("A8.15 DISCOVER is answered with an OFFER of the primary address, mask, gateway .1 and DNS (V7)", (t) => {
+test("A8.15 DISCOVER is answered with an OFFER: primary address, mask, gateway .1, DNS (V7)", (t) => {
   const net = new Net();
   net.vm("other");
   const a = net.vm("a");
@@ -131,7 +131,7 @@ test("the broadcast flag is honoured; INFORM gets settings and no address", (t) 
   net.end(t);
 });
 
-test("silence with a name: another server's offer taken, DECLINE, RELEASE, relays, foreign hardware, rubbish", (t) => {
+test("silence with a name: another server's offer, DECLINE, RELEASE, relays, foreign MAC, rubbish", (t) => {
   const net = new Net();
   const a = net.vm("a");
   net.send(a, request(net, a, { type: 3, options: [54, 4, 10, 0, 0, 9] }));

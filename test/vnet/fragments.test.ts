@@ -1,4 +1,5 @@
-// V43, V44 and statement 18: which fragments pass, for how long, and how many datagrams the fabric follows at one time.
+// V43, V44 and statement 18: which fragments pass, for how long, and how many datagrams the fabric follows at
+// one time.
 
 import test from "ava";
 import { Net, ONE_VNET, type Vm } from "./kit.ts";

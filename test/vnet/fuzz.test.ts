@@ -1,5 +1,6 @@
-// Any bytes a guest may send: the fabric never throws, never leaks, and every frame ends once: delivered or answered, or
-// dropped with a reason of its own. Frames start from valid ones, so that the deep checks are reached.
+// Any bytes a guest may send: the fabric never throws, never leaks, and every frame ends once: delivered or
+// answered, or dropped with a reason of its own. Frames start from valid ones, so that the deep checks are
+// reached.
 
 import test from "ava";
 import fc from "fast-check";

@@ -1,5 +1,5 @@
-// A network of VMs around the fabric alone: frames are put in as a NIC's driver would and what a guest receives is
-// kept. No walk: the loop below knows the fabric's own stages and nothing else.
+// A network of VMs around the fabric alone: frames are put in as a NIC's driver would and what a guest
+// receives is kept. No walk: the loop below knows the fabric's own stages and nothing else.
 
 import type { ExecutionContext } from "ava";
 import { dropName } from "../../src/node/drop.ts";

@@ -1,5 +1,5 @@
-// The port of a NIC: MACs (V15, V17, V57), frames that are no IPv4, MTU (V40, V45), stopping and removing VMs, delay, counters,
-// hairpin, ARP's odd forms (9.2), overlay ranges.
+// The port of a NIC: MACs (V15, V17, V57), frames that are no IPv4, MTU (V40, V45), stopping and removing
+// VMs, delay, counters, hairpin, ARP's odd forms (9.2), overlay ranges.
 
 import test from "ava";
 import { DevKind } from "../../src/node/net-device.ts";
@@ -185,7 +185,7 @@ test("a delay is an event: exact, and in order; without one delivery is at once"
   net.end(t);
 });
 
-test("what is under way to a NIC that goes ends by name, also when its row or its device has a new tenant", (t) => {
+test("what is under way to a NIC that goes ends by name, also when its row has a new tenant", (t) => {
   const net = new Net();
   const a = net.vm("a");
   const b = net.vm("b");
@@ -251,7 +251,7 @@ test("counters: every frame handed over is sent; then it is received or dropped,
   net.end(t);
 });
 
-test("overlay: pods of one domain reach each other by node range; others do not, and the VNet knows none", (t) => {
+test("overlay: pods of one domain reach each other by node range; the VNet knows none of them", (t) => {
   const net = new Net();
   const n0 = net.vm("n0");
   const n1 = net.vm("n1");

@@ -1,5 +1,5 @@
-// azure.md sections 2.1 to 2.4 and statements 27, 28, the user half of 29, 33, 35, the route half of 36, 95, 98; R1, R4, R7,
-// R9, V54, V61. Not here: BGP, gateways, peering (30-32, 34, the peering half of 36).
+// azure.md sections 2.1 to 2.4 and statements 27, 28, the user half of 29, 33, 35, the route half of 36, 95,
+// 98; R1, R4, R7, R9, V54, V61. Not here: BGP, gateways, peering (30-32, 34, the peering half of 36).
 
 import test from "ava";
 import { NoteKind } from "../../src/node/notes.ts";
@@ -30,7 +30,7 @@ test("A8.27 A8.95 an unowned private address outside the VNet ends at route None
   net.end(t);
 });
 
-test("A8.28 a user route of the VNet's own prefix beats VnetLocal (2.4.2); R9: neighbours are diverted too", (t) => {
+test("A8.28 a user route of the VNet's own prefix beats VnetLocal (2.4.2), for neighbours too (R9)", (t) => {
   const { net, a, b, nva, table } = withTable();
   net.send(a, net.udp(a, net.address(b)));
   t.is(net.frames(b).length, 1);
@@ -162,7 +162,7 @@ test("V6 a prefix added later reaches the subnets that are there already", (t) =
   net.end(t);
 });
 
-test("R7 one table serves many subnets; taking it away, or removing it, brings the system routes back", (t) => {
+test("R7 one table serves many subnets; without it the system routes are back", (t) => {
   const { net, a, nva, table } = withTable();
   const far = net.vm("far", "", "more");
   net.v.associate(net.subnet("more"), table);
@@ -199,7 +199,7 @@ test("a table exchanged for another leaves nothing of the first behind", (t) => 
   net.end(t);
 });
 
-test("V61 the platform's addresses are not subject to routes: no service, but not route None (part of A8.23)", (t) => {
+test("V61 the platform's addresses are not subject to routes (part of A8.23)", (t) => {
   const { net, a, table } = withTable();
   net.v.setRoute(table, ...cidr("0.0.0.0/0"), NextHop.NONE);
   net.send(a, net.udp(a, "168.63.129.16"));
@@ -209,7 +209,7 @@ test("V61 the platform's addresses are not subject to routes: no service, but no
   net.end(t);
 });
 
-test("V20, V70 a user route over the whole subnet does not carry its broadcasts, nor wakes its gateway", (t) => {
+test("V20, V70 a user route over the subnet carries no broadcast and wakes no gateway", (t) => {
   const { net, a, nva, table } = withTable();
   net.v.setRoute(table, ...cidr("0.0.0.0/0"), NextHop.VIRTUAL_APPLIANCE, ip("10.224.0.9"));
   net.v.setRoute(table, ...cidr("10.224.0.0/12"), NextHop.VIRTUAL_APPLIANCE, ip("10.224.0.9"));
@@ -221,7 +221,7 @@ test("V20, V70 a user route over the whole subnet does not carry its broadcasts,
   net.end(t);
 });
 
-test("kubenet: user routes carry pods between nodes that forward (V53, A8.88); without route or flag they end", (t) => {
+test("A8.88 kubenet: user routes carry pods between nodes that forward; no flag, no traffic (V53)", (t) => {
   const net = new Net();
   const n0 = net.vm("n0");
   const n1 = net.vm("n1");

@@ -1,5 +1,5 @@
-// azure.md section 8, Fabric: statements 1 to 22 and 26, as a guest sees them. Not here: the SNAT half of 19 (load balancer,
-// NAT gateway), 23 and 24 (a DNS service and NSGs), 25 (flow limits).
+// azure.md section 8, Fabric: statements 1 to 22 and 26, as a guest sees them. Not here: the SNAT half of 19
+// (load balancer, NAT gateway), 23 and 24 (a DNS service and NSGs), 25 (flow limits).
 
 import test from "ava";
 import { arpFrame, icmpEchoFrame, icmpErrorFrame, ipPacketOf, tcpFrame } from "../../src/wire/build.ts";
@@ -13,13 +13,14 @@ test("A8.1 ARP for the gateway is answered with 12:34:56:78:9a:bc (V11)", (t) =>
   const net = new Net();
   const a = net.vm("a");
   net.send(a, arp(net, a, "10.224.0.1"));
+  const reply = `Reply 10.224.0.1 is-at ${VIRTUAL}, length 28`;
   t.deepEqual(net.lines(a, true), [
-    `${VIRTUAL} > ${net.mac(a)}, ethertype ARP (0x0806), length 42: Reply 10.224.0.1 is-at ${VIRTUAL}, length 28`,
+    `${VIRTUAL} > ${net.mac(a)}, ethertype ARP (0x0806), length 42: ${reply}`,
   ]);
   net.end(t);
 });
 
-test("A8.2 ARP for another VM of the subnet gets the same MAC, and the VM sees nothing of it (V11, V21)", (t) => {
+test("A8.2 ARP for another VM of the subnet gets the same MAC; that VM sees nothing (V11, V21)", (t) => {
   const net = new Net();
   const a = net.vm("a");
   const b = net.vm("b");
@@ -29,7 +30,7 @@ test("A8.2 ARP for another VM of the subnet gets the same MAC, and the VM sees n
   net.end(t);
 });
 
-test("A8.3 ARP for an address nobody has, in or out of the VNet, gets the same MAC (choice); packets to it end", (t) => {
+test("A8.3 ARP for an address nobody has gets the same MAC (choice); packets to it end", (t) => {
   const net = new Net();
   const a = net.vm("a");
   for (const target of ["10.224.0.77", "10.239.1.2", "192.0.2.9", "168.63.129.16"]) {
@@ -107,7 +108,7 @@ test("A8.8 GRE and IP-in-IP between VMs are dropped; ESP and AH are carried (V30
   net.end(t);
 });
 
-test("A8.9 a foreign source with IP forwarding off ends at the sender's port and is counted (V50, V55)", (t) => {
+test("A8.9 a foreign source with IP forwarding off ends at the sender's port, counted (V50, V55)", (t) => {
   const net = new Net();
   const a = net.vm("a");
   const b = net.vm("b");
@@ -200,7 +201,7 @@ test("A8.15 unicast DHCP, 68 to 67, reaches no VM (V32); the platform's answers:
   net.end(t);
 });
 
-test("A8.16 a guest's OFFER reaches no other VM, broadcast or unicast, nor does a relay's message (V33)", (t) => {
+test("A8.16 a guest's OFFER reaches no other VM, broadcast or unicast, nor a relay's message (V33)", (t) => {
   const net = new Net();
   const a = net.vm("a");
   const b = net.vm("b");
@@ -226,7 +227,7 @@ test("A8.17 UDP from port 65330 is not delivered (V32); TCP from it is, and UDP 
   net.end(t);
 });
 
-test("A8.18 a fragment without its first is dropped; behind it, it passes (V43, V44): fragments.test.ts", (t) => {
+test("A8.18 a fragment without its first is dropped; behind it, it passes (V43, V44)", (t) => {
   const net = new Net();
   const a = net.vm("a");
   const b = net.vm("b");
