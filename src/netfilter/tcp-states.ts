@@ -1,5 +1,6 @@
 // The TCP state machine of connection tracking as data: tcp_conntracks, tcp_valid_flags and the timeout of each state
-// (net/netfilter/nf_conntrack_proto_tcp.c; K 3.4).
+// (net/netfilter/nf_conntrack_proto_tcp.c; K 3.4, corrected in two places by Linux 6.18 itself: a SYN-ACK of the original
+// direction is invalid except in SYN_RECV and SYN_SENT2, and the server may reopen a connection in TIME_WAIT).
 
 import { nsSysctl } from "../node/sysctl.ts";
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, TCP_URG } from "../wire/tcp.ts";
@@ -29,7 +30,7 @@ const S2 = 9;
 const ORIGINAL: readonly (readonly number[])[] = [
   // NO SS  SR  ES  FW  CW  LA  TW  CL  S2
   [SS, SS, IG, IG, IG, IG, IG, SS, SS, S2], // SYN
-  [IV, IV, IG, IG, IG, IG, IG, IG, IG, SR], // SYN-ACK
+  [IV, IV, SR, IV, IV, IV, IV, IV, IV, SR], // SYN-ACK
   [IV, IV, FW, FW, LA, LA, LA, TW, CL, IV], // FIN
   [ES, IV, ES, ES, CW, CW, TW, TW, CL, IV], // ACK
   [IV, CL, CL, CL, CL, CL, CL, CL, CL, CL], // RST
@@ -37,7 +38,7 @@ const ORIGINAL: readonly (readonly number[])[] = [
 ];
 const REPLY: readonly (readonly number[])[] = [
   // NO SS  SR  ES  FW  CW  LA  TW  CL  S2
-  [IV, S2, IV, IV, IV, IV, IV, IV, IV, S2], // SYN
+  [IV, S2, IV, IV, IV, IV, IV, SS, IV, S2], // SYN
   [IV, SR, IG, IG, IG, IG, IG, IG, IG, SR], // SYN-ACK
   [IV, IV, FW, FW, LA, LA, LA, TW, CL, IV], // FIN
   [IV, IG, SR, ES, CW, CW, TW, TW, CL, IG], // ACK

@@ -345,8 +345,9 @@ function reset(nf: Netfilter, f: number, e: number, dir: number, oldState: numbe
     // Not exact: the receiver may challenge it, so the connection stays established for us.
     newState = oldState;
   }
+  // Sent to a SYN of the other side or an ACK that we had let through. Linux 6.18 asks for the direction of the SYN.
   const answersIgnored =
-    (status & IPS_SEEN_REPLY && lastIndex === TCP_SYN_SET) ||
+    (status & IPS_SEEN_REPLY && lastIndex === TCP_SYN_SET && tcp[base + TS_LAST_DIR] !== dir) ||
     (!(status & IPS_ASSURED) && lastIndex === TCP_ACK_SET);
   if (answersIgnored && ackSeq === tcp[base + TS_LAST_END]) return newState + SKIP_WINDOW;
   // A reset in answer to a challenge ACK we let through.
