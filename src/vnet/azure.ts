@@ -67,7 +67,7 @@ export const AZURE_LIMITS: Limits = {
 export interface FabricSettings {
   /** Source MAC of a delivered frame: the virtual MAC (V17) or the sending NIC's. */
   sourceMac: "virtual" | "sender";
-  /** A frame whose source MAC is not its NIC's (V57): dropped (C8: such an outage), or stamped right (V17). */
+  /** Source MAC is not the NIC's (V57): dropped (C8: such an outage), or stamped right (V17). */
   spoofedMac: "drop" | "stamp";
   /** Fragmented datagrams the fabric follows at one time (V44); the oldest makes room. */
   fragmentFlows: number;

@@ -271,7 +271,7 @@ export class Fabric {
     if (table >= 0) routes.selectAll(subnet, system, table, table);
   }
 
-  /** System routes, then user-defined ones, losers included; null for a stopped VM, as Azure refuses it (R11). */
+  /** System routes, then user-defined ones, losers included; null for a stopped VM (R11). */
   effectiveRoutes(nic: number): EffectiveRoute[] | null {
     const { nics, routes, subnets } = this;
     if (nics.running[nic] === 0) return null;
