@@ -1,5 +1,6 @@
-// What an address is to a namespace. Mirrors inet_addr_type() in net/ipv4/fib_frontend.c, answered from the addresses of
-// the namespace's devices instead of its local table: for socket calls, not for packets on their way.
+// What an address is to a namespace. Mirrors inet_addr_type() in net/ipv4/fib_frontend.c, answered from the
+// addresses of the namespace's devices instead of its local table: for socket calls, not for packets on their
+// way.
 // Absent: local and broadcast routes added by hand, addresses of lo with other prefixes than their own.
 
 import { prefixMask } from "../core/prefix-table.ts";

@@ -1,6 +1,6 @@
-// What a socket call answers when it fails: Linux error numbers (include/uapi/asm-generic/errno-base.h, errno.h), and
-// what an ICMP error means to the socket that sent the packet: icmp_err_convert[] in net/ipv4/icmp.c with the switches of
-// __udp4_lib_err() in net/ipv4/udp.c and ping_err() in net/ipv4/ping.c.
+// What a socket call answers when it fails: Linux error numbers (include/uapi/asm-generic/errno-base.h,
+// errno.h), and what an ICMP error means to the socket that sent the packet: icmp_err_convert[] in
+// net/ipv4/icmp.c with the switches of __udp4_lib_err() in net/ipv4/udp.c and ping_err() in net/ipv4/ping.c.
 
 import {
   ICMP_FRAG_NEEDED,
@@ -66,8 +66,8 @@ const UNREACHABLE_ERRORS = Uint16Array.of(
 );
 
 /**
- * The error number of an ICMP error, with HARD; 0 when the socket is not told. `pmtu` is true unless the socket's
- * IP_MTU_DISCOVER is DONT; `ping` sockets hear of source quench and redirects too.
+ * The error number of an ICMP error, with HARD; 0 when the socket is not told. `pmtu` is true unless the
+ * socket's IP_MTU_DISCOVER is DONT; `ping` sockets hear of source quench and redirects too.
  */
 export function icmpErrno(type: number, code: number, pmtu: boolean, ping: boolean): number {
   switch (type) {

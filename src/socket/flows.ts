@@ -1,5 +1,5 @@
-// The flows of all traffic sources. A flow is a row of eight words, half a cache line: who sends it, what its next packet
-// carries, and what has arrived of it. Rows of a source are consecutive.
+// The flows of all traffic sources. A flow is a row of eight words, half a cache line: who sends it, what its
+// next packet carries, and what has arrived of it. Rows of a source are consecutive.
 
 import { growI32 } from "../core/columns.ts";
 

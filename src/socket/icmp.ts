@@ -1,9 +1,9 @@
-// ICMP that reaches this host: echo and timestamp requests are answered, errors go to the socket they are about. The
-// caches that ip/ keeps of redirects and path MTUs are its own business and were updated before.
+// ICMP that reaches this host: echo and timestamp requests are answered, errors go to the socket they are
+// about. The caches that ip/ keeps of redirects and path MTUs are its own business and were updated before.
 // Mirrors icmp_rcv(), icmp_echo(), icmp_timestamp(), icmp_reply(), icmp_unreach(), icmp_redirect() and
 // icmp_socket_deliver() in net/ipv4/icmp.c.
-// Absent: extended echo (RFC 8335), echoed IP options, rate limits of replies (no reply type is in the default
-// icmp_ratemask), raw sockets, ip_no_pmtu_disc 2 and 3.
+// Absent: extended echo (RFC 8335), echoed IP options, rate limits of replies (no reply type is in the
+// default icmp_ratemask), raw sockets, ip_no_pmtu_disc 2 and 3.
 
 import { Drop } from "../node/drop.ts";
 import { NoteKind } from "../node/notes.ts";
@@ -117,7 +117,10 @@ function icmpTimestamp(s: Sockets, f: number): Stage {
   return answer(s, f, reply);
 }
 
-/** icmp_reply(): to the sender, from the address that was asked, or the route's own when that was a broadcast one. */
+/**
+ * icmp_reply(): to the sender, from the address that was asked, or the route's own when that was a broadcast
+ * one.
+ */
 function replyFrame(s: Sockets, f: number, length: number): number {
   const { k } = s;
   const { skb } = k;

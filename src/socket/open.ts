@@ -1,6 +1,7 @@
-// Opening, binding, connecting and closing sockets. Mirrors __inet_bind() and inet_autobind() in net/ipv4/af_inet.c,
-// udp_lib_get_port() in net/ipv4/udp.c, __ip4_datagram_connect() in net/ipv4/datagram.c, ping_get_port() and
-// ping_check_bind_addr() in net/ipv4/ping.c. Calls answer a socket row, or a negative error number.
+// Opening, binding, connecting and closing sockets. Mirrors __inet_bind() and inet_autobind() in
+// net/ipv4/af_inet.c, udp_lib_get_port() in net/ipv4/udp.c, __ip4_datagram_connect() in net/ipv4/datagram.c,
+// ping_get_port() and ping_check_bind_addr() in net/ipv4/ping.c. Calls answer a socket row, or a negative
+// error number.
 // Absent: ip_local_port_range and ip_local_reserved_ports (the range is the default), disconnecting.
 
 import { nsSysctl } from "../node/sysctl.ts";
@@ -101,8 +102,9 @@ function freePingId(s: Sockets, ns: number): number {
 }
 
 /**
- * connect(): from now on only the peer's packets are taken, and its ICMP errors reported. `local` is the source address
- * of the route to it, which the kernel would look up here; 0 leaves a socket bound to any address as it is.
+ * connect(): from now on only the peer's packets are taken, and its ICMP errors reported. `local` is the
+ * source address of the route to it, which the kernel would look up here; 0 leaves a socket bound to any
+ * address as it is.
  */
 export function udpConnect(s: Sockets, sock: number, addr: number, port: number, local: number): number {
   if (port === 0) return -Errno.EINVAL;

@@ -1,6 +1,6 @@
-// A locally made IPv4 packet before it enters IP_LOCAL_OUT. Mirrors the header fields that __ip_make_skb() and
-// ip_send_unicast_reply() in net/ipv4/ip_output.c take from the socket. What needs the route is left to ip/: source
-// address 0, identification, header checksum, the UDP or TCP checksum (SkbFlag.CSUM_PARTIAL).
+// A locally made IPv4 packet before it enters IP_LOCAL_OUT. Mirrors the header fields that __ip_make_skb()
+// and ip_send_unicast_reply() in net/ipv4/ip_output.c take from the socket. What needs the route is left to
+// ip/: source address 0, identification, header checksum, the UDP or TCP checksum (SkbFlag.CSUM_PARTIAL).
 // Absent: IP options of the sender.
 
 import type { Kernel } from "../node/kernel.ts";
@@ -31,8 +31,8 @@ export function defaultTtl(k: Kernel, ns: number): number {
 }
 
 /**
- * A frame for an IP packet with `length` bytes after its header, its first byte the IP header; -1 when no slot is free,
- * counted on `dev`.
+ * A frame for an IP packet with `length` bytes after its header, its first byte the IP header; -1 when no
+ * slot is free, counted on `dev`.
  */
 export function localFrame(
   k: Kernel,

@@ -1,5 +1,6 @@
 // Raw frames by hand: one that arrives at a device from the wire, and one that a program sends on a device.
-// Mirrors packet_snd() and its checks in net/packet/af_packet.c (SOCK_RAW). Answers 0 or a negative error number.
+// Mirrors packet_snd() and its checks in net/packet/af_packet.c (SOCK_RAW). Answers 0 or a negative error
+// number.
 // Absent: SOCK_DGRAM, fan-out, rings, virtio headers; receiving is what captures and recordings do.
 
 import type { Kernel } from "../node/kernel.ts";

@@ -1,5 +1,5 @@
-// Ping sockets (ICMP echo without privileges), behind ping and traceroute of scripts. Mirrors net/ipv4/ping.c:
-// ping_v4_sendmsg(), ping_rcv(), ping_lookup(), ping_err().
+// Ping sockets (ICMP echo without privileges), behind ping and traceroute of scripts. Mirrors
+// net/ipv4/ping.c: ping_v4_sendmsg(), ping_rcv(), ping_lookup(), ping_err().
 // Absent: extended echo (RFC 8335), IPv6, ping_group_range.
 
 import { Drop } from "../node/drop.ts";
@@ -55,7 +55,10 @@ export function pingSend(s: Sockets, sock: number, dst: number, options: PingOpt
   return skb.packet[f];
 }
 
-/** ping_lookup(): the newest socket of this id that is bound to the address or to any; the peer does not matter. */
+/**
+ * ping_lookup(): the newest socket of this id that is bound to the address or to any; the peer does not
+ * matter.
+ */
 function pingLookup(s: Sockets, ns: number, daddr: number, id: number): number {
   const mask = s.byPort.mask;
   let newest = -1;
@@ -106,7 +109,10 @@ export function pingRcv(s: Sockets, f: number): Stage {
   return k.consume(f);
 }
 
-/** ping_err(): the ICMP error in frame `f` quotes an ICMP packet whose IP header is at `inner`. True when a socket owns it. */
+/**
+ * ping_err(): the ICMP error in frame `f` quotes an ICMP packet whose IP header is at `inner`. True when a
+ * socket owns it.
+ */
 export function pingErr(
   s: Sockets,
   f: number,

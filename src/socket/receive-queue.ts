@@ -1,6 +1,7 @@
-// What a script's socket has received and not yet read: datagrams and ICMP errors in arrival order, as columns and one
-// ring of payload bytes. Mirrors sk->sk_receive_queue with the limit of __udp_enqueue_schedule_skb() (net/ipv4/udp.c)
-// and, for errors, sk->sk_error_queue (ip_icmp_error() in net/ipv4/ip_sockglue.c), merged into one order.
+// What a script's socket has received and not yet read: datagrams and ICMP errors in arrival order, as
+// columns and one ring of payload bytes. Mirrors sk->sk_receive_queue with the limit of
+// __udp_enqueue_schedule_skb() (net/ipv4/udp.c) and, for errors, sk->sk_error_queue (ip_icmp_error() in
+// net/ipv4/ip_sockglue.c), merged into one order.
 // Absent: forward memory (udp_mem, udp_rmem_release), the truesize of other drivers than veth.
 
 import { growF64, growI32, growU8, growU16 } from "../core/columns.ts";
@@ -16,8 +17,8 @@ const HEAD_SIZES = Int32Array.of(832, 1280, 2304, 4352, 8448, 16640, 33024, 6579
 const HEAD_HOLDS = Int32Array.of(225, 673, 1697, 3745, 7841, 16033, 32417, 65535);
 
 /**
- * Memory Linux charges for a received IP packet of `len` bytes (skb->truesize); one that was reassembled from fragments
- * of at most `fragMax` bytes keeps each of them.
+ * Memory Linux charges for a received IP packet of `len` bytes (skb->truesize); one that was reassembled from
+ * fragments of at most `fragMax` bytes keeps each of them.
  */
 export function truesize(len: number, fragMax: number): number {
   if (fragMax <= IPV4_SIZE || len <= fragMax) return headSize(len);
@@ -55,7 +56,9 @@ export class ReceiveQueue {
   errno = new Uint8Array(4);
   icmp = new Uint16Array(4);
   info = new Int32Array(4);
-  /** Payload bytes: of a ping the whole ICMP message, of an error what it quotes after the transport header. */
+  /**
+   * Payload bytes: of a ping the whole ICMP message, of an error what it quotes after the transport header.
+   */
   len = new Int32Array(4);
 
   private head = 0;
@@ -66,7 +69,9 @@ export class ReceiveQueue {
   private written = 0;
   private returned = 0;
 
-  /** A row for one more entry, or -1 when it does not fit beside what waits: an empty queue takes anything. */
+  /**
+   * A row for one more entry, or -1 when it does not fit beside what waits: an empty queue takes anything.
+   */
   append(kind: number, charge: number, limit: number, from: Uint8Array, start: number, len: number): number {
     if (this.size > 0 && this.charged + charge > limit) return -1;
     if (this.size === this.kind.length) this.grow();
@@ -83,7 +88,10 @@ export class ReceiveQueue {
     return row;
   }
 
-  /** Takes the oldest entry and returns its row, or -1. The row and its payload stay readable until the next append. */
+  /**
+   * Takes the oldest entry and returns its row, or -1. The row and its payload stay readable until the next
+   * append.
+   */
   take(): number {
     if (this.size === 0) return -1;
     const row = this.head;

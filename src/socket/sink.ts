@@ -1,6 +1,7 @@
-// Checks a packet of a traffic source where it arrives: is it whole, is this the right place, is it new, in order, how
-// old. Cheap on every packet; checksums and every payload byte on one in 1,024 (the receive path itself checks the
-// checksums of all it walks; the flow cache does not). Nothing in the kernel corresponds to it.
+// Checks a packet of a traffic source where it arrives: is it whole, is this the right place, is it new, in
+// order, how old. Cheap on every packet; checksums and every payload byte on one in 1,024 (the receive path
+// itself checks the checksums of all it walks; the flow cache does not). Nothing in the kernel corresponds to
+// it.
 
 import { icmpv4Checksum, icmpv4ChecksumField } from "../wire/icmpv4.ts";
 import { ipv4Checksum, ipv4HeaderChecksum, PROTO_ICMP } from "../wire/ipv4.ts";
@@ -27,8 +28,8 @@ const CHECK_EVERY = 1024;
 export const patternByte = (i: number): number => (i * 167 + 13) & 0xff;
 
 /**
- * Counts the frame in row `sink`. `group` is the sink's own: 0 takes packets of any source; `source` is set when the
- * sink is the receiving side of a source, which only its own packets belong to; -1 otherwise.
+ * Counts the frame in row `sink`. `group` is the sink's own: 0 takes packets of any source; `source` is set
+ * when the sink is the receiving side of a source, which only its own packets belong to; -1 otherwise.
  */
 export function sinkReceive(
   s: Sockets,

@@ -9,8 +9,8 @@ import { Received, truesize } from "./receive-queue.ts";
 import { SocketFlag, type Sockets } from "./sockets.ts";
 
 /**
- * Without IP_RECVERR only hard errors on a connected socket count. `inner` is the quoted IP header, `port` where the
- * failed packet was going, `payload` the first quoted byte kept for the reader.
+ * Without IP_RECVERR only hard errors on a connected socket count. `inner` is the quoted IP header, `port`
+ * where the failed packet was going, `payload` the first quoted byte kept for the reader.
  */
 export function reportError(
   s: Sockets,
@@ -55,8 +55,8 @@ export function reportError(
 }
 
 /**
- * recvmsg(): takes the oldest datagram or error of a SCRIPT socket and returns its row in the socket's queue, or -1. A
- * read error is no longer pending.
+ * recvmsg(): takes the oldest datagram or error of a SCRIPT socket and returns its row in the socket's queue,
+ * or -1. A read error is no longer pending.
  */
 export function socketRead(s: Sockets, sock: number): number {
   const queue = s.queue[sock];

@@ -1,6 +1,6 @@
-// The sockets of every namespace as columns: UDP and ping sockets, found by namespace, local address and port (for ping
-// the ICMP id). Mirrors udp_table and __udp4_lib_lookup() in net/ipv4/udp.c, ping_lookup() in net/ipv4/ping.c,
-// __inet_bind() in net/ipv4/af_inet.c.
+// The sockets of every namespace as columns: UDP and ping sockets, found by namespace, local address and port
+// (for ping the ICMP id). Mirrors udp_table and __udp4_lib_lookup() in net/ipv4/udp.c, ping_lookup() in
+// net/ipv4/ping.c, __inet_bind() in net/ipv4/af_inet.c.
 // Absent: SO_REUSEADDR, SO_REUSEPORT, SO_BINDTODEVICE, multicast membership, privileged ports, TCP.
 
 import { assert } from "../core/assert.ts";
@@ -126,7 +126,10 @@ export class Sockets {
     return addressHash(proto, ns, 0, port) & this.byPort.mask;
   }
 
-  /** The socket of this port in slot `s` of `byPort`; -1 when the slot is another port's, -2 at the end of the walk. */
+  /**
+   * The socket of this port in slot `s` of `byPort`; -1 when the slot is another port's, -2 at the end of the
+   * walk.
+   */
   sharing(s: number, proto: number, ns: number, port: number): number {
     const row = this.byPort.slots[s] - 1;
     if (row < 0) return -2;

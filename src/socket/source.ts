@@ -1,11 +1,12 @@
-// Traffic sources: fixed-size UDP datagrams or ICMP echo requests of many flows, at a rate of virtual time or as fast as
-// the caller asks. Every payload says which flow it belongs to and how many came before, so that sinks (sink.ts) find
-// what was lost, doubled, reordered or delivered to the wrong place. No program or kernel part corresponds to it.
+// Traffic sources: fixed-size UDP datagrams or ICMP echo requests of many flows, at a rate of virtual time or
+// as fast as the caller asks. Every payload says which flow it belongs to and how many came before, so that
+// sinks (sink.ts) find what was lost, doubled, reordered or delivered to the wrong place. No program or
+// kernel part corresponds to it.
 //
-// Payload: 3 bytes "vne" and one that changes from source to source, 4 bytes flow, 4 bytes sequence number from 1, then
-// a pattern.
-// Frame length follows RFC 2544: it counts 14 bytes of Ethernet header and 4 of frame check sequence, which is not
-// modelled, so a "64-byte frame" is 60 bytes here: a 46-byte IP packet with 18 bytes of payload.
+// Payload: 3 bytes "vne" and one that changes from source to source, 4 bytes flow, 4 bytes sequence number
+// from 1, then a pattern.
+// Frame length follows RFC 2544: it counts 14 bytes of Ethernet header and 4 of frame check sequence, which
+// is not modelled, so a "64-byte frame" is 60 bytes here: a 46-byte IP packet with 18 bytes of payload.
 
 import { assert } from "../core/assert.ts";
 import { Op } from "../node/op.ts";
@@ -105,8 +106,8 @@ function buildTemplate(s: Sockets, row: number, f: number): Uint8Array {
 }
 
 /**
- * Starts sending at `rate` packets a second of virtual time, `batch` at a time, the first batch now; `limit` packets in
- * all, 0 for no end.
+ * Starts sending at `rate` packets a second of virtual time, `batch` at a time, the first batch now; `limit`
+ * packets in all, 0 for no end.
  */
 export function sourceStart(s: Sockets, row: number, rate: number, batch: number, limit: number): void {
   const { sources, k } = s;
@@ -145,11 +146,13 @@ export function sourceEvent(s: Sockets, row: number, b: number): void {
 function dueAt(s: Sockets, row: number, sent: number): number {
   const rate = s.sources.rate[row];
   const seconds = Math.floor(sent / rate);
-  const rest = Math.floor(((sent - seconds * rate) / rate) * NS_PER_S);
-  return s.sources.startedAt[row] + seconds * NS_PER_S + rest;
+  const rest = sent - seconds * rate;
+  return s.sources.startedAt[row] + seconds * NS_PER_S + Math.floor((rest * NS_PER_S) / rate);
 }
 
-/** Sends `n` packets now, the flows taking turns. A packet that finds no free slot counts as sent and lost. */
+/**
+ * Sends `n` packets now, the flows taking turns. A packet that finds no free slot counts as sent and lost.
+ */
 export function sourceEmit(s: Sockets, row: number, n: number): void {
   const { k, sources } = s;
   const { skb } = k;

@@ -1,5 +1,5 @@
-// Traffic sources as columns; source.ts drives them. A source owns a range of local ports (or ICMP ids), one per flow, as
-// a socket bound to each would: what comes back to them is counted in a row of `Sinks`.
+// Traffic sources as columns; source.ts drives them. A source owns a range of local ports (or ICMP ids), one
+// per flow, as a socket bound to each would: what comes back to them is counted in a row of `Sinks`.
 
 import { growF64, growI32, growU8, growU16, Ids } from "../core/columns.ts";
 

@@ -20,11 +20,17 @@ export interface SendOptions {
   tos?: number;
   /** IP_PKTINFO: source address of this packet. */
   src?: number;
-  /** Path MTU of the route, for a socket whose IP_MTU_DISCOVER is DO (PROBE: the device's MTU): longer is EMSGSIZE. */
+  /**
+   * Path MTU of the route, for a socket whose IP_MTU_DISCOVER is DO (PROBE: the device's MTU): longer is
+   * EMSGSIZE.
+   */
   mtu?: number;
 }
 
-/** sendto(); port 0 and address 0 stand for send() on a connected socket. A number sends that many bytes 0, 1, 2 … */
+/**
+ * sendto(); port 0 and address 0 stand for send() on a connected socket. A number sends that many bytes 0, 1,
+ * 2 …
+ */
 export function udpSend(
   s: Sockets,
   sock: number,
@@ -73,7 +79,10 @@ export function localWhenAny(dst: number, src: number): number {
   return src !== 0 ? src : LOOPBACK;
 }
 
-/** What stops a send before a packet is made, in the kernel's order: EACCES, EMSGSIZE, the socket's pending error. */
+/**
+ * What stops a send before a packet is made, in the kernel's order: EACCES, EMSGSIZE, the socket's pending
+ * error.
+ */
 export function sendRefused(
   s: Sockets,
   sock: number,
@@ -95,7 +104,10 @@ export function fillPayload(s: Sockets, at: number, data: Uint8Array | number): 
   else for (let i = 0; i < data; i++) bytes[at + i] = i;
 }
 
-/** A frame with IP and UDP header from the socket's port, its payload still to be written; -1 when no slot is free. */
+/**
+ * A frame with IP and UDP header from the socket's port, its payload still to be written; -1 when no slot is
+ * free.
+ */
 export function udpFrame(
   s: Sockets,
   sock: number,

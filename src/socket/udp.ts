@@ -1,6 +1,9 @@
-// UDP inside a namespace: what happens to a datagram that was delivered locally, and to an ICMP error about one.
-// Mirrors __udp4_lib_rcv(), __udp4_lib_mcast_deliver(), udp_queue_rcv_skb() and __udp4_lib_err() in net/ipv4/udp.c.
-// Linux puts off a socket's checksum check until the program reads; here it is done on arrival, which nobody outside sees.
+// UDP inside a namespace: what happens to a datagram that was delivered locally, and to an ICMP error about
+// one.
+// Mirrors __udp4_lib_rcv(), __udp4_lib_mcast_deliver(), udp_queue_rcv_skb() and __udp4_lib_err() in
+// net/ipv4/udp.c.
+// Linux puts off a socket's checksum check until the program reads; here it is done on arrival, which nobody
+// outside sees.
 // Absent: UDP-Lite, encapsulation, GRO, early demux, multicast membership per socket.
 
 import { Drop } from "../node/drop.ts";
@@ -63,7 +66,10 @@ function accept(s: Sockets, f: number, sock: number): Stage {
   return k.consume(f);
 }
 
-/** __udp4_lib_mcast_deliver(): every socket that matches gets one; without any the datagram is lost in silence. */
+/**
+ * __udp4_lib_mcast_deliver(): every socket that matches gets one; without any the datagram is lost in
+ * silence.
+ */
 function deliverToAll(s: Sockets, f: number, ns: number, daddr: number, dport: number): Stage {
   const { k } = s;
   const v = k.skb.view;
@@ -137,7 +143,10 @@ function echo(s: Sockets, sock: number, f: number, end: number): void {
   udpTransmit(s, sock, reply);
 }
 
-/** __udp4_lib_err(): the ICMP error in frame `f` quotes a UDP packet whose IP header is at `inner`. True when a socket owns it. */
+/**
+ * __udp4_lib_err(): the ICMP error in frame `f` quotes a UDP packet whose IP header is at `inner`. True when
+ * a socket owns it.
+ */
 export function udpErr(
   s: Sockets,
   f: number,

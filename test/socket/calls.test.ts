@@ -1,5 +1,5 @@
-// Socket calls: what they answer, what the packets look like, how much a receive buffer holds, as Linux 6.18 did
-// (kernel.txt).
+// Socket calls: what they answer, what the packets look like, how much a receive buffer holds, as Linux 6.18
+// did (kernel.txt).
 
 import test from "ava";
 import type { Kernel } from "../../src/node/kernel.ts";
@@ -281,6 +281,7 @@ test("ephemeral ports: in range, never twice, the same for one seed, EAGAIN when
   t.true(Math.min(...ports) === EPHEMERAL_FIRST && Math.max(...ports) === EPHEMERAL_LAST);
   t.is(errnoName(script(a)), "EAGAIN");
   t.true(udpOpen(a.s, a.k.addNamespace("other", -1), { kind: SINK }) >= 0, "another namespace has its own");
+  t.true(Math.abs([...ports][1]! - [...ports][0]!) > 1, "and they are no sequence");
 });
 
 test("the source of a traffic source owns its ports", (t) => {
@@ -320,6 +321,26 @@ test("a namespace that goes away takes its sockets and sources with it", (t) => 
   closeNamespace(h.s, h.ns);
   closeNamespace(h.s, 500);
   t.true(script(h, { port: 5 }) >= 0);
+  assertEmpty(t, h);
+});
+
+test("sockets closed in any order leave the others of their namespace in place", (t) => {
+  const h = makeHost();
+  const socks = [1, 2, 3, 4, 5].map((port) => script(h, { port }));
+  for (const i of [0, 4, 2]) socketClose(h.s, socks[i]!);
+  const left: number[] = [];
+  for (let r = h.s.firstOfNs[h.ns]!; r >= 0; r = h.s.next[r]!) left.push(r);
+  t.deepEqual(left, [socks[3]!, socks[1]!]);
+  socketClose(h.s, socks[1]!);
+  closeNamespace(h.s, h.ns);
+  t.is(h.s.ids.live, 0);
+});
+
+test("an empty receive queue takes a datagram however long", (t) => {
+  const h = makeHost();
+  script(h, { port: 1000, rcvbuf: 1 });
+  t.is(receive(h, udpFrame(1400)).end, "consumed");
+  t.is(receive(h, udpFrame(1)).end, "SOCKET_RCVBUFF");
   assertEmpty(t, h);
 });
 

@@ -1,5 +1,6 @@
-// ICMP errors and the sockets they are about: every type and code, connected or not, with IP_RECVERR or not, as Linux
-// 6.18 reported them (kernel.txt: "type/code SO_ERROR errno,type,code,info,port of the error queue").
+// ICMP errors and the sockets they are about: every type and code, connected or not, with IP_RECVERR or not,
+// as Linux 6.18 reported them (kernel.txt: "type/code SO_ERROR errno,type,code,info,port of the error
+// queue").
 
 import test, { type ExecutionContext } from "ava";
 import { Errno, errnoName } from "../../src/socket/errno.ts";

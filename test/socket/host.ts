@@ -1,5 +1,6 @@
-// The other folders' part of a path, as small as it can be, so that socket/ is tested alone: a host with eth0 10.1.0.2/24
-// (the one of kernel-goldens.py), IP input up to IP_LOCAL_DELIVER_FINISH and IP output from IP_LOCAL_OUT on.
+// The other folders' part of a path, as small as it can be, so that socket/ is tested alone: a host with eth0
+// 10.1.0.2/24 (the one of kernel-goldens.py), IP input up to IP_LOCAL_DELIVER_FINISH and IP output from
+// IP_LOCAL_OUT on.
 
 import { readFileSync } from "node:fs";
 import type { ExecutionContext } from "ava";
@@ -62,7 +63,9 @@ export function makeHost(frames = 2048): Host {
 
 /** What became of a frame: the stage it was left to, or how it ended, and the packets it made. */
 export interface Outcome {
-  /** "consumed", the name of a drop reason, "icmp 3/3", or "not ours" when IP input keeps it from the sockets. */
+  /**
+   * "consumed", the name of a drop reason, "icmp 3/3", or "not ours" when IP input keeps it from the sockets.
+   */
   end: string;
   /** Whole Ethernet frames, in order. */
   sent: string[];
@@ -134,7 +137,10 @@ function lastDrop(h: Host): string {
   return dropName(row < 0 ? 0 : drops.reason[row]);
 }
 
-/** IP output for everything in the backlog: source, identification, checksums, Ethernet header. Frees the frames. */
+/**
+ * IP output for everything in the backlog: source, identification, checksums, Ethernet header. Frees the
+ * frames.
+ */
 export function drain(h: Host): string[] {
   const { k } = h;
   const { skb } = k;

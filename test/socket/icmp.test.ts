@@ -1,4 +1,5 @@
-// kube-proxy.md 5.1, ICMP rows, byte for byte as Linux 6.18 answered (kernel.txt); the identification is ip's.
+// kube-proxy.md 5.1, ICMP rows, byte for byte as Linux 6.18 answered (kernel.txt); the identification is
+// ip's.
 
 import test from "ava";
 import type { NsSysctl } from "../../src/node/sysctl.ts";

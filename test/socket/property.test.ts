@@ -77,7 +77,10 @@ function error(quote: Uint8Array): Uint8Array {
   return out;
 }
 
-/** Changes a few bytes or the length, then mostly makes the checksums right again so that the damage gets deep. */
+/**
+ * Changes a few bytes or the length, then mostly makes the checksums right again so that the damage gets
+ * deep.
+ */
 function mutate(frame: Uint8Array, r: Random): Uint8Array {
   let out = frame.slice();
   const cut = r.below(4);

@@ -199,6 +199,8 @@ test("window: any order of any packets is counted as a list would", (t) => {
   for (let i = 0; i < 6000; i++) {
     x = (Math.imul(x, 1103515245) + 12345) >>> 0;
     at = Math.min(599, Math.max(0, at + ((x >>> 16) % 21) - 9));
+    // Once in a while back to the start of what is left, with a jump of up to 80 ahead.
+    if (i % 500 === 499) at = Math.min(599, highest + (i % 80));
     const n = (x >>> 9) % 40 === 0 ? Math.max(0, at - 70) : at;
     receive(h, frames[n]!);
     expected.packets++;
@@ -313,6 +315,25 @@ test("rate: no drift after ten million packets, and a start again starts anew", 
   t.is(times.length, 7_000_001);
   t.is(times.at(-1), from + 1_000_000_000);
   t.is(times[1]! - from, 142);
+  sourceStop(h.s, row);
+  run(h, 1e12);
+  assertEmpty(t, h);
+});
+
+test("rate: every microsecond is exact, and stop and start again does not double it", (t) => {
+  const h = makeHost();
+  const { row } = setup(h);
+  sourceStart(h.s, row, 1_000_000, 1, 0);
+  const times = run(h, 5_000_000);
+  t.deepEqual(
+    times,
+    times.map((_, i) => i * 1000),
+  );
+  t.is(times.length, 5001);
+  // The event of the first start is still to come when the second one's are.
+  sourceStop(h.s, row);
+  sourceStart(h.s, row, 1_000_000, 1, 0);
+  t.is(run(h, 6_000_000).length, 1001);
   sourceStop(h.s, row);
   run(h, 1e12);
   assertEmpty(t, h);

@@ -1,4 +1,5 @@
-// Every row of kube-proxy.md 5.2 for closed ports, and more, byte for byte as Linux 6.18 answered (kernel.txt).
+// Every row of kube-proxy.md 5.2 for closed ports, and more, byte for byte as Linux 6.18 answered
+// (kernel.txt).
 
 import test from "ava";
 import { assertEmpty, bytesOf, GOLDENS, golden, makeHost, receive } from "./host.ts";

@@ -1,5 +1,5 @@
-// kube-proxy.md 5.1, UDP rows, and echo servers, as Linux 6.18 answered (kernel.txt). The ICMP errors themselves are
-// ip's: here it is which error is asked for, about which bytes.
+// kube-proxy.md 5.1, UDP rows, and echo servers, as Linux 6.18 answered (kernel.txt). The ICMP errors
+// themselves are ip's: here it is which error is asked for, about which bytes.
 
 import test from "ava";
 import { NoteKind } from "../../src/node/notes.ts";
