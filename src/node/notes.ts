@@ -36,7 +36,10 @@ export const NoteKind = {
   FRAGMENT: 14,
   /** a copy of the frame goes on: a = device. */
   CLONE: 15,
-  /** the link changed the frame's fate: a = kind (delay, duplicate, corrupt, reorder), b = detail. */
+  /**
+   * the link changed the frame's fate: a = 1 delayed by b ns and c s, 2 duplicate, 3 corrupted at byte b, bit c,
+   * 4 let past those that wait, 5 queued with b frames waiting (link/netem-path.ts LinkNote).
+   */
   LINK: 16,
 } as const;
 export type NoteKind = (typeof NoteKind)[keyof typeof NoteKind];

@@ -2,6 +2,7 @@
 // faults; checks.
 
 import test from "ava";
+import fc from "fast-check";
 import { checkNetem } from "../../src/link/netem-config.ts";
 import { LinkNote } from "../../src/link/netem-path.ts";
 import { NoteKind } from "../../src/node/notes.ts";
@@ -192,6 +193,43 @@ test("scripted: duplicate, corrupt and delay; a delayed frame does not hold up t
   t.deepEqual(
     damaged.map((s) => s.n),
     [1],
+  );
+  line.end(t);
+});
+
+test("any bytes pass any match without harm, and end once", (t) => {
+  const line = new Line();
+  const src = { address: parseIpv4("10.0.0.0")!, length: 8 };
+  line.q.attach(line.dev, {
+    corrupt: 0.1,
+    faults: [
+      { match: { tcpSet: TCP_SYN }, action: "drop" },
+      { match: { sourcePort: 1000, src }, action: "corrupt" },
+      { match: { etherType: 0x0800 }, action: "delay", delay: 3 },
+    ],
+  });
+  const seeds = [plain, tcp(TCP_SYN), tcp(TCP_ACK)];
+  const bytes = fc.tuple(
+    fc.nat(2),
+    fc.nat(120),
+    fc.array(fc.tuple(fc.nat(60), fc.nat(255)), { maxLength: 5 }),
+  );
+  let offered = 0;
+  fc.assert(
+    fc.property(fc.oneof(bytes, fc.uint8Array({ minLength: 1, maxLength: 90 })), (made) => {
+      let frame: Uint8Array;
+      if (made instanceof Uint8Array) frame = made;
+      else {
+        frame = seeds[made[0]]!.slice(0, Math.max(1, seeds[made[0]]!.length - made[1]));
+        for (const [at, value] of made[2]) if (at < frame.length) frame[at] = value;
+      }
+      line.send(frame);
+      line.run();
+      offered++;
+      t.is(line.sent.length + line.k.dropped, offered);
+      t.is(line.k.skb.live, 0);
+    }),
+    { numRuns: 2_000 },
   );
   line.end(t);
 });
