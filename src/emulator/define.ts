@@ -140,7 +140,7 @@ export class ClusterBuilder {
   }
 
   /** `count` nodes named n0, n1, … after those there are. */
-  nodes(count: number, options: Omit<NodeOptions, "address" | "mac"> = {}): this {
+  nodes(count: number, options: Omit<NodeOptions, "address"> = {}): this {
     for (let i = 0; i < count; i++) this.node(`n${this.cluster.nodes.length}`, options);
     return this;
   }

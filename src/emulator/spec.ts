@@ -71,6 +71,11 @@ export interface ClusterOptions {
   bridgeNetfilter?: boolean;
   /** kubenet's cbr0: hairpin on its ports. Default false (promiscuous-bridge mode is absent). */
   hairpin?: boolean;
+  /**
+   * MACs of pods' interfaces, which the kernel draws at random: "random" (default) from the seed; "low" and "high" below
+   * and above every NIC's, to show what a bridge with a lower port does (azure.md C8).
+   */
+  podMacs?: "random" | "low" | "high";
   /** Most pods of a node: default 30 (azure-bridge, -tunnel, -transparent), 250 (azure-overlay), 110 (kubenet). */
   maxPods?: number;
 }
@@ -78,8 +83,6 @@ export interface ClusterOptions {
 export interface NodeOptions {
   /** Address of the NIC; default the lowest free one of the subnet. */
   address?: string;
-  /** MAC of the NIC; default the one Azure gives. */
-  mac?: string;
   maxPods?: number;
   /** Sysctls of the node by their names, such as { "net.ipv4.conf.all.rp_filter": 1 }. */
   sysctls?: Readonly<Record<string, number>>;
@@ -98,8 +101,6 @@ export interface PodOptions extends HostOptions {
   labels?: Readonly<Record<string, string>>;
   /** Name of the node; default the node with the fewest pods. */
   node?: string;
-  /** MAC of eth0; default derived from the seed, locally administered. */
-  mac?: string;
 }
 
 export interface DeploymentOptions extends HostOptions {
@@ -135,7 +136,6 @@ export interface ServiceOptions extends Partial<ServicePortOptions> {
 export interface VmOptions extends HostOptions {
   subnet: { readonly path: string };
   address?: string;
-  mac?: string;
 }
 
 export interface NodeSpec extends NodeOptions {
@@ -149,7 +149,6 @@ export interface WorkloadSpec extends HostOptions {
   numbered: boolean;
   labels: Readonly<Record<string, string>>;
   node?: string;
-  mac?: string;
 }
 
 export interface ServiceSpec {

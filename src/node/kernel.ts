@@ -39,6 +39,12 @@ export interface FrameOwner {
   ended(f: number): void;
 }
 
+/** Told where watched packets end: the handles a script holds. */
+export interface PacketWatch {
+  arrived(f: number): void;
+  dropped(f: number, reason: number): void;
+}
+
 /** Told when a device or an address comes, changes or goes, so that tables derived from it follow. */
 export interface DeviceListener {
   deviceUp(dev: number): void;
@@ -70,6 +76,8 @@ export class Kernel {
   packets = 0;
   frameOwner: FrameOwner | null = null;
   listeners: DeviceListener[] = [];
+  /** Set while a script waits for the fate of single packets. */
+  watch: PacketWatch | null = null;
   readonly random: Random;
   readonly options: KernelOptions;
 
@@ -210,6 +218,7 @@ export class Kernel {
     const d = this.skb.dev[f];
     this.drops.count(d, reason);
     this.dropped++;
+    if (this.watch !== null) this.watch.dropped(f, reason);
     if (this.observing) this.noteDrop(f, reason);
     this.release(f);
     return Stage.DONE;

@@ -240,6 +240,7 @@ export class Walk {
           stage = hookLocalIn(nf, f);
           break;
         case Stage.IP_LOCAL_DELIVER_FINISH:
+          if (k.watch !== null) k.watch.arrived(f);
           stage = ipLocalDeliverFinish(ip, f);
           break;
         case Stage.UDP_RCV:

@@ -1,0 +1,94 @@
+#!/usr/bin/env node
+// The vnetem command. Each subcommand is a thin file beside this one; parsing and help are commander's.
+
+import { readFileSync } from "node:fs";
+import { Command, CommanderError } from "commander";
+import { EXIT_USAGE, report } from "./errors.ts";
+
+const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as {
+  version: string;
+};
+
+let exitCode = 0;
+
+function action<A extends unknown[]>(run: (...args: A) => Promise<number>): (...args: A) => Promise<void> {
+  return async (...args) => {
+    exitCode = await run(...args);
+  };
+}
+
+function program(): Command {
+  const vnetem = new Command("vnetem");
+  vnetem
+    .description("packet-level emulator of the data plane under a Kubernetes cluster on Azure")
+    .version(version)
+    .showHelpAfterError(false);
+  vnetem
+    .command("run <topology>")
+    .description("build a topology, run its script and print what happened")
+    .option("--seed <n>", "another seed than the topology's")
+    .option("--pcap <dir>", "capture every interface into <dir>/<topology>.pcapng")
+    .option("--record <file>", "write a record of every stage of every packet")
+    .option("--json", "print one JSON object and nothing else")
+    .action(action(async (file, options) => (await import("./run.ts")).run(file, options)));
+  vnetem
+    .command("explain <topology> <from> <to>")
+    .description("one packet's way there and back, stage by stage; <to> is name, name:port or address:port")
+    .option("--proto <protocol>", "udp, tcp or icmp", "udp")
+    .option("--after", "run the topology's script first")
+    .option("--seed <n>", "another seed than the topology's")
+    .option("--json", "print one JSON object and nothing else")
+    .action(
+      action(async (file, from, to, options) =>
+        (await import("./explain.ts")).explain(file, from, to, options),
+      ),
+    );
+  vnetem
+    .command("show <topology> <host> <table>")
+    .description(
+      "link, addr, route, neigh, fdb, conntrack, nat or drops of a node, pod or VM, after the script has run",
+    )
+    .option("--seed <n>", "another seed than the topology's")
+    .option("--json", "print one JSON object and nothing else")
+    .action(
+      action(async (file, host, what, options) =>
+        (await import("./show.ts")).show(file, host, what, options),
+      ),
+    );
+  vnetem
+    .command("bench [scenario...]")
+    .description("throughput of l2, pod, vip, connect, build, or the micro suite")
+    .option("--flows <n>", "flows", "1000")
+    .option("--bytes <n>", "bytes of an Ethernet frame with its checksum", "64")
+    .option("--churn <n>", "pod replacements per second", "0")
+    .option("--seconds <s>", "seconds to measure", "3")
+    .option("--json", "print one JSON object per scenario and nothing else")
+    .action(action(async (scenarios, options) => (await import("./bench.ts")).bench(scenarios, options)));
+  vnetem
+    .command("cni")
+    .description("one CNI command against a saved emulation: environment and stdin in, result JSON out")
+    .option(
+      "--state <file>",
+      "the saved emulation",
+      process.env.VNETEM_STATE ?? "/var/run/vnetem/state.vnetem",
+    )
+    .option("--init <topology>", "make the saved emulation from a topology first")
+    .action(action(async (options) => (await import("./cni.ts")).cni(options)));
+  for (const command of [vnetem, ...vnetem.commands]) {
+    command.exitOverride().configureOutput({ writeErr: () => {} });
+  }
+  return vnetem;
+}
+
+try {
+  await program().parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
+    // commander says "error: unknown option '--sed'\n(Did you mean --seed?)"; one line is enough.
+    const message = error.message.replace(/^error: /, "").replace(/\s*\n\s*/g, " ");
+    if (exitCode !== 0)
+      console.error(`vnetem: ${message === "(outputHelp)" ? "name a command; see vnetem --help" : message}`);
+  } else exitCode = report(error);
+}
+process.exitCode = exitCode;

@@ -1,0 +1,30 @@
+// From the file named on the command line to a built emulation.
+
+import { type Net, Topology } from "../index.ts";
+import { UsageError } from "./errors.ts";
+import { loadTopology } from "./load-topology.ts";
+
+export interface LoadedTopology {
+  topology: Topology;
+  /** The script, when the file exports one. */
+  run: ((net: Net) => void | Promise<void>) | null;
+}
+
+/** @throws UsageError, TopologyFileError */
+export async function openTopology(file: string): Promise<LoadedTopology> {
+  const module = await loadTopology(file);
+  const { default: topology, run } = module;
+  if (!(topology instanceof Topology)) {
+    throw new UsageError(`${file} has no default export made by defineTopology()`);
+  }
+  if (run !== undefined && typeof run !== "function")
+    throw new UsageError(`${file}: the export "run" is no function`);
+  return { topology, run: (run as LoadedTopology["run"] | undefined) ?? null };
+}
+
+/** A seed from the command line. @throws UsageError */
+export function parseSeed(text: string | undefined): { seed?: number } {
+  if (text === undefined) return {};
+  if (!/^-?\d{1,15}$/.test(text)) throw new UsageError(`--seed takes a whole number, not "${text}"`);
+  return { seed: Number(text) };
+}

@@ -1,0 +1,285 @@
+// One Kubernetes cluster as the data plane sees it: nodes, workloads with labels, pods that come and go, Services whose
+// endpoints follow their selectors, and the revision of the Service table each node has caught up with.
+// Absent (a later issue): schedulers, probes, controllers, EndpointSlices; pods are placed where fewest are.
+
+import type { Cni } from "../cni/cni.ts";
+import { assert } from "../core/assert.ts";
+import { growI32 } from "../core/columns.ts";
+import { IndexedHeap } from "../core/indexed-heap.ts";
+import type { ProxyOptions } from "../netfilter/netfilter.ts";
+import { ServiceTable } from "../netfilter/service-table.ts";
+import { Op } from "../node/op.ts";
+import { closeNamespace, udpOpen } from "../socket/open.ts";
+import { SocketKind } from "../socket/sockets.ts";
+import type { Walk } from "../walk/walk.ts";
+import { PodPhase, type Pods } from "./pods.ts";
+
+export interface Workload {
+  name: string;
+  numbered: boolean;
+  labels: Readonly<Record<string, string>>;
+  udpEcho: readonly number[];
+  udpSink: readonly number[];
+  /** Node its pods must run on; -1 for any. */
+  node: number;
+  /** Pod rows in the order they were added. */
+  pods: number[];
+  /** Number of the next pod's name. */
+  serial: number;
+  /** Service ports its pods are endpoints of, and the port each answers on. */
+  endpointOf: { servicePort: number; targetPort: number }[];
+}
+
+export interface ServicePort {
+  /** Row of the Service table. */
+  row: number;
+  name: string;
+  port: number;
+  targetPort: number;
+  /** IP protocol number. */
+  protocol: number;
+}
+
+export interface Service {
+  name: string;
+  clusterIp: number;
+  ports: ServicePort[];
+  selector: Readonly<Record<string, string>>;
+}
+
+export interface ClusterNode {
+  name: string;
+  ns: number;
+  /** The NIC's device and its row in the fabric. */
+  eth0: number;
+  nic: number;
+  /** Row of Cni.nodes. */
+  cni: number;
+  maxPods: number;
+  pods: number;
+}
+
+/** Why a pod could not be added. */
+export type AddPodFailure = "no node has room" | "no address is free";
+
+export class Cluster {
+  readonly name: string;
+  /** Number of the cluster among those of the emulation, which its events carry. */
+  readonly index: number;
+  readonly walk: Walk;
+  readonly table = new ServiceTable();
+  readonly cni: Cni;
+  readonly pods: Pods;
+  readonly nodes: ClusterNode[] = [];
+  readonly workloads: Workload[] = [];
+  readonly services: Service[] = [];
+  /** Time from a change to the nodes' rules, ns. */
+  syncDelay: number;
+  private readonly proxy: ProxyOptions;
+  private readonly room = new IndexedHeap();
+  // Endpoints of a pod, linked by endpoint row.
+  private firstEndpoint = new Int32Array(64).fill(-1);
+  private nextEndpoint = new Int32Array(64);
+
+  constructor(
+    name: string,
+    index: number,
+    walk: Walk,
+    pods: Pods,
+    cni: Cni,
+    proxy: ProxyOptions,
+    syncDelay: number,
+  ) {
+    this.name = name;
+    this.index = index;
+    this.walk = walk;
+    this.pods = pods;
+    this.cni = cni;
+    this.proxy = { ...proxy, delayed: syncDelay > 0 };
+    this.syncDelay = syncDelay;
+  }
+
+  /** A node that its CNI plugin knows already (as row `node.cni`): kube-proxy starts, pods may come. */
+  addNode(node: ClusterNode): number {
+    const n = this.nodes.push(node) - 1;
+    const { ns } = node;
+    this.cni.setUpNode(node.cni);
+    this.walk.nf.attachServices(ns, this.table, this.proxy);
+    this.room.set(n, 0);
+    return n;
+  }
+
+  addWorkload(workload: Workload): number {
+    for (const service of this.services) this.match(workload, service);
+    return this.workloads.push(workload) - 1;
+  }
+
+  /** A pod of the workload, attached to the network and an endpoint of what selects it; its row, or why not. */
+  addPod(w: number): number | AddPodFailure {
+    const workload = this.workloads[w];
+    const node = workload.node >= 0 ? workload.node : this.room.first();
+    const host = this.nodes[node];
+    if (host === undefined || host.pods >= host.maxPods) return "no node has room";
+    const { k, sock } = this.walk;
+    const name = workload.numbered ? `${workload.name}-${workload.serial++}` : workload.name;
+    const ns = k.addNamespace(name, host.ns);
+    const attachment = this.cni.attach(host.cni, ns, `default.${name}`);
+    if (attachment < 0) {
+      k.removeNamespace(ns);
+      return "no address is free";
+    }
+    const p = this.pods.add(name);
+    this.pods.attachment[p] = attachment;
+    this.pods.workload[p] = w;
+    this.pods.node[p] = node;
+    this.pods.ns[p] = ns;
+    this.pods.eth0[p] = this.cni.pods.podDev[attachment];
+    this.pods.ip[p] = this.cni.pods.address[attachment];
+    this.pods.place[p] = workload.pods.push(p) - 1;
+    this.count(node, 1);
+    for (const port of workload.udpEcho) udpOpen(sock, ns, { kind: SocketKind.ECHO, port });
+    for (const port of workload.udpSink) udpOpen(sock, ns, { kind: SocketKind.SINK, port });
+    this.addEndpoints(p);
+    return p;
+  }
+
+  /** CNI DEL: endpoints first, then the interface and everything in the pod. */
+  removePod(p: number): void {
+    const { pods } = this;
+    const workload = this.workloads[pods.workload[p]];
+    this.removeEndpoints(p);
+    this.cni.detach(pods.attachment[p]);
+    closeNamespace(this.walk.sock, pods.ns[p]);
+    this.walk.k.removeNamespace(pods.ns[p]);
+    this.count(pods.node[p], -1);
+    // The last pod takes the place of the one that goes: removal costs the same in a workload of any size.
+    const place = pods.place[p];
+    const last = workload.pods.pop();
+    assert(last !== undefined, "a pod its workload does not know");
+    if (last !== p) {
+      workload.pods[place] = last;
+      pods.place[last] = place;
+    }
+    pods.remove(p);
+  }
+
+  /** The pod's interface dies and nothing answers any more; it stays an endpoint until it is removed or replaced. */
+  failPod(p: number): void {
+    this.walk.k.setUp(this.pods.eth0[p], false);
+    this.pods.phase[p] = PodPhase.FAILED;
+  }
+
+  /** DEL and ADD: the same workload, another address. Returns the new row, or why there is none. */
+  replacePod(p: number): number | AddPodFailure {
+    const w = this.pods.workload[p];
+    this.removePod(p);
+    return this.addPod(w);
+  }
+
+  addService(name: string, clusterIp: number, selector: Service["selector"]): number {
+    return this.services.push({ name, clusterIp, ports: [], selector }) - 1;
+  }
+
+  /** One port of a Service, with the endpoints its selector finds now. */
+  addServicePort(s: number, port: Omit<ServicePort, "row">, local: boolean): void {
+    const service = this.services[s];
+    const name = `${service.name}:${port.name}`;
+    const row = this.table.addServicePort(name, service.clusterIp, port.protocol, port.port, local);
+    service.ports.push({ ...port, row });
+    for (const workload of this.workloads) {
+      if (!selects(service.selector, workload.labels)) continue;
+      workload.endpointOf.push({ servicePort: row, targetPort: port.targetPort });
+      for (const p of workload.pods) this.addEndpoint(p, row, port.targetPort);
+    }
+    this.changed();
+  }
+
+  removeService(s: number): void {
+    const service = this.services[s];
+    for (const port of service.ports) {
+      for (const workload of this.workloads) {
+        const at = workload.endpointOf.findIndex((e) => e.servicePort === port.row);
+        if (at >= 0) workload.endpointOf.splice(at, 1);
+        if (at >= 0) for (const p of workload.pods) this.forgetEndpoints(p, port.row);
+      }
+      this.table.removeServicePort(port.row);
+    }
+    this.services.splice(s, 1);
+    this.changed();
+  }
+
+  /** Op.PROXY_SYNC: the nodes have written the rules of `revision`. */
+  sync(revision: number): void {
+    for (const node of this.nodes) this.walk.nf.sync(node.ns, revision);
+  }
+
+  private count(node: number, by: number): void {
+    const n = this.nodes[node];
+    n.pods += by;
+    if (n.pods >= n.maxPods) this.room.remove(node);
+    else this.room.set(node, n.pods);
+  }
+
+  private match(workload: Workload, service: Service): void {
+    if (!selects(service.selector, workload.labels)) return;
+    for (const port of service.ports) {
+      workload.endpointOf.push({ servicePort: port.row, targetPort: port.targetPort });
+    }
+  }
+
+  private addEndpoints(p: number): void {
+    const { endpointOf } = this.workloads[this.pods.workload[p]];
+    if (p >= this.firstEndpoint.length) {
+      const used = this.firstEndpoint.length;
+      this.firstEndpoint = growI32(this.firstEndpoint, Math.max(p + 1, used * 2));
+      this.firstEndpoint.fill(-1, used);
+    }
+    this.firstEndpoint[p] = -1;
+    for (let i = 0; i < endpointOf.length; i++)
+      this.addEndpoint(p, endpointOf[i].servicePort, endpointOf[i].targetPort);
+    if (endpointOf.length > 0) this.changed();
+  }
+
+  private addEndpoint(p: number, servicePort: number, targetPort: number): void {
+    const node = this.nodes[this.pods.node[p]].ns;
+    const e = this.table.addEndpoint(servicePort, this.pods.ip[p], targetPort, node);
+    if (e >= this.nextEndpoint.length) {
+      this.nextEndpoint = growI32(this.nextEndpoint, Math.max(e + 1, this.nextEndpoint.length * 2));
+    }
+    this.nextEndpoint[e] = this.firstEndpoint[p];
+    this.firstEndpoint[p] = e;
+  }
+
+  private removeEndpoints(p: number): void {
+    if (this.firstEndpoint[p] < 0) return;
+    for (let e = this.firstEndpoint[p]; e >= 0; ) {
+      const next = this.nextEndpoint[e];
+      this.table.removeEndpoint(e);
+      e = next;
+    }
+    this.firstEndpoint[p] = -1;
+    this.changed();
+  }
+
+  // The table drops the endpoints of a removed service port itself; only the pod's list must forget them.
+  private forgetEndpoints(p: number, servicePort: number): void {
+    let before = -1;
+    for (let e = this.firstEndpoint[p]; e >= 0; e = this.nextEndpoint[e]) {
+      if (this.table.epPort[e] !== servicePort) before = e;
+      else if (before < 0) this.firstEndpoint[p] = this.nextEndpoint[e];
+      else this.nextEndpoint[before] = this.nextEndpoint[e];
+    }
+  }
+
+  private changed(): void {
+    if (this.syncDelay === 0) return;
+    const { clock } = this.walk.k;
+    clock.at(clock.now + this.syncDelay, Op.PROXY_SYNC, this.index, this.table.revision);
+  }
+}
+
+/** Kubernetes' equality selector: every label asked for is there; an empty one selects nothing (a Service without). */
+export function selects(selector: Service["selector"], labels: Service["selector"]): boolean {
+  const wanted = Object.entries(selector);
+  return wanted.length > 0 && wanted.every(([key, value]) => labels[key] === value);
+}

@@ -1,0 +1,201 @@
+// From a description to a running emulation. Every mistake is collected with its path; if there is one, nothing is returned.
+
+import { Pods } from "../cluster/pods.ts";
+import { Cni } from "../cni/cni.ts";
+import { RouteProtocol, RouteType } from "../ip/fib.ts";
+import { Scope } from "../node/in-ifaddr.ts";
+import { Kernel } from "../node/kernel.ts";
+import { DevKind } from "../node/net-device.ts";
+import { udpOpen } from "../socket/open.ts";
+import { SocketKind } from "../socket/sockets.ts";
+import { type BuiltNetwork, buildNetwork, type NetworkSpec } from "../vnet/build-network.ts";
+import { checkNic } from "../vnet/check.ts";
+import { Walk } from "../walk/walk.ts";
+import { parseIpv4 } from "../wire/address.ts";
+import { buildCluster } from "./build-cluster.ts";
+import { type Problem, TopologyError } from "./errors.ts";
+import { didYouMean } from "./hosts.ts";
+import { Net } from "./net.ts";
+import type { HostOptions, TopologySpec, VmSpec } from "./spec.ts";
+
+/** Slots for datagrams longer than a frame, which reassembly needs. */
+const LARGE_FRAMES = 64;
+/** Longest frame on the wire with room for a VLAN tag, bytes. */
+const FRAME_BYTES = 1600;
+
+/** What the parts of a build share. */
+export interface Building {
+  walk: Walk;
+  cni: Cni;
+  pods: Pods;
+  network: BuiltNetwork;
+  problems: Problem[];
+  net: Net;
+}
+
+export function buildNet(spec: TopologySpec): Net {
+  const problems: Problem[] = [];
+  if (!Number.isSafeInteger(spec.seed)) problems.push({ path: "seed", message: "a seed is a whole number" });
+  if (!Number.isInteger(spec.frames) || spec.frames < 64 || spec.frames > 1 << 20) {
+    problems.push({ path: "frames", message: "the number of frames is a whole number from 64 to 1048576" });
+  }
+  if (problems.length > 0) throw new TopologyError(problems);
+  const k = new Kernel({
+    seed: spec.seed,
+    frames: spec.frames,
+    largeFrames: LARGE_FRAMES,
+    frameBytes: FRAME_BYTES,
+  });
+  const walk = new Walk(k);
+  const pods = new Pods();
+  checkNames(spec, problems);
+  const network = buildNetwork(walk.vnet, networkSpec(spec));
+  problems.push(...network.problems);
+  const cni = new Cni({ k, link: walk.link, ip: walk.ip, vnet: walk.vnet }, { seed: spec.seed });
+  const net = new Net(spec, walk, pods, cni);
+  const building: Building = { walk, cni, pods, network, problems, net };
+  for (const cluster of spec.clusters) buildCluster(building, cluster);
+  for (const vm of spec.vms) buildVm(building, vm);
+  if (problems.length > 0) throw new TopologyError(problems);
+  walk.drain();
+  return net;
+}
+
+/** A NIC in a subnet with the address the platform's DHCP gives it: its primary one, and a default route (azure.md V7). */
+export function plugNic(
+  b: Building,
+  ns: number,
+  subnet: number,
+  address: number,
+): { eth0: number; nic: number } {
+  const { k, vnet, ip } = b.walk;
+  const eth0 = k.addDevice(ns, DevKind.NIC, "eth0");
+  const nic = vnet.addNic(subnet, address, eth0);
+  k.setUp(eth0, true);
+  const length = vnet.subnets.length[subnet];
+  const own = vnet.primaryAddress(nic);
+  k.addAddress(eth0, own, length, Scope.UNIVERSE);
+  const gateway = (vnet.subnets.network[subnet] + 1) | 0;
+  const protocol = RouteProtocol.DHCP;
+  ip.fib.add({
+    ns,
+    dst: 0,
+    length: 0,
+    type: RouteType.UNICAST,
+    dev: eth0,
+    gateway,
+    prefsrc: own,
+    metric: 100,
+    protocol,
+  });
+  return { eth0, nic };
+}
+
+/** The subnet's row, or -1 with a problem. */
+export function subnetRow(b: Building, name: string, path: string): number {
+  const row = b.network.subnets.get(name);
+  if (row !== undefined) return row;
+  const hint = didYouMean(name, [...b.network.subnets.keys()]);
+  b.problems.push({ path: `${path}.subnet`, message: `there is no usable subnet "${name}"${hint}` });
+  return -1;
+}
+
+/** The address as a number; 0 when none was asked for or it is no address (then with a problem). */
+export function addressOf(b: Building, text: string | undefined, path: string): number {
+  if (text === undefined) return 0;
+  const address = parseIpv4(text);
+  if (address === undefined) b.problems.push({ path, message: `${text} is not an IPv4 address` });
+  return address ?? 0;
+}
+
+/** Ports as a list, each a port number, or with problems. */
+export function portsOf(
+  b: Building,
+  ports: number | readonly number[] | undefined,
+  path: string,
+): readonly number[] {
+  const list = ports === undefined ? [] : typeof ports === "number" ? [ports] : ports;
+  const good = list.filter((p) => Number.isInteger(p) && p >= 1 && p <= 65_535);
+  if (good.length < list.length)
+    b.problems.push({ path, message: "a port is a whole number from 1 to 65535" });
+  if (new Set(good).size < good.length) b.problems.push({ path, message: "the same port twice" });
+  return [...new Set(good)];
+}
+
+export function checkHostPorts(
+  b: Building,
+  host: HostOptions,
+  path: string,
+): { echo: readonly number[]; sink: readonly number[] } {
+  const echo = portsOf(b, host.udpEcho, `${path}.udpEcho`);
+  const sink = portsOf(b, host.udpSink, `${path}.udpSink`);
+  for (const port of sink) {
+    if (echo.includes(port))
+      b.problems.push({ path: `${path}.udpSink`, message: `port ${port} is an echo port too` });
+  }
+  return { echo, sink };
+}
+
+function buildVm(b: Building, vm: VmSpec): void {
+  const path = `vm.${vm.name}`;
+  const subnet = subnetRow(b, vm.subnet, path);
+  const address = addressOf(b, vm.address, `${path}.address`);
+  const { echo, sink } = checkHostPorts(b, vm, path);
+  if (subnet < 0) return;
+  const found = checkNic(b.walk.vnet, subnet, address, `${path}.address`);
+  b.problems.push(...found);
+  if (found.length > 0) return;
+  const ns = b.walk.k.addNamespace(vm.name, -1);
+  const { eth0 } = plugNic(b, ns, subnet, address);
+  for (const port of echo) udpOpen(b.walk.sock, ns, { kind: SocketKind.ECHO, port });
+  for (const port of sink) udpOpen(b.walk.sock, ns, { kind: SocketKind.SINK, port });
+  const ip = b.walk.k.inet.addr[b.walk.k.inet.firstOf(eth0)];
+  b.net.hosts.vms.set(vm.name, { kind: "vm", name: vm.name, ns, dev: eth0, ip });
+}
+
+function networkSpec(spec: TopologySpec): NetworkSpec {
+  const vnets: { [name: string]: NetworkSpec["vnets"][string] } = {};
+  for (const { name, subnets, ...vnet } of spec.vnets) {
+    const byName = Object.fromEntries(subnets.map(({ name: subnet, ...rest }) => [subnet, rest]));
+    vnets[name] = { ...vnet, subnets: byName };
+  }
+  const routeTables = Object.fromEntries(spec.routeTables.map((t) => [t.name, t.routes]));
+  return { vnets, routeTables };
+}
+
+// Names are how scripts speak of things: each is used once among its kind, and hosts share one list.
+function checkNames(spec: TopologySpec, problems: Problem[]): void {
+  twice(spec.vnets, "vnet", problems);
+  for (const vnet of spec.vnets) twice(vnet.subnets, `vnet.${vnet.name}.subnet`, problems);
+  twice(spec.routeTables, "routeTable", problems);
+  twice(spec.clusters, "cluster", problems);
+  const hosts = new Map<string, string>();
+  const claim = (name: string, path: string): void => {
+    const first = hosts.get(name);
+    if (first !== undefined) problems.push({ path, message: `the name is taken by ${first}` });
+    else hosts.set(name, path);
+    if (!/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(name) || name.length > 63) {
+      problems.push({
+        path,
+        message: `"${name}" is not a DNS label (RFC 1123: lower case, digits and hyphens)`,
+      });
+    }
+  };
+  for (const cluster of spec.clusters) {
+    const path = `cluster.${cluster.name}`;
+    for (const [i, node] of cluster.nodes.entries()) claim(node.name, `${path}.nodes[${i}]`);
+    for (const workload of cluster.workloads) {
+      claim(workload.name, `${path}.${workload.numbered ? "deployment" : "pod"}.${workload.name}`);
+    }
+    twice(cluster.services, `${path}.service`, problems);
+  }
+  for (const vm of spec.vms) claim(vm.name, `vm.${vm.name}`);
+}
+
+function twice(list: readonly { name: string }[], path: string, problems: Problem[]): void {
+  const seen = new Set<string>();
+  for (const { name } of list) {
+    if (seen.has(name)) problems.push({ path: `${path}.${name}`, message: "the name is used twice" });
+    seen.add(name);
+  }
+}

@@ -1,0 +1,315 @@
+// A running emulation: time, traffic, questions. Everything a topology script and the command line do goes through here.
+
+import { type Cluster, type Service, selects, type Workload } from "../cluster/cluster.ts";
+import type { Pods } from "../cluster/pods.ts";
+import type { Cni } from "../cni/cni.ts";
+import { NEVER } from "../core/clock.ts";
+import { checkNetem, type NetemConfig } from "../link/netem-config.ts";
+import { Op } from "../node/op.ts";
+import { NS_SYSCTLS, type NsSysctl } from "../node/sysctl.ts";
+import { type DropCount, dropCounts } from "../observe/counters.ts";
+import { type Explanation, explain } from "../observe/explain.ts";
+import { type Names, walkNames } from "../observe/names.ts";
+import { tapDevice, writePcapng } from "../observe/pcapng.ts";
+import { Recorder } from "../observe/recording.ts";
+import { type ShowWhat, show } from "../observe/show.ts";
+import type { Walk } from "../walk/walk.ts";
+import { formatIpv4 } from "../wire/address.ts";
+import { TopologyError } from "./errors.ts";
+import { probe } from "./explain-probe.ts";
+import type { Impairment, Traffic, TrafficReport } from "./handles.ts";
+import { didYouMean, Hosts, UnknownNameError } from "./hosts.ts";
+import { collectReceived, perform } from "./perform.ts";
+import { type Action, Script } from "./script.ts";
+import { restoreState, saveState } from "./snapshot.ts";
+import type { TopologySpec } from "./spec.ts";
+import { Timeline } from "./timeline.ts";
+import { openTraffic, reportTraffic, type TrafficOptions } from "./traffic.ts";
+
+/** A pod as a script sees it. */
+export interface PodInfo {
+  name: string;
+  ip: string;
+  node: string;
+  phase: "Running" | "Failed";
+  /** Datagrams its UDP sockets received. */
+  received: number;
+}
+
+/** Who received how much of a Service's traffic. */
+export interface ServiceDeliveries {
+  name: string;
+  clusterIp: string;
+  /** Datagrams received per pod that is an endpoint now, in the order the pods were added. */
+  pods: Readonly<Record<string, number>>;
+}
+
+export interface Counters {
+  /** Virtual time, ns. */
+  time: number;
+  /** Packets made by sockets, kernels and scripts. */
+  packets: number;
+  /** Packets that reached a socket or an answer. */
+  delivered: number;
+  dropped: number;
+}
+
+export class Net {
+  readonly walk: Walk;
+  readonly cni: Cni;
+  readonly pods: Pods;
+  readonly hosts: Hosts;
+  readonly script: Script;
+  readonly names: Names;
+  readonly spec: TopologySpec;
+  /** Lines of net.log(), for whoever runs the script to print. */
+  readonly lines: string[] = [];
+
+  constructor(spec: TopologySpec, walk: Walk, pods: Pods, cni: Cni) {
+    this.spec = spec;
+    this.walk = walk;
+    this.pods = pods;
+    this.cni = cni;
+    this.hosts = new Hosts(walk, pods);
+    this.script = new Script(walk.k);
+    this.names = walkNames(walk);
+    walk.onEvent = (op, a, b) => {
+      if (op === Op.SCRIPT) perform(this, a);
+      else if (op === Op.PROXY_SYNC) this.hosts.clusters[a].sync(b);
+    };
+  }
+
+  // ---- time ----
+
+  /** The present, ns since the start. */
+  get now(): number {
+    return this.walk.k.clock.now;
+  }
+
+  /** Runs until a time, for a while, or (without either) until nothing is left to happen. */
+  run(options: { until?: number; for?: number } = {}): void {
+    const end = options.until ?? (options.for === undefined ? NEVER : this.now + options.for);
+    this.walk.run(end);
+    collectReceived(this);
+  }
+
+  /** What follows happens at this time. */
+  at(time: number): Timeline {
+    return new Timeline(this, Math.max(time, this.now));
+  }
+
+  /** What follows happens now. */
+  get soon(): Timeline {
+    return this.at(this.now);
+  }
+
+  /** Schedules an action; returns its number. */
+  schedule(time: number, action: Action): number {
+    const number = this.script.add(action);
+    this.walk.k.clock.at(time, Op.SCRIPT, number, 0);
+    return number;
+  }
+
+  /** Says something to whoever runs the script. */
+  log(line = ""): void {
+    this.lines.push(line);
+  }
+
+  // ---- traffic ----
+
+  /** A stream of checked UDP datagrams; it starts at options.at (default now). */
+  traffic(options: TrafficOptions): Traffic {
+    return openTraffic(this, options);
+  }
+
+  stopTraffic(row: number): void {
+    this.schedule(this.now, { kind: "stop-traffic", row });
+    this.walk.run(this.now);
+  }
+
+  trafficReport(traffic: Traffic): TrafficReport {
+    return reportTraffic(this, traffic);
+  }
+
+  // ---- what there is ----
+
+  get clusters(): readonly Cluster[] {
+    return this.hosts.clusters;
+  }
+
+  /** The deployment or single pod's workload of this name. @throws UnknownNameError */
+  workload(name: string): { cluster: Cluster; index: number; workload: Workload } {
+    const known: string[] = [];
+    for (const cluster of this.clusters) {
+      const index = cluster.workloads.findIndex((w) => w.name === name);
+      if (index >= 0) return { cluster, index, workload: cluster.workloads[index] };
+      known.push(...cluster.workloads.map((w) => w.name));
+    }
+    throw new UnknownNameError(`no deployment is named "${name}"${didYouMean(name, known)}`);
+  }
+
+  /** Pods of a deployment, or all, in the order they were added. */
+  podInfos(deployment?: string): PodInfo[] {
+    const workloads =
+      deployment === undefined
+        ? this.clusters.flatMap((cluster) => cluster.workloads.map((workload) => ({ cluster, workload })))
+        : [this.workload(deployment)];
+    return workloads.flatMap(({ cluster, workload }) => workload.pods.map((p) => this.podInfo(cluster, p)));
+  }
+
+  /** @throws UnknownNameError */
+  pod(name: string): PodInfo {
+    this.hosts.host(name);
+    const found = this.podInfos().find((p) => p.name === name);
+    if (found === undefined) throw new UnknownNameError(`"${name}" is no pod`);
+    return found;
+  }
+
+  /** Address of a Service. @throws UnknownNameError */
+  clusterIp(service: string): string {
+    return formatIpv4(this.hosts.destination(service, 17).addr);
+  }
+
+  private received(cluster: Cluster, service: Service): { [pod: string]: number } {
+    const { sock } = this.walk;
+    const out: { [pod: string]: number } = {};
+    for (const workload of cluster.workloads.filter((w) => selects(service.selector, w.labels))) {
+      for (const p of workload.pods) {
+        let count = 0;
+        for (let s = sock.firstOfNs[this.pods.ns[p]] ?? -1; s >= 0; s = sock.next[s]) {
+          const port = sock.localPort[s];
+          if (service.ports.some((sp) => sp.targetPort === port)) count += sock.rxPackets[s];
+        }
+        out[this.pods.name[p]] = count;
+      }
+    }
+    return out;
+  }
+
+  private podInfo(cluster: Cluster, p: number): PodInfo {
+    const { pods } = this;
+    const { sock } = this.walk;
+    let received = 0;
+    for (let s = sock.firstOfNs[pods.ns[p]] ?? -1; s >= 0; s = sock.next[s]) received += sock.rxPackets[s];
+    return {
+      name: pods.name[p],
+      ip: formatIpv4(pods.ip[p]),
+      node: cluster.nodes[pods.node[p]].name,
+      phase: pods.phase[p] === 1 ? "Running" : "Failed",
+      received,
+    };
+  }
+
+  // ---- observation ----
+
+  /** Captures frames on devices: "n0/eth0", "client/eth0"; without any, on every device of every node and pod. */
+  tap(...devices: string[]): void {
+    const { k } = this.walk;
+    const rows = devices.length > 0 ? devices.map((d) => this.hosts.device(d)) : this.allDevices();
+    for (const d of rows) tapDevice(k, d, this.names.dev(d));
+  }
+
+  /** What the taps have seen, as a pcapng file with nanosecond times and comments. */
+  pcapng(): Uint8Array {
+    return writePcapng(this.walk.k, this.names);
+  }
+
+  /** Writes a note for every stage of every packet from now on (recordings, explain). */
+  recordStages(): void {
+    this.walk.k.observing = true;
+    this.walk.k.notes.stages = true;
+  }
+
+  /** The notes written since recordStages(), as a msgpackr stream (observe/recording.ts). */
+  recording(): Uint8Array {
+    const parts: Uint8Array[] = [];
+    const recorder = new Recorder(this.spec.seed, this.names, (bytes) => parts.push(bytes));
+    recorder.write(this.walk.k.notes);
+    return Buffer.concat(parts);
+  }
+
+  /**
+   * One packet's way there and back, with what decided at every step.
+   * @param to "web:80", "web-3", "10.0.0.10:53"
+   */
+  explain(from: string, to: string, options: { protocol?: "udp" | "tcp" | "icmp" } = {}): Explanation {
+    const request = probe(this, from, to, options.protocol ?? "udp");
+    return explain(this.walk.k.notes, this.names, request);
+  }
+
+  /** A table of a node, pod or VM as the Linux tool prints it. */
+  show(host: string, what: ShowWhat): string {
+    return show(this.walk, this.hosts.host(host).ns, what, this.names);
+  }
+
+  /** Frames dropped so far by device and reason, most first. */
+  drops(): DropCount[] {
+    return dropCounts(this.walk.k, this.names, -1);
+  }
+
+  /** Per Service, what its endpoints received on their ports. */
+  deliveries(): ServiceDeliveries[] {
+    return this.clusters.flatMap((cluster) =>
+      cluster.services.map((service) => ({
+        name: service.name,
+        clusterIp: formatIpv4(service.clusterIp),
+        pods: this.received(cluster, service),
+      })),
+    );
+  }
+
+  counters(): Counters {
+    const { k } = this.walk;
+    return { time: this.now, packets: k.packets, delivered: k.delivered, dropped: k.dropped };
+  }
+
+  private allDevices(): number[] {
+    const { k } = this.walk;
+    const out: number[] = [];
+    for (let n = 0; n < k.ns.ids.used; n++) {
+      if (k.ns.alive[n] === 0) continue;
+      for (let d = k.ns.firstDev[n]; d >= 0; d = k.dev.nextInNs[d]) if (d !== k.ns.loopback[n]) out.push(d);
+    }
+    return out;
+  }
+
+  // ---- faults and settings ----
+
+  /** What a link does from now on to frames leaving by the device. @throws TopologyError when it makes no sense */
+  impair(device: string, config: NetemConfig): Impairment {
+    const handle = this.soon.impair(device, config);
+    this.walk.run(this.now);
+    return handle;
+  }
+
+  heal(action: number): void {
+    const { handle } = this.script.outcomes[action];
+    if (handle >= 0) this.walk.link.netem.detach(handle);
+    this.walk.drain();
+  }
+
+  /** @throws TopologyError */
+  checkImpairment(device: string, config: NetemConfig): void {
+    const problems = checkNetem(config, device);
+    if (problems.length > 0) throw new TopologyError(problems);
+  }
+
+  /** @throws UnknownNameError */
+  checkSysctl(host: string, name: string): asserts name is NsSysctl {
+    this.hosts.host(host);
+    if (NS_SYSCTLS.includes(name as NsSysctl)) return;
+    throw new UnknownNameError(`there is no sysctl "${name}"${didYouMean(name, NS_SYSCTLS)}`);
+  }
+
+  // ---- snapshots ----
+
+  /** The whole emulation as bytes: restored, it goes on to the same future. */
+  snapshot(): Uint8Array {
+    return saveState(this);
+  }
+
+  /** Becomes the emulation that was saved; this one must be a fresh build of the same topology. */
+  restore(snapshot: Uint8Array): void {
+    restoreState(this, snapshot);
+  }
+}

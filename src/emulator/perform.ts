@@ -1,0 +1,157 @@
+// Carries out the actions of a script when their time has come, and picks up what came back.
+
+import { Op } from "../node/op.ts";
+import type { NsSysctl } from "../node/sysctl.ts";
+import { errnoName } from "../socket/errno.ts";
+import { pingOpen, udpOpen } from "../socket/open.ts";
+import { injectFrame, transmitFrame } from "../socket/packet.ts";
+import { pingSend } from "../socket/ping.ts";
+import { Received as ReceivedKind } from "../socket/receive-queue.ts";
+import { SocketKind } from "../socket/sockets.ts";
+import { sourceStart, sourceStop } from "../socket/source.ts";
+import { udpSend } from "../socket/udp-send.ts";
+import { formatIpv4 } from "../wire/address.ts";
+import { PROTO_ICMP, PROTO_UDP } from "../wire/ipv4.ts";
+import type { Net } from "./net.ts";
+import type { Action } from "./script.ts";
+
+/** Op.SCRIPT. */
+export function perform(net: Net, number: number): void {
+  const action = net.script.actions[number];
+  switch (action.kind) {
+    case "udp":
+      return sendUdp(net, number, action);
+    case "ping":
+      return sendPing(net, number, action);
+    case "frame":
+      return sendFrame(net, action);
+    case "traffic":
+      return sourceStart(net.walk.sock, action.row, action.rate, 1, action.limit);
+    case "stop-traffic":
+      return sourceStop(net.walk.sock, action.row);
+    case "scale":
+      return scale(net, action.workload, action.replicas);
+    case "churn":
+      return churn(net, number, action);
+    case "remove-pod":
+    case "fail-pod":
+    case "replace-pod":
+      return changePod(net, action.kind, action.pod);
+    case "impair":
+      net.script.outcomes[number].handle = net.walk.link.netem.attach(
+        net.hosts.device(action.link),
+        action.config,
+      );
+      return;
+    case "heal":
+      return net.heal(action.impair);
+    case "link":
+      return net.walk.k.setUp(net.hosts.device(action.link), action.up);
+    case "sysctl":
+      return net.walk.k.setNsSysctl(net.hosts.host(action.host).ns, action.name as NsSysctl, action.value);
+    case "call":
+      return action.run();
+  }
+}
+
+function sendUdp(net: Net, number: number, action: Extract<Action, { kind: "udp" }>): void {
+  const { sock } = net.walk;
+  const from = net.hosts.host(action.from);
+  const to = net.hosts.destination(action.to, PROTO_UDP);
+  const bound = action.sourcePort === 0 ? -1 : sock.bound(PROTO_UDP, from.ns, 0, action.sourcePort);
+  const port = action.sourcePort;
+  const socket =
+    bound >= 0 ? bound : udpOpen(sock, from.ns, { kind: SocketKind.SCRIPT, port, recvErr: true });
+  sent(net, number, socket, socket < 0 ? socket : udpSend(sock, socket, to.addr, to.port, action.payload));
+}
+
+function sendPing(net: Net, number: number, action: Extract<Action, { kind: "ping" }>): void {
+  const { sock } = net.walk;
+  const from = net.hosts.host(action.from);
+  const to = net.hosts.destination(action.to, PROTO_ICMP);
+  const socket = pingOpen(sock, from.ns, { kind: SocketKind.SCRIPT, recvErr: true });
+  const ttl = action.ttl === 0 ? {} : { ttl: action.ttl };
+  const options = { seq: action.seq, data: action.size, ...ttl };
+  sent(net, number, socket, socket < 0 ? socket : pingSend(sock, socket, to.addr, options));
+}
+
+// A packet number, or a negative error number.
+function sent(net: Net, number: number, socket: number, result: number): void {
+  const outcome = net.script.outcomes[number];
+  outcome.sentAt = net.now;
+  outcome.socket = socket;
+  if (result < 0) {
+    outcome.refused = errnoName(-result);
+    return;
+  }
+  outcome.packet = result;
+  net.script.follow(number, result);
+}
+
+function sendFrame(net: Net, action: Extract<Action, { kind: "frame" }>): void {
+  const { k } = net.walk;
+  const dev = net.hosts.device(action.at);
+  const error = action.out ? transmitFrame(k, dev, action.bytes) : injectFrame(k, dev, action.bytes);
+  if (error < 0)
+    throw new Error(`a frame of ${action.bytes.length} bytes at ${action.at}: ${errnoName(-error)}`);
+}
+
+function scale(net: Net, name: string, replicas: number): void {
+  const { cluster, index, workload } = net.workload(name);
+  while (workload.pods.length > replicas) cluster.removePod(workload.pods[workload.pods.length - 1]);
+  while (workload.pods.length < replicas) must(cluster.addPod(index), name);
+}
+
+function changePod(net: Net, kind: "remove-pod" | "fail-pod" | "replace-pod", name: string): void {
+  const { pods } = net;
+  const p = pods.byName.get(name);
+  if (p === undefined) throw new Error(`${kind}: there is no pod "${name}" at this time`);
+  const { cluster } = net.workload(
+    net.clusters.flatMap((c) => c.workloads).find((w) => w.pods.includes(p))!.name,
+  );
+  if (kind === "remove-pod") cluster.removePod(p);
+  else if (kind === "fail-pod") cluster.failPod(p);
+  else must(cluster.replacePod(p), name);
+}
+
+// One replacement, and the event of the next.
+function churn(net: Net, number: number, action: Extract<Action, { kind: "churn" }>): void {
+  const { cluster, workload } = net.workload(action.workload);
+  let oldest = workload.pods[0];
+  for (const p of workload.pods) if (born(net, p) < born(net, oldest)) oldest = p;
+  if (oldest !== undefined) must(cluster.replacePod(oldest), action.workload);
+  action.left--;
+  if (action.left > 0) net.walk.k.clock.at(net.now + action.every, Op.SCRIPT, number, 0);
+}
+
+// Pods are numbered as they come.
+function born(net: Net, p: number): number {
+  const name = net.pods.name[p];
+  return Number(name.slice(name.lastIndexOf("-") + 1));
+}
+
+function must(pod: number | string, name: string): void {
+  if (typeof pod === "string") throw new Error(`${name}: ${pod}`);
+}
+
+/** Moves what sockets of the script received into the outcomes of the actions that opened them. */
+export function collectReceived(net: Net): void {
+  const { sock } = net.walk;
+  const { outcomes } = net.script;
+  for (let i = 0; i < outcomes.length; i++) {
+    const { socket, packet } = outcomes[i];
+    const queue = socket < 0 ? null : sock.queue[socket];
+    if (packet === 0 || queue === null || queue === undefined) continue;
+    for (let row = queue.take(); row >= 0; row = queue.take()) {
+      const failed = queue.kind[row] === ReceivedKind.ERROR;
+      outcomes[i].received.push({
+        time: queue.time[row],
+        from: formatIpv4(queue.from[row]),
+        port: queue.port[row],
+        payload: queue.payload(row),
+        ttl: queue.ttl[row],
+        error: failed ? errnoName(queue.errno[row]) : null,
+      });
+    }
+  }
+}

@@ -1,0 +1,132 @@
+// What can be asked of the emulation at one instant: net.at(ms(5)).udp(…). Each call schedules one action and returns a
+// handle to look at when the time has passed.
+
+import type { NetemConfig } from "../link/netem-config.ts";
+import { Datagram, Impairment, Ping } from "./handles.ts";
+import type { Net } from "./net.ts";
+import type { Action } from "./script.ts";
+
+export interface UdpOptions {
+  /** Source port; default an ephemeral one. Datagrams from one host and port share a socket. */
+  sourcePort?: number;
+}
+
+export interface PingOptions {
+  ttl?: number;
+  /** Bytes of data; default 56. */
+  size?: number;
+}
+
+export class Timeline {
+  private readonly net: Net;
+  private readonly time: number;
+
+  constructor(net: Net, time: number) {
+    this.net = net;
+    this.time = time;
+  }
+
+  /**
+   * One datagram from a pod, node or VM.
+   * @param to "web:80", "web-3:8080", "10.0.0.10:53"
+   * @param payload text, bytes, or how many bytes
+   */
+  udp(
+    from: string,
+    to: string,
+    payload: string | Uint8Array | number = "",
+    options: UdpOptions = {},
+  ): Datagram {
+    const { net } = this;
+    net.hosts.host(from);
+    net.hosts.destination(to, 17);
+    const bytes = typeof payload === "string" ? new TextEncoder().encode(payload) : payload;
+    const data = typeof bytes === "number" ? new Uint8Array(bytes) : bytes;
+    const sourcePort = options.sourcePort ?? 0;
+    return new Datagram(net, this.schedule({ kind: "udp", from, to, payload: data, sourcePort }));
+  }
+
+  /** One ICMP echo request. */
+  ping(from: string, to: string, options: PingOptions = {}): Ping {
+    const { net } = this;
+    net.hosts.host(from);
+    net.hosts.destination(to, 1);
+    const { ttl = 0, size = 56 } = options;
+    const seq = net.script.actions.length & 0xffff;
+    return new Ping(net, this.schedule({ kind: "ping", from, to, ttl, size, seq }));
+  }
+
+  /** A raw frame sent by a program on a device such as "client/eth0". */
+  sendFrame(device: string, frame: Uint8Array): void {
+    this.net.hosts.device(device);
+    this.schedule({ kind: "frame", at: device, bytes: frame.slice(), out: true });
+  }
+
+  /** A raw frame that arrives at a device from whatever it is plugged into. */
+  injectFrame(device: string, frame: Uint8Array): void {
+    this.net.hosts.device(device);
+    this.schedule({ kind: "frame", at: device, bytes: frame.slice(), out: false });
+  }
+
+  /** The deployment gets this many pods. */
+  scale(deployment: string, replicas: number): void {
+    this.net.workload(deployment);
+    this.schedule({ kind: "scale", workload: deployment, replicas });
+  }
+
+  /** CNI DEL of a pod. */
+  removePod(pod: string): void {
+    this.schedule({ kind: "remove-pod", pod });
+  }
+
+  /** The pod dies where it stands: nothing answers, its endpoints stay. */
+  failPod(pod: string): void {
+    this.schedule({ kind: "fail-pod", pod });
+  }
+
+  /** CNI DEL and ADD: another pod of the same workload with another address. */
+  replacePod(pod: string): void {
+    this.schedule({ kind: "replace-pod", pod });
+  }
+
+  /** Replaces one pod of the deployment after another, the oldest first. @param every time between two, ns */
+  churn(deployment: string, every: number, count: number): void {
+    this.net.workload(deployment);
+    this.schedule({ kind: "churn", workload: deployment, every, left: count });
+  }
+
+  /** What a link does to frames leaving by the device "n0/eth0": delay, rate, loss, scripted faults … */
+  impair(device: string, config: NetemConfig): Impairment {
+    this.net.hosts.device(device);
+    this.net.checkImpairment(device, config);
+    const action = this.net.script.actions.length;
+    this.schedule({ kind: "impair", link: device, config, action });
+    return new Impairment(this.net, action);
+  }
+
+  /** Ends an impairment. */
+  heal(impairment: Impairment): void {
+    this.schedule({ kind: "heal", impair: impairment.action });
+  }
+
+  /** `ip link set dev up|down`. */
+  link(device: string, up: boolean): void {
+    this.net.hosts.device(device);
+    this.schedule({ kind: "link", link: device, up });
+  }
+
+  /** A sysctl of a node, pod or VM. */
+  sysctl(host: string, name: string, value: number): void {
+    this.net.checkSysctl(host, name);
+    this.schedule({ kind: "sysctl", host, name, value });
+  }
+
+  /** Anything else. An emulation with a call still to come cannot be saved. */
+  call(run: () => void): void {
+    this.schedule({ kind: "call", run });
+  }
+
+  private schedule(action: Action): number {
+    return this.net.schedule(this.time, action);
+  }
+}

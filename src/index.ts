@@ -1,0 +1,38 @@
+// The public API of vnetem: describe a topology, build it, run it, look at it.
+
+export {
+  ClusterBuilder,
+  defineTopology,
+  type SubnetRef,
+  Topology,
+  TopologyBuilder,
+  VnetBuilder,
+} from "./emulator/define.ts";
+export { ExpectationError, type Problem, TopologyError } from "./emulator/errors.ts";
+export { expect } from "./emulator/expect.ts";
+export { Datagram, Impairment, Ping, Traffic, type TrafficReport } from "./emulator/handles.ts";
+export { UnknownNameError } from "./emulator/hosts.ts";
+export { type Counters, Net, type PodInfo, type ServiceDeliveries } from "./emulator/net.ts";
+export type { Received } from "./emulator/script.ts";
+export type {
+  ClusterOptions,
+  CniMode,
+  DeploymentOptions,
+  HostOptions,
+  KubeProxyOptions,
+  NodeOptions,
+  PodOptions,
+  Protocol,
+  RouteOptions,
+  ServiceOptions,
+  ServicePortOptions,
+  SubnetOptions,
+  TopologyOptions,
+  VmOptions,
+  VnetOptions,
+} from "./emulator/spec.ts";
+export { type PingOptions, Timeline, type UdpOptions } from "./emulator/timeline.ts";
+export type { TrafficOptions } from "./emulator/traffic.ts";
+export { formatTime, gbps, kbps, mbps, minutes, ms, ns, sec, us } from "./emulator/units.ts";
+export type { DropCount } from "./observe/counters.ts";
+export type { Explanation } from "./observe/explain.ts";
