@@ -73,7 +73,7 @@ function ipText(f: Buffer, at: number, end: number, hidden: Hidden, outer: boole
   const ports = offset === 0 && (proto === 6 || proto === 17) && stop >= l4 + 4;
   const port = (o: number): string => (ports ? `:${hidden.portNames.get(o) ?? f.readUInt16BE(o)}` : "");
   words.push(`${ip(f, at + 12)}${port(l4)} > ${ip(f, at + 16)}${port(l4 + 2)}`);
-  words.push(`ttl ${f[at + 8]} id ${outer && hidden.ipId ? "*" : f.readUInt16BE(at + 4)}`);
+  words.push(`ttl ${f[at + 8]} id ${(outer ? hidden.ipId : hidden.innerId) ? "*" : f.readUInt16BE(at + 4)}`);
   if (f[at + 1] !== 0) words.push(`tos 0x${f[at + 1]!.toString(16)}`);
   if (flags & 0x4000) words.push("DF");
   if (flags & 0x3fff & ~0x4000) words.push(`frag ${offset}${flags & 0x2000 ? "+" : ""}`);

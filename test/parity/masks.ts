@@ -8,7 +8,8 @@
 //                 boot-time secret, so no two boots agree.
 //   socket-id     in cases with sockets, the identification of UDP and TCP packets with DF set and of fragments: a socket's
 //                 packets are numbered by the same counter or by a random start. Without sockets it is compared (a reset
-//                 carries 0).
+//                 carries 0). Also where an ICMP error quotes such a packet.
+//   icmp-clock    the two times of day in an ICMP timestamp reply.
 // On demand, named by the case:
 //   random-ports  a port or echo id the kernel picked at random (MASQUERADE --random-fully, or a collision). Those that
 //                 no frame, Service or socket of the case names are renamed P1, P2, ... in order of appearance, with the
@@ -23,9 +24,12 @@ export interface Hidden {
   /** Port offset in the frame to its new name. */
   portNames: Map<number, string>;
   ipId: boolean;
+  /** The same field of the packet an ICMP error quotes. */
+  innerId: boolean;
   sequence: boolean;
 }
 
+const ICMP_TIMESTAMP_REPLY = 14;
 const KERNEL_MADE_ICMP = new Set([0, 3, 5, 11, 12, 14]);
 
 /** One per arm and case: names random ports in order of appearance. */
@@ -68,7 +72,7 @@ export class Masks {
 
   /** What to hide in a captured frame. */
   hide(frame: Buffer): Hidden {
-    const h: Hidden = { ranges: [], portNames: new Map(), ipId: false, sequence: false };
+    const h: Hidden = { ranges: [], portNames: new Map(), ipId: false, innerId: false, sequence: false };
     if (frame.length < 34 || frame.readUInt16BE(12) !== 0x0800) return h;
     const l4 = 14 + (frame[14]! & 15) * 4;
     if (frame[23] === 1) {
@@ -78,9 +82,18 @@ export class Masks {
       h.ipId = this.#sockets && (frame.readUInt16BE(20) & 0x7fff) !== 0;
     }
     if (h.ipId) h.ranges.push([18, 2], [24, 2]);
+    if (frame[23] === 1 && frame[l4] === ICMP_TIMESTAMP_REPLY) h.ranges.push([l4 + 2, 2], [l4 + 12, 8]);
+    this.#hideQuotedId(frame, l4 + 8, h);
     if (this.#on.has("random-ports")) this.#hidePorts(frame, h);
     if (this.#on.has("isn")) this.#hideSequence(frame, h);
     return h;
+  }
+
+  #hideQuotedId(frame: Buffer, inner: number, h: Hidden): void {
+    if (!this.#sockets || frame[23] !== 1 || frame.length < inner + 20) return;
+    if (frame[inner + 9] !== 6 && frame[inner + 9] !== 17) return;
+    h.innerId = (frame.readUInt16BE(inner + 6) & 0x7fff) !== 0;
+    if (h.innerId) h.ranges.push([inner + 4, 2], [inner + 10, 2]);
   }
 
   #hidePorts(frame: Buffer, h: Hidden): void {
