@@ -26,7 +26,7 @@ export const NoteKind = {
   SERVICE: 9,
   /** ICMP error sent about this packet: a = type * 256 + code, b = info. */
   ICMP_ERROR: 10,
-  /** answer made by the receiving side: a = kind (IP protocol). */
+  /** answer made by the receiving side: a = kind (IP protocol, or ETHERTYPE_ARP), b = number of its packet. */
   REPLY: 11,
   /** fabric route: a = next hop type, b = next hop, c = prefix length, d = route source. */
   VNET_ROUTE: 12,

@@ -52,9 +52,9 @@ function answer(v: Fabric, f: number, nic: number, arp: number): Stage {
   const { skb } = k;
   const { view } = skb;
   const dev = v.nics.dev[nic];
-  if (k.observing) k.note(f, NoteKind.REPLY, ETHERTYPE_ARP, 0, 0, 0, 0);
   const reply = k.alloc(ETHERNET_SIZE + ARP_SIZE, k.dev.ns[dev], dev);
   if (reply < 0) return k.consume(f);
+  if (k.observing) k.note(f, NoteKind.REPLY, ETHERTYPE_ARP, skb.packet[reply], 0, 0, 0);
   const hi = ethernetSrcHi(view, skb.mac[f]);
   const lo = ethernetSrcLo(view, skb.mac[f]);
   const to = writeEthernet(view, skb.off[reply], hi, lo, VIRTUAL_MAC_HI, VIRTUAL_MAC_LO, ETHERTYPE_ARP);

@@ -74,8 +74,8 @@ export function vnetDhcp(v: Fabric, f: number, nic: number): Stage {
   const asked = askedFor(view, message, end);
   const type = answerType(v, message, end, nic, asked);
   if (type === 0) return vnetDrop(v, f, nic, Drop.VNET_PLATFORM);
-  if (k.observing) k.note(f, NoteKind.REPLY, PROTO_UDP, 0, 0, 0, 0);
-  reply(v, message, type, nic, asked !== DhcpType.INFORM);
+  const answer = reply(v, message, type, nic, asked !== DhcpType.INFORM);
+  if (answer >= 0 && k.observing) k.note(f, NoteKind.REPLY, PROTO_UDP, skb.packet[answer], 0, 0, 0);
   return k.consume(f);
 }
 
@@ -97,15 +97,18 @@ function answerType(v: Fabric, message: number, end: number, nic: number, asked:
   return wanted === v.primaryAddress(nic) ? DhcpType.ACK : DhcpType.NAK;
 }
 
-/** @param lease false for an INFORM: settings without an address (RFC 2131 4.3.5) */
-function reply(v: Fabric, request: number, type: number, nic: number, lease: boolean): void {
+/**
+ * The frame of the answer, -1 when there is no slot for it.
+ * @param lease false for an INFORM: settings without an address (RFC 2131 4.3.5)
+ */
+function reply(v: Fabric, request: number, type: number, nic: number, lease: boolean): number {
   const { k, nics } = v;
   const { skb } = k;
   const { view } = skb;
   const dev = nics.dev[nic];
   const bytes = type === DhcpType.NAK ? DHCP_MIN : MESSAGE_BYTES;
   const f = k.alloc(ETHERNET_SIZE + IPV4_SIZE + UDP_SIZE + bytes, k.dev.ns[dev], dev);
-  if (f < 0) return;
+  if (f < 0) return f;
   // RFC 2131 4.1: a NAK and a client that asked for it are answered by broadcast, others at their address.
   const broadcast = type === DhcpType.NAK || dhcpBroadcastFlag(view, request);
   const asker = dhcpClient(view, request);
@@ -127,6 +130,7 @@ function reply(v: Fabric, request: number, type: number, nic: number, lease: boo
   udpFillChecksum(view, udp, message + bytes, ip);
   vnetHandOver(v, f, nic);
   k.enqueue(f, Stage.NETIF_RECEIVE);
+  return f;
 }
 
 function writeLease(view: DataView, o: number): number {

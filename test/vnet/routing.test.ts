@@ -6,6 +6,7 @@ import { NoteKind } from "../../src/node/notes.ts";
 import { NEXT_HOP_NAMES, NextHop, RouteSource } from "../../src/vnet/azure.ts";
 import { checkRoute } from "../../src/vnet/check.ts";
 import { formatCidr, formatIpv4 } from "../../src/wire/address.ts";
+import { arpFrame } from "../../src/wire/build.ts";
 import { cidr, ip, Net } from "./kit.ts";
 
 /** A VM, an appliance that may forward, and a route table on their subnet. */
@@ -248,6 +249,18 @@ test("A8.88 kubenet: user routes carry pods between nodes that forward; no flag,
     "n0 VNET_SPOOFED_SOURCE": 1,
     "n0 VNET_ROUTE_NONE": 1,
   });
+  net.end(t);
+});
+
+test("explain is told which packet answers an ARP request", (t) => {
+  const { net, a } = withTable();
+  net.k.observing = true;
+  net.send(a, arpFrame({ senderMac: net.mac(a), senderIp: net.address(a), targetIp: "10.224.0.1" }));
+  const { notes } = net.k;
+  t.deepEqual(
+    [notes.count, notes.kind[0], notes.a[0], notes.packet[0], notes.b[0]],
+    [1, NoteKind.REPLY, 0x0806, 1, 2],
+  );
   net.end(t);
 });
 
