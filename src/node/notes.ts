@@ -26,7 +26,7 @@ export const NoteKind = {
   SERVICE: 9,
   /** ICMP error sent about this packet: a = type * 256 + code, b = info. */
   ICMP_ERROR: 10,
-  /** answer made by the receiving side: a = kind (IP protocol, or ETHERTYPE_ARP), b = number of its packet. */
+  /** answer made by the receiving side: a = kind (IP protocol or ETHERTYPE_ARP), b = its packet's number. */
   REPLY: 11,
   /** fabric route: a = next hop type, b = next hop, c = prefix length, d = route source. */
   VNET_ROUTE: 12,
@@ -37,8 +37,8 @@ export const NoteKind = {
   /** a copy of the frame goes on: a = device. */
   CLONE: 15,
   /**
-   * the link changed the frame's fate: a = 1 delayed by b ns and c s, 2 duplicate, 3 corrupted at byte b, bit c,
-   * 4 let past those that wait, 5 queued with b frames waiting (link/netem-path.ts LinkNote).
+   * the link changed the frame's fate: a = 1 delayed by b ns and c s, 2 duplicate, 3 corrupted at byte b,
+   * bit c, 4 let past those that wait, 5 queued with b frames waiting (link/netem-path.ts LinkNote).
    */
   LINK: 16,
 } as const;
