@@ -21,7 +21,14 @@ import { Received, truesize } from "./receive-queue.ts";
 import { sinkReceive } from "./sink.ts";
 import { reportError } from "./socket-error.ts";
 import { PmtuDisc, type Sockets } from "./sockets.ts";
-import { fillPayload, localWhenAny, type SendOptions, sendRefused, sourceAddress } from "./udp-send.ts";
+import {
+  fillPayload,
+  isTtl,
+  localWhenAny,
+  type SendOptions,
+  sendRefused,
+  sourceAddress,
+} from "./udp-send.ts";
 
 export interface PingOptions extends SendOptions {
   seq: number;
@@ -34,6 +41,7 @@ export function pingSend(s: Sockets, sock: number, dst: number, options: PingOpt
   const { k } = s;
   const data = options.data ?? 56;
   const length = ICMPV4_SIZE + (typeof data === "number" ? data : data.length);
+  if (options.ttl !== undefined && !isTtl(options.ttl)) return -Errno.EINVAL;
   const src = options.src ?? sourceAddress(s, sock);
   const to = localWhenAny(dst, src);
   const refused = sendRefused(s, sock, to, length, options.mtu);

@@ -44,6 +44,7 @@ export function udpSend(
   const named = dst !== 0 || port !== 0;
   if (named && port === 0) return -Errno.EINVAL;
   if (!named && s.remotePort[sock] === 0) return -Errno.EDESTADDRREQ;
+  if (options.ttl !== undefined && !isTtl(options.ttl)) return -Errno.EINVAL;
   const src = options.src ?? sourceAddress(s, sock);
   const to = named ? localWhenAny(dst, src) : s.remoteAddr[sock];
   const toPort = named ? port : s.remotePort[sock];
@@ -66,6 +67,9 @@ export function udpSend(
   udpTransmit(s, sock, f);
   return s.k.skb.packet[f];
 }
+
+/** What IP_TTL takes. */
+export const isTtl = (ttl: number): boolean => ttl >= 1 && ttl <= 255;
 
 /** inet_saddr: the bound address, unless it is a broadcast or multicast one. */
 export function sourceAddress(s: Sockets, sock: number): number {

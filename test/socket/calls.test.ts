@@ -155,6 +155,20 @@ test("send: 0.0.0.0 is this host, a broadcast binding gives no source address, S
   assertEmpty(t, h);
 });
 
+test("send: a TTL of 0 or above 255 is EINVAL", (t) => {
+  const h = makeHost();
+  for (const ttl of [0, 256, -1]) {
+    t.is(errnoName(udpSend(h.s, script(h), WIRE, 9, 1, { ttl })), "EINVAL");
+    t.is(errnoName(pingSend(h.s, ping(h), WIRE, { seq: 1, ttl })), "EINVAL");
+  }
+  for (const ttl of [1, 255]) t.true(udpSend(h.s, script(h), WIRE, 9, 1, { ttl }) > 0);
+  t.deepEqual(
+    drain(h).map((f) => f.slice(44, 46)),
+    ["01", "ff"],
+  );
+  assertEmpty(t, h);
+});
+
 test("send: without a free slot, ENOBUFS", (t) => {
   const h = makeHost(0);
   t.is(errnoName(udpSend(h.s, script(h), WIRE, 9, 1)), "ENOBUFS");
