@@ -1,4 +1,5 @@
-// __nf_ct_refresh_acct and nf_ct_acct_update (net/netfilter/nf_conntrack_core.c): a packet's bytes, and the new timeout.
+// __nf_ct_refresh_acct and nf_ct_acct_update (net/netfilter/nf_conntrack_core.c): a packet's bytes, and the
+// new timeout.
 
 import type { ConntrackTable } from "./conntrack-table.ts";
 import { IPS_CONFIRMED, IPS_FIXED_TIMEOUT, SECOND } from "./enums.ts";

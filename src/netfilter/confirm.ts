@@ -1,5 +1,6 @@
-// __nf_conntrack_confirm and nf_ct_resolve_clash (net/netfilter/nf_conntrack_core.c): the last thing that happens to a
-// packet in POST_ROUTING and LOCAL_IN. Its new connection enters the table, or meets one that got there first (K 3.8).
+// __nf_conntrack_confirm and nf_ct_resolve_clash (net/netfilter/nf_conntrack_core.c): the last thing that
+// happens to a packet in POST_ROUTING and LOCAL_IN. Its new connection enters the table, or meets one that
+// got there first (K 3.8).
 // Absent: the random limit on the length of a hash chain.
 
 import { Drop } from "../node/drop.ts";

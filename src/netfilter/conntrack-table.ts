@@ -1,9 +1,10 @@
-// The table of connections: struct nf_conn as columns, one table for the namespaces of every node, both tuples of an
-// entry in one index (index row = entry * 2 + direction). Mirrors the storage half of net/netfilter/nf_conntrack_core.c:
-// hash lookup, allocation and nf_conntrack_max, early_drop, gc_worker, reference counts, deletion.
+// The table of connections: struct nf_conn as columns, one table for the namespaces of every node, both
+// tuples of an entry in one index (index row = entry * 2 + direction). Mirrors the storage half of
+// net/netfilter/nf_conntrack_core.c: hash lookup, allocation and nf_conntrack_max, early_drop, gc_worker,
+// reference counts, deletion.
 //
-// An entry is found only once it is confirmed. Frames hold references, so an entry that dies while a frame of it waits
-// for a neighbour keeps its row until that frame ends.
+// An entry is found only once it is confirmed. Frames hold references, so an entry that dies while a frame of
+// it waits for a neighbour keeps its row until that frame ends.
 // Absent: zones, marks, labels, events, helpers, the random chain-length limit.
 
 import { growF64, growI32, Ids } from "../core/columns.ts";
@@ -45,9 +46,14 @@ import { SourceIndex } from "./source-index.ts";
 import { UdpFlows } from "./udp-flows.ts";
 
 const PROTO_TCP = 6;
-/** Entries the collector looks at for every one that is created: it laps the table faster than the table grows. */
+/**
+ * Entries the collector looks at for every one that is created: it laps the table faster than the table
+ * grows.
+ */
 const GC_VISITS = 4;
-/** Eight buckets of the kernel's table hold about as many entries when it is full as this many slots of ours. */
+/**
+ * Eight buckets of the kernel's table hold about as many entries when it is full as this many slots of ours.
+ */
 const EVICTION_SLOTS = 32;
 const CONNTRACK_MAX = nsSysctl("net.netfilter.nf_conntrack_max");
 
@@ -67,7 +73,9 @@ export class ConntrackTable {
   private capacity = 64;
   private nextId = 1;
   private hand = 0;
-  /** Entries the collector still visits with the right to remove living ones (conntrack_gc_work.early_drop). */
+  /**
+   * Entries the collector still visits with the right to remove living ones (conntrack_gc_work.early_drop).
+   */
   private pressure = 0;
   private sweptAt = -SECOND;
 
@@ -75,7 +83,9 @@ export class ConntrackTable {
     this.k = k;
   }
 
-  /** The index row of this tuple, or -1. An expired entry met on the way is removed (____nf_conntrack_find). */
+  /**
+   * The index row of this tuple, or -1. An expired entry met on the way is removed (____nf_conntrack_find).
+   */
   find(key: number, src: number, dst: number, ports: number, hash: number): number {
     const { slots, hashes, mask } = this.index;
     const rec = this.rec;
@@ -93,7 +103,10 @@ export class ConntrackTable {
     return -1;
   }
 
-  /** A new, unconfirmed entry with one reference, its reply tuple still to be written; -1 when the table is full. */
+  /**
+   * A new, unconfirmed entry with one reference, its reply tuple still to be written; -1 when the table is
+   * full.
+   */
   alloc(ns: number, key: number, src: number, dst: number, ports: number, hash: number): number {
     if (ns >= this.count.length) this.growNamespaces(ns);
     for (let i = 0; i < GC_VISITS; i++) this.visit();
@@ -152,7 +165,10 @@ export class ConntrackTable {
     return hash;
   }
 
-  /** nf_ct_delete: out of the index at once, the row free when its last frame has ended. False when already dying. */
+  /**
+   * nf_ct_delete: out of the index at once, the row free when its last frame has ended. False when already
+   * dying.
+   */
   kill(e: number): boolean {
     const b = e * REC;
     const rec = this.rec;
@@ -207,7 +223,10 @@ export class ConntrackTable {
     this.stats[ns * STATS + which]++;
   }
 
-  /** One step of gc_worker: the next row, removed when it expired, or when its namespace is above 95 % and it may go. */
+  /**
+   * One step of gc_worker: the next row, removed when it expired, or when its namespace is above 95 % and it
+   * may go.
+   */
   private visit(): void {
     if (this.ids.used === 0) return;
     if (this.hand >= this.ids.used) this.hand = 0;

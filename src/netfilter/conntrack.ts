@@ -1,7 +1,8 @@
-// nf_conntrack_in and resolve_normal_ct (net/netfilter/nf_conntrack_core.c), with the UDP and generic trackers
-// (nf_conntrack_proto_udp.c, nf_conntrack_proto_generic.c): finds or makes the entry of a packet and lets the tracker of
-// its protocol decide. A packet found INVALID goes on without an entry.
-// Absent: templates, zones, helpers and expectations; SCTP, DCCP, UDP-Lite and GRE are tracked as generic protocols.
+// nf_conntrack_in and resolve_normal_ct (net/netfilter/nf_conntrack_core.c), with the UDP and generic
+// trackers (nf_conntrack_proto_udp.c, nf_conntrack_proto_generic.c): finds or makes the entry of a packet and
+// lets the tracker of its protocol decide. A packet found INVALID goes on without an entry.
+// Absent: templates, zones, helpers and expectations; SCTP, DCCP, UDP-Lite and GRE are tracked as generic
+// protocols.
 
 import { hash4 } from "../core/hash-index.ts";
 import { Drop } from "../node/drop.ts";

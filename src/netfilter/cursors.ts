@@ -1,5 +1,5 @@
-// Round-robin cursors: per service port and node, the sequence number of the endpoint picked last. A row exists from the
-// first pick on.
+// Round-robin cursors: per service port and node, the sequence number of the endpoint picked last. A row
+// exists from the first pick on.
 
 import { growI32, Ids } from "../core/columns.ts";
 import { HashIndex, hash2 } from "../core/hash-index.ts";

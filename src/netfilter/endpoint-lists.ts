@@ -1,9 +1,9 @@
-// Lists of usable endpoints in the order they were added: one per service port for the cluster, and one per node as well
-// when its internalTrafficPolicy is Local. Follows the selection of pkg/proxy/topology.go (K 1.3): the ready endpoints, or,
-// when there are none, those still serving while they terminate.
+// Lists of usable endpoints in the order they were added: one per service port for the cluster, and one per
+// node as well when its internalTrafficPolicy is Local. Follows the selection of pkg/proxy/topology.go (K
+// 1.3): the ready endpoints, or, when there are none, those still serving while they terminate.
 //
-// A list that changes while some node lags behind keeps what it was, so that the node goes on with exactly that; the old
-// copies go when the last node has caught up.
+// A list that changes while some node lags behind keeps what it was, so that the node goes on with exactly
+// that; the old copies go when the last node has caught up.
 
 import { growI32, Ids } from "../core/columns.ts";
 import { HashIndex, hash2 } from "../core/hash-index.ts";

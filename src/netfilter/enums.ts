@@ -1,12 +1,15 @@
-// Numbers shared with Linux user space: enum ip_conntrack_info, enum ip_conntrack_status, enum nf_inet_hooks and
-// enum tcp_conntrack (include/uapi/linux/netfilter/nf_conntrack_common.h, nf_conntrack_tcp.h, netfilter.h).
+// Numbers shared with Linux user space: enum ip_conntrack_info, enum ip_conntrack_status, enum nf_inet_hooks
+// and enum tcp_conntrack (include/uapi/linux/netfilter/nf_conntrack_common.h, nf_conntrack_tcp.h,
+// netfilter.h).
 // Absent: bits of helpers, offload and expectations, which nothing here sets.
 
 /** enum ip_conntrack_info. A packet without an entry has ct -1 and counts as INVALID. */
 export const IP_CT_ESTABLISHED = 0;
 export const IP_CT_RELATED = 1;
 export const IP_CT_NEW = 2;
-/** Added to ESTABLISHED and RELATED for packets in the reply direction; from here on the direction is reply. */
+/**
+ * Added to ESTABLISHED and RELATED for packets in the reply direction; from here on the direction is reply.
+ */
 export const IP_CT_IS_REPLY = 3;
 export const IP_CT_ESTABLISHED_REPLY = 3;
 export const IP_CT_RELATED_REPLY = 4;
@@ -27,7 +30,9 @@ export const IPS_NAT_DONE_MASK = IPS_SRC_NAT_DONE | IPS_DST_NAT_DONE;
 export const IPS_DYING = 1 << 9;
 export const IPS_FIXED_TIMEOUT = 1 << 10;
 export const IPS_NAT_CLASH = 1 << 12;
-/** Ours: the search for a free port gave up, which names the drop when the entry then clashes at confirmation. */
+/**
+ * Ours: the search for a free port gave up, which names the drop when the entry then clashes at confirmation.
+ */
 export const IPS_NO_PORT = 1 << 30;
 
 /** enum nf_inet_hooks. */

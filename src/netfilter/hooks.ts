@@ -1,5 +1,6 @@
-// The five IPv4 hooks as stages. At each the frame's bytes begin at the IP header, which ip_rcv or br_validate_ipv4 has
-// checked; HOOK_ORDER says in which order a packet meets what, and each function below is written in that order.
+// The five IPv4 hooks as stages. At each the frame's bytes begin at the IP header, which ip_rcv or
+// br_validate_ipv4 has checked; HOOK_ORDER says in which order a packet meets what, and each function below
+// is written in that order.
 
 import { Drop } from "../node/drop.ts";
 import { SkbFlag } from "../node/sk-buff.ts";
@@ -136,7 +137,9 @@ function isRerouted(nf: Netfilter, f: number): boolean {
   return nf.t.rec[mine + R_DST] !== nf.t.rec[other + R_SRC];
 }
 
-/** nf_send_unreach: port unreachable, but nothing for a later fragment or a packet that fails its checksum. */
+/**
+ * nf_send_unreach: port unreachable, but nothing for a later fragment or a packet that fails its checksum.
+ */
 function reject(nf: Netfilter, f: number): Stage {
   const { k } = nf;
   const v = k.skb.view;

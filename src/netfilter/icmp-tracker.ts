@@ -1,4 +1,5 @@
-// net/netfilter/nf_conntrack_proto_icmp.c: queries as connections, errors as RELATED to the connection they quote.
+// net/netfilter/nf_conntrack_proto_icmp.c: queries as connections, errors as RELATED to the connection they
+// quote.
 
 import { hash4 } from "../core/hash-index.ts";
 import type { Kernel } from "../node/kernel.ts";
@@ -34,8 +35,8 @@ export function icmpPacket(nf: Netfilter, e: number, dir: number, bytes: number)
 }
 
 /**
- * nf_conntrack_icmpv4_error: CT_RESOLVE for a message that is no error, CT_INVALID, or NF_ACCEPT with the entry the error
- * is about attached to the frame.
+ * nf_conntrack_icmpv4_error: CT_RESOLVE for a message that is no error, CT_INVALID, or NF_ACCEPT with the
+ * entry the error is about attached to the frame.
  */
 export function icmpError(nf: Netfilter, f: number, l4: number, end: number, hook: number): number {
   const { k } = nf;
@@ -54,7 +55,10 @@ function icmpChecksumFine(k: Kernel, f: number, l4: number, end: number): boolea
   return csumIntact(csumRange(k.skb.view, l4, end, 0));
 }
 
-/** nf_conntrack_inet_error: is the quoted packet of one of our connections, and is the error addressed to its sender? */
+/**
+ * nf_conntrack_inet_error: is the quoted packet of one of our connections, and is the error addressed to its
+ * sender?
+ */
 function inetError(nf: Netfilter, f: number, inner: number, end: number): number {
   const { skb } = nf.k;
   const v = skb.view;

@@ -1,6 +1,7 @@
-// The rules kube-proxy writes, as one lookup each instead of chains: nat PREROUTING and OUTPUT (KUBE-SERVICES, KUBE-SVC,
-// KUBE-SEP), nat POSTROUTING (KUBE-POSTROUTING, then the user's masquerade rules), and the filter hooks (KUBE-FIREWALL,
-// KUBE-FORWARD, KUBE-SERVICES), in the order of K 2.2; the nftables rule set (K 2.3) where the node's mode says so.
+// The rules kube-proxy writes, as one lookup each instead of chains: nat PREROUTING and OUTPUT
+// (KUBE-SERVICES, KUBE-SVC, KUBE-SEP), nat POSTROUTING (KUBE-POSTROUTING, then the user's masquerade rules),
+// and the filter hooks (KUBE-FIREWALL, KUBE-FORWARD, KUBE-SERVICES), in the order of K 2.2; the nftables rule
+// set (K 2.3) where the node's mode says so.
 // Absent: NodePort, external and load-balancer addresses, session affinity, Services over SCTP.
 
 import { Drop } from "../node/drop.ts";
@@ -146,7 +147,9 @@ function isMartianLoopback(nf: Netfilter, f: number): boolean {
   return skb.ctinfo[f] === IP_CT_NEW && (nf.t.rec[(row >> 1) * REC + R_STATUS] & IPS_DST_NAT) === 0;
 }
 
-/** Filter KUBE-SERVICES (iptables), service-endpoints-check and cluster-ips-check (nftables) for a NEW packet. */
+/**
+ * Filter KUBE-SERVICES (iptables), service-endpoints-check and cluster-ips-check (nftables) for a NEW packet.
+ */
 function filterServices(nf: Netfilter, f: number): number {
   const { skb } = nf.k;
   const ns = skb.ns[f];

@@ -1,5 +1,6 @@
 // Which entries were masqueraded for which device, so that they die with it. Stands for the table scans of
-// net/netfilter/nf_nat_masquerade.c (device_cmp, inet_cmp): the same entries go, without looking at the others.
+// net/netfilter/nf_nat_masquerade.c (device_cmp, inet_cmp): the same entries go, without looking at the
+// others.
 
 import { growI32 } from "../core/columns.ts";
 

@@ -1,6 +1,6 @@
-// User rules in nat POSTROUTING of the form of IP-MASQ-AGENT (azure.md C40-C42): one jump for destinations that are not
-// addresses of the node, RETURN for each non-masquerade CIDR, MASQUERADE for the rest. Several agents may add a chain each;
-// they stand after kube-proxy's in the order added.
+// User rules in nat POSTROUTING of the form of IP-MASQ-AGENT (azure.md C40-C42): one jump for destinations
+// that are not addresses of the node, RETURN for each non-masquerade CIDR, MASQUERADE for the rest. Several
+// agents may add a chain each; they stand after kube-proxy's in the order added.
 
 import { prefixMask } from "../core/prefix-table.ts";
 
@@ -21,8 +21,14 @@ export class MasqueradeRules {
   add(ns: number, rule: MasqueradeRule): void {
     const r = this.next.push(-1) - 1;
     const cidrs = rule.nonMasqueradeCidrs;
-    this.masks.push(Int32Array.from(cidrs, (c) => prefixMask(c.prefix)));
-    this.networks.push(Int32Array.from(cidrs, (c) => c.network & prefixMask(c.prefix)));
+    const masks = new Int32Array(cidrs.length);
+    const networks = new Int32Array(cidrs.length);
+    for (let i = 0; i < cidrs.length; i++) {
+      masks[i] = prefixMask(cidrs[i].prefix);
+      networks[i] = cidrs[i].network & masks[i];
+    }
+    this.masks.push(masks);
+    this.networks.push(networks);
     this.random.push(rule.randomFully ?? true);
     let at = this.first[ns] ?? -1;
     if (at < 0) {

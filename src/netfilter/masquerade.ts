@@ -1,5 +1,5 @@
-// net/netfilter/nf_nat_masquerade.c: source NAT to an address of the device the packet leaves by, and what happens to
-// masqueraded entries when the device goes down or loses the address.
+// net/netfilter/nf_nat_masquerade.c: source NAT to an address of the device the packet leaves by, and what
+// happens to masqueraded entries when the device goes down or loses the address.
 // Absent: the limit on queued clean-up work; ours is done at once.
 
 import { Drop } from "../node/drop.ts";

@@ -1,5 +1,6 @@
-// nf_nat_ipv4_fn, nf_nat_inet_fn and nf_nat_packet (net/netfilter/nf_nat_proto.c, nf_nat_core.c): what the nat hooks do
-// with one packet. Rules are asked only for the first packet of a connection; every other one gets the stored binding.
+// nf_nat_ipv4_fn, nf_nat_inet_fn and nf_nat_packet (net/netfilter/nf_nat_proto.c, nf_nat_core.c): what the
+// nat hooks do with one packet. Rules are asked only for the first packet of a connection; every other one
+// gets the stored binding.
 
 import { Drop } from "../node/drop.ts";
 import { NoteKind } from "../node/notes.ts";

@@ -1,5 +1,6 @@
-// nf_nat_icmp_reply_translation (net/netfilter/nf_nat_proto.c): an ICMP error about a translated connection is translated
-// inside (the packet it quotes) and outside (its own address), so that its receiver recognises it (K 3.6).
+// nf_nat_icmp_reply_translation (net/netfilter/nf_nat_proto.c): an ICMP error about a translated connection
+// is translated inside (the packet it quotes) and outside (its own address), so that its receiver recognises
+// it (K 3.6).
 
 import { Drop } from "../node/drop.ts";
 import { NoteKind } from "../node/notes.ts";
@@ -43,7 +44,8 @@ export function icmpReplyTranslation(nf: Netfilter, f: number, hook: number): nu
   const bit = isSrc === (dir === 0) ? IPS_SRC_NAT : IPS_DST_NAT;
   if (!(status & bit)) return NF_ACCEPT;
 
-  // Inside: the quoted packet went the other way, so its other end changes, to what the other direction's tuple says.
+  // Inside: the quoted packet went the other way, so its other end changes, to what the other direction's
+  // tuple says.
   const o = b + ((dir ^ 1) << 2);
   const proto = rec[b] & 0xff;
   const ports = rec[o + R_PORTS];

@@ -1,5 +1,6 @@
-// net/netfilter/nf_nat_proto.c: writing a binding into a packet. IP and transport checksums are updated incrementally
-// (RFC 1624), with the 32-bit arithmetic the kernel uses for ports as well (inet_proto_csum_replace2).
+// net/netfilter/nf_nat_proto.c: writing a binding into a packet. IP and transport checksums are updated
+// incrementally (RFC 1624), with the 32-bit arithmetic the kernel uses for ports as well
+// (inet_proto_csum_replace2).
 // Absent: SCTP, DCCP, UDP-Lite and GRE headers; partial checksums.
 
 import { csumReplace4 } from "../wire/checksum.ts";
@@ -10,9 +11,9 @@ import { UDP_CHECKSUM, UDP_SIZE } from "../wire/udp.ts";
 import { NF_NAT_MANIP_SRC } from "./enums.ts";
 
 /**
- * nf_nat_ipv4_manip_pkt: gives the header at `ip` the source or destination `addr` and port (ICMP: id) `port`. `proto` is
- * the protocol of the tuple, which an ICMP error's outer header does not share with its connection. False when the packet
- * is too short.
+ * nf_nat_ipv4_manip_pkt: gives the header at `ip` the source or destination `addr` and port (ICMP: id)
+ * `port`. `proto` is the protocol of the tuple, which an ICMP error's outer header does not share with its
+ * connection. False when the packet is too short.
  */
 export function manipPacket(
   v: DataView,

@@ -1,6 +1,6 @@
-// net/netfilter/nf_nat_core.c: the binding a connection gets at its first packet. The reply tuple becomes the inverse of
-// the translated original one, and must be unique; a connection no rule matched gets a null binding, which keeps its own
-// address but may still change its port when the reply tuple is taken (K 3.3).
+// net/netfilter/nf_nat_core.c: the binding a connection gets at its first packet. The reply tuple becomes the
+// inverse of the translated original one, and must be unique; a connection no rule matched gets a null
+// binding, which keeps its own address but may still change its port when the reply tuple is taken (K 3.3).
 // Absent: address ranges with more than one address, PROTO_OFFSET, GRE keys, sequence adjustment.
 
 import { hash4 } from "../core/hash-index.ts";
@@ -34,8 +34,8 @@ const MAX_ATTEMPTS = 128;
 const HARDER_THRESH = MAX_ATTEMPTS / 4;
 
 /**
- * nf_nat_setup_info: binds source or destination of an unconfirmed entry to `addr` and, for a destination, to `port`
- * (-1: any port).
+ * nf_nat_setup_info: binds source or destination of an unconfirmed entry to `addr` and, for a destination, to
+ * `port` (-1: any port).
  */
 export function natSetup(
   nf: Netfilter,
@@ -104,7 +104,9 @@ function uniqueSource(
   return searchSource(nf, e, proto, newSrc, dst, ports);
 }
 
-/** get_unique_tuple for a destination: with a port given there is no choice; a clash shows at confirmation. */
+/**
+ * get_unique_tuple for a destination: with a port given there is no choice; a clash shows at confirmation.
+ */
 function uniqueDestination(
   nf: Netfilter,
   e: number,
@@ -122,7 +124,10 @@ function uniqueDestination(
   return wanted;
 }
 
-/** nf_nat_l4proto_unique_tuple: sequential tries from a random offset, then from new offsets with ever fewer tries. */
+/**
+ * nf_nat_l4proto_unique_tuple: sequential tries from a random offset, then from new offsets with ever fewer
+ * tries.
+ */
 function searchSource(
   nf: Netfilter,
   e: number,
@@ -155,7 +160,10 @@ function searchSource(
   return tried;
 }
 
-/** Is the inverse of this tuple taken (nf_nat_used_tuple, nf_conntrack_tuple_taken)? Returns the index row or -1. */
+/**
+ * Is the inverse of this tuple taken (nf_nat_used_tuple, nf_conntrack_tuple_taken)? Returns the index row or
+ * -1.
+ */
 function takenBy(t: ConntrackTable, e: number, src: number, dst: number, ports: number): number {
   const key = t.rec[e * REC];
   const reply = invertPorts(key & 0xff, ports);
@@ -188,7 +196,10 @@ function usedTupleNew(t: ConntrackTable, e: number, src: number, dst: number, po
   );
 }
 
-/** nf_nat_used_tuple_harder: near the end of the search a closed, source-translated TCP connection may be evicted. */
+/**
+ * nf_nat_used_tuple_harder: near the end of the search a closed, source-translated TCP connection may be
+ * evicted.
+ */
 function usedTupleHarder(
   nf: Netfilter,
   e: number,

@@ -1,8 +1,8 @@
-// The netfilter state of every kernel of the emulation: the connection table, what each namespace has loaded (kube-proxy's
-// rules and their settings, masquerade rules) and the random streams. Hooks are in hooks.ts.
+// The netfilter state of every kernel of the emulation: the connection table, what each namespace has loaded
+// (kube-proxy's rules and their settings, masquerade rules) and the random streams. Hooks are in hooks.ts.
 //
-// A namespace runs hooks once k.ns.netfilter is 1, which enable() and attachServices() set: the conntrack and nat hooks
-// come with the first rule in the kernel, too.
+// A namespace runs hooks once k.ns.netfilter is 1, which enable() and attachServices() set: the conntrack and
+// nat hooks come with the first rule in the kernel, too.
 
 import { assert } from "../core/assert.ts";
 import { growI32, growU8 } from "../core/columns.ts";
@@ -31,11 +31,16 @@ export interface Prefix {
 
 /** How one node's kube-proxy is run. */
 export interface ProxyOptions {
-  /** Choice of the endpoint, and with "nftables" the rule set of that mode. Default round-robin over the iptables rules. */
+  /**
+   * Choice of the endpoint, and with "nftables" the rule set of that mode. Default round-robin over the
+   * iptables rules.
+   */
   balance?: BalanceName;
   /** --masquerade-all. */
   masqueradeAll?: boolean;
-  /** --cluster-cidr for the local-traffic detector; without it nobody is "not local" and the rule is absent. */
+  /**
+   * --cluster-cidr for the local-traffic detector; without it nobody is "not local" and the rule is absent.
+   */
   clusterCidr?: Prefix;
   /** Service CIDR: in nftables mode an unallocated address in it is dropped. */
   serviceCidr?: Prefix;
@@ -178,7 +183,10 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
     return this.services[this.table[ns]].revision;
   }
 
-  /** A UDP entry was confirmed after the revision that chose its endpoint: the next reconciliation looks at it. */
+  /**
+   * A UDP entry was confirmed after the revision that chose its endpoint: the next reconciliation looks at
+   * it.
+   */
   markStale(ns: number, port: number): void {
     const list = this.stale[ns];
     if (list.includes(port)) return;

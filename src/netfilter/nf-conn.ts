@@ -15,7 +15,10 @@ export const R_REPLY = 4;
 export const R_USE = 8;
 /** Device the entry was masqueraded for; -1 when none. */
 export const R_MASQ = 9;
-/** Service port that chose the destination, number of the endpoint in its list, revision of the node; -1 when none. */
+/**
+ * Service port that chose the destination, number of the endpoint in its list, revision of the node; -1 when
+ * none.
+ */
 export const R_SERVICE = 10;
 export const R_ENDPOINT = 11;
 export const R_REVISION = 12;

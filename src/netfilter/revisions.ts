@@ -1,5 +1,6 @@
-// Which revision of the Service table each lagging node has reached, what has to be kept for them, and what changed in
-// between. Nodes that are always up to date are not counted here; while no node lags nothing is kept.
+// Which revision of the Service table each lagging node has reached, what has to be kept for them, and what
+// changed in between. Nodes that are always up to date are not counted here; while no node lags nothing is
+// kept.
 
 import { assert } from "../core/assert.ts";
 import { growI32, growU8 } from "../core/columns.ts";

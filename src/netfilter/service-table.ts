@@ -1,11 +1,13 @@
-// The Services of a cluster as kube-proxy sees them, one table shared by all its nodes: service ports by (ClusterIP,
-// protocol, port), their endpoints in the order they were added, and a revision that counts changes. What a node makes of
-// it (rules, cursor, revision reached) is in kube-proxy.ts; lists of usable endpoints are in endpoint-lists.ts.
+// The Services of a cluster as kube-proxy sees them, one table shared by all its nodes: service ports by
+// (ClusterIP, protocol, port), their endpoints in the order they were added, and a revision that counts
+// changes. What a node makes of it (rules, cursor, revision reached) is in kube-proxy.ts; lists of usable
+// endpoints are in endpoint-lists.ts.
 //
-// Round robin is exact. Each endpoint gets the next sequence number of its service port when it is added and keeps it. A
-// node's cursor for a service port is the sequence number it picked last, and the next connection takes the usable endpoint
-// with the lowest number above it, or the lowest of all. So an added endpoint comes at the end of the lap, the successor of
-// a removed one is next, and one that becomes ready again takes its old place.
+// Round robin is exact. Each endpoint gets the next sequence number of its service port when it is added and
+// keeps it. A node's cursor for a service port is the sequence number it picked last, and the next connection
+// takes the usable endpoint with the lowest number above it, or the lowest of all. So an added endpoint comes
+// at the end of the lap, the successor of a removed one is next, and one that becomes ready again takes its
+// old place.
 //
 // Absent: NodePort, load balancer and external addresses, session affinity, topology hints.
 
@@ -218,7 +220,10 @@ export class ServiceTable {
     return this.lists.count > 0;
   }
 
-  /** Position in the usable list of the endpoint after this node's cursor; moves the cursor. The list is not empty. */
+  /**
+   * Position in the usable list of the endpoint after this node's cursor; moves the cursor. The list is not
+   * empty.
+   */
   nextInTurn(p: number, node: number): number {
     const { rows, count } = this.lists;
     const c = this.cursors.ensure(node, p);

@@ -1,6 +1,6 @@
-// nf_nat_bysource of net/netfilter/nf_nat_core.c: source-translated entries by their original source, newest first, so
-// that a client keeps its translated port towards several destinations (find_appropriate_src).
-// Ours holds only entries whose source was really changed: the others can never satisfy the search.
+// nf_nat_bysource of net/netfilter/nf_nat_core.c: source-translated entries by their original source, newest
+// first, so that a client keeps its translated port towards several destinations (find_appropriate_src). Ours
+// holds only entries whose source was really changed: the others can never satisfy the search.
 
 import { growI32 } from "../core/columns.ts";
 import { HashIndex, hash4 } from "../core/hash-index.ts";

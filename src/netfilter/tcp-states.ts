@@ -1,6 +1,7 @@
-// The TCP state machine of connection tracking as data: tcp_conntracks, tcp_valid_flags and the timeout of each state
-// (net/netfilter/nf_conntrack_proto_tcp.c; K 3.4, corrected in two places by Linux 6.18 itself: a SYN-ACK of the original
-// direction is invalid except in SYN_RECV and SYN_SENT2, and the server may reopen a connection in TIME_WAIT).
+// The TCP state machine of connection tracking as data: tcp_conntracks, tcp_valid_flags and the timeout of
+// each state (net/netfilter/nf_conntrack_proto_tcp.c; K 3.4, corrected in two places by Linux 6.18 itself: a
+// SYN-ACK of the original direction is invalid except in SYN_RECV and SYN_SENT2, and the server may reopen a
+// connection in TIME_WAIT).
 
 import { nsSysctl } from "../node/sysctl.ts";
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, TCP_URG } from "../wire/tcp.ts";

@@ -1,5 +1,6 @@
-// nf_conntrack_tcp_packet (net/netfilter/nf_conntrack_proto_tcp.c of 6.x): the state machine of a TCP connection seen by a
-// router in the middle. States and timeouts: tcp-states.ts; the window check: tcp-window.ts.
+// nf_conntrack_tcp_packet (net/netfilter/nf_conntrack_proto_tcp.c of 6.x): the state machine of a TCP
+// connection seen by a router in the middle. States and timeouts: tcp-states.ts; the window check:
+// tcp-window.ts.
 // Absent: SYN proxy, per-connection timeout policies, offload.
 
 import type { Kernel } from "../node/kernel.ts";
@@ -249,8 +250,8 @@ function reopens(tcp: Int32Array, base: number, dir: number): boolean {
 }
 
 /**
- * Our entry may be out of step with the two ends: let the packet pass, remember it, and watch for the answer. Returns
- * SYN_RECV when the packet is that answer, otherwise DONE_ACCEPT.
+ * Our entry may be out of step with the two ends: let the packet pass, remember it, and watch for the answer.
+ * Returns SYN_RECV when the packet is that answer, otherwise DONE_ACCEPT.
  */
 function ignored(
   nf: Netfilter,
@@ -291,7 +292,10 @@ function ignored(
   return DONE_ACCEPT;
 }
 
-/** The SYN-ACK acknowledges a SYN we had ignored: both ends agree and we were wrong. Take the SYN's word for its side. */
+/**
+ * The SYN-ACK acknowledges a SYN we had ignored: both ends agree and we were wrong. Take the SYN's word for
+ * its side.
+ */
 function synchronise(tcp: Int32Array, base: number, dir: number): void {
   const syn = base + tcp[base + TS_LAST_DIR] * TD;
   tcp[syn + TD_END] = tcp[base + TS_LAST_END];
@@ -345,7 +349,8 @@ function reset(nf: Netfilter, f: number, e: number, dir: number, oldState: numbe
     // Not exact: the receiver may challenge it, so the connection stays established for us.
     newState = oldState;
   }
-  // Sent to a SYN of the other side or an ACK that we had let through. Linux 6.18 asks for the direction of the SYN.
+  // Sent to a SYN of the other side or an ACK that we had let through. Linux 6.18 asks for the direction of
+  // the SYN.
   const answersIgnored =
     (status & IPS_SEEN_REPLY && lastIndex === TCP_SYN_SET && tcp[base + TS_LAST_DIR] !== dir) ||
     (!(status & IPS_ASSURED) && lastIndex === TCP_ACK_SET);

@@ -1,8 +1,10 @@
-// tcp_in_window (net/netfilter/nf_conntrack_proto_tcp.c): does a segment fit between what both sides have sent and
-// announced? After Guido van Rooij, "Real Stateful TCP Packet Filtering in IP Filter".
+// tcp_in_window (net/netfilter/nf_conntrack_proto_tcp.c): does a segment fit between what both sides have
+// sent and announced? After Guido van Rooij, "Real Stateful TCP Packet Filtering in IP Filter".
 //
-// I.   seq <= sender's max end          II.  seq + len >= sender's end - receiver's max window
-// III. sack <= receiver's end           IV.  sack >= receiver's end - max(66000, sender's max window)
+//   I.   seq <= sender's max end
+//   II.  seq + len >= sender's end - receiver's max window
+//   III. sack <= receiver's end
+//   IV.  sack >= receiver's end - max(66000, sender's max window)
 //
 // Absent: sequence adjustment by helpers, SYN proxy.
 
@@ -78,7 +80,9 @@ export function segmentEnd(v: DataView, l4: number, end: number, flags: number):
   return (v.getInt32(l4 + TCP_SEQUENCE) + length + (flags & TCP_SYN ? 1 : 0) + (flags & TCP_FIN ? 1 : 0)) | 0;
 }
 
-/** tcp_options: a header without options leaves what was known. `s` is the direction's first word in `tcp`. */
+/**
+ * tcp_options: a header without options leaves what was known. `s` is the direction's first word in `tcp`.
+ */
 export function learnOptions(tcp: Int32Array, s: number, v: DataView, l4: number, end: number): void {
   if (tcpHeaderLength(v, l4) === TCP_SIZE) return;
   let flags = tcp[s + TD_FLAGS] & FLAG_BE_LIBERAL;
@@ -216,7 +220,8 @@ function judge(
       overshot <= receiverWin &&
       before(sack, receiverEnd + 1)
     ) {
-      // Some TCPs send more than the window allows. Remember the end, or the peer's answer would be invalid next.
+      // Some TCPs send more than the window allows. Remember the end, or the peer's answer would be invalid
+      // next.
       tcp[s + TD_END] = end;
       tcp[s + TD_FLAGS] |= FLAG_DATA_UNACKNOWLEDGED;
       return unlessLiberal(nf, e, s, NFCT_TCP_IGNORE);

@@ -1,5 +1,6 @@
-// nf_ct_invert_tuple (net/netfilter/nf_conntrack_core.c, nf_conntrack_proto_icmp.c) on the ports word of a tuple: source
-// port * 65536 + destination port for TCP and UDP; identifier * 65536 + type * 256 + code for ICMP; 0 for the rest.
+// nf_ct_invert_tuple (net/netfilter/nf_conntrack_core.c, nf_conntrack_proto_icmp.c) on the ports word of a
+// tuple: source port * 65536 + destination port for TCP and UDP; identifier * 65536 + type * 256 + code for
+// ICMP; 0 for the rest.
 // Absent: ports of SCTP, DCCP and UDP-Lite and keys of GRE, which are tracked by addresses alone.
 
 import { PROTO_ICMP, PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";

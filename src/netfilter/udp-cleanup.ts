@@ -1,6 +1,7 @@
-// kube-proxy's conntrack reconciler (K 2.8; pkg/proxy/conntrack/cleanup.go after kubernetes#139629): a UDP entry whose
-// original destination is a UDP service port goes unless its replies come from one of the port's serving endpoints.
-// Policies, ports and the terminating condition do not matter; service ports without endpoints are included.
+// kube-proxy's conntrack reconciler (K 2.8; pkg/proxy/conntrack/cleanup.go after kubernetes#139629): a UDP
+// entry whose original destination is a UDP service port goes unless its replies come from one of the port's
+// serving endpoints. Policies, ports and the terminating condition do not matter; service ports without
+// endpoints are included.
 
 import type { ConntrackTable } from "./conntrack-table.ts";
 import type { ServiceTable } from "./service-table.ts";

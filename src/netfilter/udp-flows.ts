@@ -1,10 +1,11 @@
-// UDP entries by what kube-proxy's conntrack reconciler asks (K 2.8, pkg/proxy/conntrack/cleanup.go): original
-// destination address and port, and the address replies come from. A tree of groups over the entries:
+// UDP entries by what kube-proxy's conntrack reconciler asks (K 2.8, pkg/proxy/conntrack/cleanup.go):
+// original destination address and port, and the address replies come from. A tree of groups over the
+// entries:
 //
 //   (destination, port)  ->  node  ->  reply source  ->  entries
 //
-// so that a changed Service looks at the nodes that have flows to it, and on each at the endpoints in use there. kube-proxy
-// reads the whole table instead; the same entries go.
+// so that a changed Service looks at the nodes that have flows to it, and on each at the endpoints in use
+// there. kube-proxy reads the whole table instead; the same entries go.
 
 import { growI32, Ids } from "../core/columns.ts";
 import { HashIndex, hash4 } from "../core/hash-index.ts";

@@ -1,5 +1,5 @@
-// One node under test: a kernel with an uplink, a bridge and netfilter, and functions that take a frame through the hooks
-// of a path as the walk does, without routing, bridging or neighbours.
+// One node under test: a kernel with an uplink, a bridge and netfilter, and functions that take a frame
+// through the hooks of a path as the walk does, without routing, bridging or neighbours.
 
 import type { ExecutionContext } from "ava";
 import { IPS_ASSURED, IPS_SEEN_REPLY, TCP_CONNTRACK_NAMES } from "../../src/netfilter/enums.ts";
@@ -164,7 +164,9 @@ export class Lab {
 
   // ---- what became of it ----
 
-  /** "10.244.1.2:5000 > 10.244.2.2:8080", or the drop; checks every checksum on the way and ends the frame. */
+  /**
+   * "10.244.1.2:5000 > 10.244.2.2:8080", or the drop; checks every checksum on the way and ends the frame.
+   */
   end(t: ExecutionContext, f: number): string {
     if (f < 0) return this.drop;
     const text = this.tuple(f);
