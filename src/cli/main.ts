@@ -72,7 +72,8 @@ function program(): Command {
       "the saved emulation",
       process.env.VNETEM_STATE ?? "/var/run/vnetem/state.vnetem",
     )
-    .option("--init <topology>", "make the saved emulation from a topology first")
+    .option("--init <topology>", "make the saved emulation from a topology, and stop")
+    .option("--node <name>", "the node whose runtime calls; default the first")
     .action(action(async (options) => (await import("./cni.ts")).cni(options)));
   for (const command of [vnetem, ...vnetem.commands]) {
     command.exitOverride().configureOutput({ writeErr: () => {} });

@@ -89,9 +89,7 @@ function print(net: Net, file: string, failure: string | null, files: string[]):
   const { time, packets, delivered, dropped } = net.counters();
   const hosts = `${net.podInfos().length} pods on ${net.clusters.reduce((n, c) => n + c.nodes.length, 0)} nodes`;
   console.log(`${basename(file)}: ${hosts}, seed ${net.spec.seed}, ${formatTime(time)} of virtual time`);
-  console.log(
-    `${packets} packets made, ${delivered} delivered to sockets, ${dropped === 0 ? "no" : dropped} drops`,
-  );
+  console.log(`${packets} packets made, ${delivered} delivered to sockets, ${dropsText(dropped)}`);
   for (const service of net.deliveries()) {
     const pods = Object.entries(service.pods).map(([pod, count]) => `${pod} ${count}`);
     if (pods.length > 0) console.log(`Service ${service.name} (${service.clusterIp}): ${pods.join(", ")}`);
@@ -103,4 +101,9 @@ function print(net: Net, file: string, failure: string | null, files: string[]):
   }
   for (const path of files) console.log(`wrote ${path}`);
   if (failure !== null) console.error(`vnetem: ${failure}`);
+}
+
+function dropsText(dropped: number): string {
+  if (dropped === 0) return "no drops";
+  return dropped === 1 ? "1 drop" : `${dropped} drops`;
 }

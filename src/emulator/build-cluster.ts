@@ -136,8 +136,18 @@ function buildNode(c: ClusterBuild, spec: NodeSpec, index: number): void {
       b.problems.push({ path: `${path}.sysctls`, message: `there is no sysctl "${name}"${hint}` });
     } else k.setNsSysctl(ns, name as NsSysctl, value);
   }
+  b.walk.nf.addMasqueradeRule(ns, { nonMasqueradeCidrs: nonMasqueradeCidrs(c) });
   const cni = addCniNode(c, spec.name, ns, eth0, nic, index, maxPods, path);
   if (cni >= 0) cluster.addNode({ name: spec.name, ns, eth0, nic, cni, maxPods, pods: 0 });
+}
+
+// azure.md C40-C44: pods of a range of their own show the node's address to everyone outside it; pods with VNet addresses
+// keep theirs inside the VNet.
+function nonMasqueradeCidrs(c: ClusterBuild): { network: number; prefix: number }[] {
+  const linkLocal = { network: 0xa9fe0000 | 0, prefix: 16 };
+  if (c.spec.cni === "azure-overlay" || c.spec.cni === "kubenet") return [linkLocal, c.podCidr];
+  const vnet = c.b.net.spec.vnets.find((v) => v.name === c.spec.subnet.split("/")[0]);
+  return [linkLocal, ...(vnet?.addressSpace ?? []).flatMap((text) => parseCidr(text) ?? [])];
 }
 
 // Where the node's pods get their addresses from, and how the fabric learns of them (azure.md 5.10, 5.11).

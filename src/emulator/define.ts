@@ -3,6 +3,7 @@
 
 import { buildNet } from "./build.ts";
 import type { Net } from "./net.ts";
+import { specOfSnapshot } from "./snapshot.ts";
 import type {
   ClusterOptions,
   ClusterSpec,
@@ -41,6 +42,11 @@ export class Topology {
     net.restore(snapshot);
     return net;
   }
+}
+
+/** The emulation that `net.snapshot()` saved, whatever topology it was built from. @throws Error for other bytes */
+export function openSnapshot(snapshot: Uint8Array): Net {
+  return new Topology(specOfSnapshot(snapshot)).restore(snapshot);
 }
 
 /**

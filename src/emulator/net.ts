@@ -301,6 +301,12 @@ export class Net {
     throw new UnknownNameError(`there is no sysctl "${name}"${didYouMean(name, NS_SYSCTLS)}`);
   }
 
+  /** The IP-forwarding flag of a node's or VM's NIC (azure.md V51). @throws UnknownNameError */
+  setIpForwarding(host: string, on: boolean): void {
+    const { dev } = this.hosts.host(host);
+    this.walk.vnet.setIpForwarding(this.walk.k.dev.nic[dev], on);
+  }
+
   // ---- snapshots ----
 
   /** The whole emulation as bytes: restored, it goes on to the same future. */

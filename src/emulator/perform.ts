@@ -3,10 +3,11 @@
 import { Op } from "../node/op.ts";
 import type { NsSysctl } from "../node/sysctl.ts";
 import { errnoName } from "../socket/errno.ts";
-import { pingOpen, udpOpen } from "../socket/open.ts";
+import { pingOpen, udpConnect, udpOpen } from "../socket/open.ts";
 import { injectFrame, transmitFrame } from "../socket/packet.ts";
 import { pingSend } from "../socket/ping.ts";
 import { Received as ReceivedKind } from "../socket/receive-queue.ts";
+import { socketRead } from "../socket/socket-error.ts";
 import { SocketKind } from "../socket/sockets.ts";
 import { sourceStart, sourceStop } from "../socket/source.ts";
 import { udpSend } from "../socket/udp-send.ts";
@@ -62,6 +63,8 @@ function sendUdp(net: Net, number: number, action: Extract<Action, { kind: "udp"
   const port = action.sourcePort;
   const socket =
     bound >= 0 ? bound : udpOpen(sock, from.ns, { kind: SocketKind.SCRIPT, port, recvErr: true });
+  // A client of its own takes answers only from whom it asked, as connect() makes a resolver do.
+  if (port === 0 && socket >= 0) udpConnect(sock, socket, to.addr, to.port, 0);
   sent(net, number, socket, socket < 0 ? socket : udpSend(sock, socket, to.addr, to.port, action.payload));
 }
 
@@ -142,7 +145,7 @@ export function collectReceived(net: Net): void {
     const { socket, packet } = outcomes[i];
     const queue = socket < 0 ? null : sock.queue[socket];
     if (packet === 0 || queue === null || queue === undefined) continue;
-    for (let row = queue.take(); row >= 0; row = queue.take()) {
+    for (let row = socketRead(sock, socket); row >= 0; row = socketRead(sock, socket)) {
       const failed = queue.kind[row] === ReceivedKind.ERROR;
       outcomes[i].received.push({
         time: queue.time[row],

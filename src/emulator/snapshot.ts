@@ -6,6 +6,7 @@
 import { Packr } from "msgpackr";
 import { ReceiveQueue } from "../socket/receive-queue.ts";
 import type { Net } from "./net.ts";
+import type { TopologySpec } from "./spec.ts";
 
 const VERSION = 1;
 
@@ -26,7 +27,8 @@ interface Saved {
 interface Document {
   format: "vnetem-snapshot";
   version: number;
-  seed: number;
+  /** What the emulation was built from, so that a snapshot needs no other file. */
+  spec: TopologySpec;
   objects: Saved[];
 }
 
@@ -44,7 +46,7 @@ export function saveState(net: Net): Uint8Array {
   const document: Document = {
     format: "vnetem-snapshot",
     version: VERSION,
-    seed: net.spec.seed,
+    spec: net.spec,
     objects: writer.objects,
   };
   return new Uint8Array(packr.pack(document));
@@ -53,10 +55,15 @@ export function saveState(net: Net): Uint8Array {
 /** @throws Error when the bytes are no snapshot of this topology */
 export function restoreState(net: Net, bytes: Uint8Array): void {
   const document = parse(bytes);
-  if (document.seed !== net.spec.seed) {
-    throw new Error(`the snapshot was taken with seed ${document.seed}, this emulation has ${net.spec.seed}`);
+  if (JSON.stringify(document.spec) !== JSON.stringify(net.spec)) {
+    throw new Error("the snapshot was taken from another topology or seed");
   }
   new Reader(document.objects, roots(net)).restore();
+}
+
+/** What the saved emulation was built from. @throws Error when the bytes are no snapshot */
+export function specOfSnapshot(bytes: Uint8Array): TopologySpec {
+  return parse(bytes).spec;
 }
 
 function parse(bytes: Uint8Array): Document {

@@ -148,8 +148,6 @@ export const Drop = {
   VNET_PLATFORM: 174,
   /** The target VM is stopped. */
   VNET_STOPPED: 175,
-  /** An ARP announcement or reply: ARP ends at the host and these ask nothing. */
-  VNET_ARP_IGNORED: 176,
 } as const;
 
 export type Drop = (typeof Drop)[keyof typeof Drop];

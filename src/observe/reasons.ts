@@ -1,4 +1,5 @@
-// One sentence per drop reason, for explain, pcapng comments and `show drops`. The names are those of node/drop.ts.
+// One sentence per drop reason, for explain, pcapng comments and `show drops`. The names are those of
+// node/drop.ts.
 
 import { type Drop, dropName } from "../node/drop.ts";
 
@@ -100,7 +101,6 @@ const SENTENCES: Record<keyof typeof Drop, string> = {
   VNET_ARP_OWN: "the fabric does not answer ARP for the NIC's own address",
   VNET_PLATFORM: "an address of the platform that does not answer this",
   VNET_STOPPED: "the VM of the NIC is stopped",
-  VNET_ARP_IGNORED: "an ARP announcement or reply, which ends at the host switch",
 };
 
 /** "no route for a received packet"; the name itself for a number that is no reason. */

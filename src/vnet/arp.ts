@@ -38,11 +38,12 @@ export function vnetArp(v: Fabric, f: number, nic: number): Stage {
   const { view } = k.skb;
   const arp = k.skb.mac[f] + ETHERNET_SIZE;
   if (arpCheck(view, arp, k.skb.end(f)) !== WIRE_OK) return vnetDrop(v, f, nic, Drop.VNET_INVALID);
-  if (arpOperation(view, arp) !== ARP_REQUEST) return vnetDrop(v, f, nic, Drop.VNET_ARP_IGNORED);
+  // Replies and announcements have come where they were going (V21): a flooding bridge sends them up all the time.
+  if (arpOperation(view, arp) !== ARP_REQUEST) return k.consume(f);
   const sender = arpSenderIp(view, arp);
   const target = arpTargetIp(view, arp);
   if (target === v.primaryAddress(nic)) return vnetDrop(v, f, nic, Drop.VNET_ARP_OWN);
-  if (sender === target) return vnetDrop(v, f, nic, Drop.VNET_ARP_IGNORED);
+  if (sender === target) return k.consume(f);
   if (sender === 0 && v.owns(nic, target)) return vnetDrop(v, f, nic, Drop.VNET_ARP_OWN);
   return answer(v, f, nic, arp);
 }
