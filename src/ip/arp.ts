@@ -196,7 +196,8 @@ export function arpSolicit(ip: Ip, n: number, unicast: boolean, waiting: number)
   if (source === 0) return;
   const hi = unicast ? table.macHi[n] : MAC_BROADCAST_HI;
   const lo = unicast ? table.macLo[n] : MAC_BROADCAST_LO;
-  arpSend(ip, d, ARP_REQUEST, source, target, hi, lo, unicast ? hi : 0, unicast ? lo : 0);
+  // The target hardware address stays zero even when it is known.
+  arpSend(ip, d, ARP_REQUEST, source, target, hi, lo, 0, 0);
 }
 
 function selectSource(ip: Ip, d: number, target: number): number {

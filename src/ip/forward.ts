@@ -14,6 +14,7 @@ import {
 import { ipv4DecreaseTtl, ipv4Df, ipv4Src, ipv4Ttl } from "../wire/ipv4.ts";
 import { icmpSend } from "./icmp.ts";
 import type { Ip } from "./ip.ts";
+import { forwardMtu } from "./output.ts";
 
 /** IP_FORWARD: TTL and MTU errors come before the FORWARD rules, after PREROUTING's DNAT. */
 export function ipForward(ip: Ip, f: number): Stage {
@@ -23,7 +24,7 @@ export function ipForward(ip: Ip, f: number): Stage {
   const l3 = skb.l3[f];
   if (ipv4Ttl(skb.view, l3) <= 1) return k.icmpError(f, ICMP_TIME_EXCEEDED, 0, 0, Drop.TTL_EXPIRED);
   skb.flags[f] |= SkbFlag.FORWARDED;
-  const mtu = k.dev.mtu[skb.outDev[f]];
+  const mtu = forwardMtu(ip, f);
   if (exceedsMtu(ip, f, mtu))
     return k.icmpError(f, ICMP_UNREACHABLE, ICMP_FRAG_NEEDED, mtu, Drop.PKT_TOO_BIG);
   ipv4DecreaseTtl(skb.view, l3);
@@ -35,7 +36,8 @@ export function ipForward(ip: Ip, f: number): Stage {
 function exceedsMtu(ip: Ip, f: number, mtu: number): boolean {
   const { skb } = ip.k;
   if (skb.len[f] <= mtu || !ipv4Df(skb.view, skb.l3[f])) return false;
-  return true;
+  // A reassembled datagram goes out in pieces again: what counts is the largest of those it came in.
+  return skb.fragMax[f] > mtu || !(skb.flags[f] & SkbFlag.DEFRAGMENTED);
 }
 
 function sendRedirect(ip: Ip, f: number): void {

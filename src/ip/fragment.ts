@@ -1,6 +1,6 @@
 // Reassembly. Mirrors net/ipv4/ip_fragment.c and inet_fragment.c: conntrack reassembles at PREROUTING, hosts at local
 // delivery, each with queues of its own (K 3.7). Overlaps discard the datagram, exact repeats only themselves (RFC 5722).
-// Absent: ipfrag_max_dist, memory accounting by truesize (a queue costs its frames' bytes), ECN collection.
+// Absent: ipfrag_max_dist, memory accounting by truesize (a queue costs its frames' bytes).
 
 import { growF64, growI32, growU8, growU16, Ids } from "../core/columns.ts";
 import { HashIndex, hash4 } from "../core/hash-index.ts";
@@ -25,8 +25,10 @@ import {
   ipv4Id,
   ipv4Protocol,
   ipv4Src,
+  ipv4Tos,
   ipv4TotalLength,
   setIpv4Fragment,
+  setIpv4Tos,
   setIpv4TotalLength,
 } from "../wire/ipv4.ts";
 
@@ -35,6 +37,12 @@ const HIGH_THRESH = nsSysctl("net.ipv4.ipfrag_high_thresh");
 
 /** Pieces whose lengths are kept behind the reassembled datagram, so that it can be cut the same way again. */
 export const GEOMETRY_MAX = 80;
+/** Added to the stage in `user`: IP_DEFRAG_CONNTRACK_BRIDGE_IN. */
+const BRIDGED = 128;
+const RTN_LOCAL = 2;
+/** ip_frag_ecn_table: what the whole's ECN field gets added, by the bits of the pieces' (bit 0 not capable, 3 congested). */
+const ECN_INVALID = 0xff;
+const ECN_TABLE = Uint8Array.of(0, 0, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 3, 0xff, 3, 0xff, 3, 0xff);
 
 export class Fragments {
   ns = new Int32Array(16);
@@ -42,7 +50,7 @@ export class Fragments {
   dst = new Int32Array(16);
   id = new Uint16Array(16);
   protocol = new Uint8Array(16);
-  /** The stage that asked: NF_DEFRAG or IP_LOCAL_DELIVER. */
+  /** Who asked: the stage, NF_DEFRAG or IP_LOCAL_DELIVER, and BRIDGED when conntrack asked inside the bridge. */
   user = new Uint8Array(16);
   /** Fragments by offset, linked by skb.next. */
   head = new Int32Array(16);
@@ -52,11 +60,17 @@ export class Fragments {
   lastIn = new Uint8Array(16);
   maxSize = new Int32Array(16);
   maxDfSize = new Int32Array(16);
+  /** Bits of the ECN fields seen, 1 << field. */
+  ecn = new Uint8Array(16);
+  /** Device of the piece that came last. */
+  iif = new Int32Array(16);
   generation = new Int32Array(16);
   deadline = new Float64Array(16);
   /** Bytes held per namespace. */
   private held = new Float64Array(16);
   readonly rows = new Ids();
+  /** Routes a frame as input on its device: 0 when that worked (Ip gives it route.ts). */
+  routeInput: (f: number) => number = () => 0;
   private readonly index = new HashIndex(16);
   private readonly k: Kernel;
 
@@ -65,13 +79,14 @@ export class Fragments {
   }
 
   /** ip_defrag: holds the fragment; once the datagram is whole it enters `user` (for conntrack, PREROUTING) again. */
-  defrag(f: number, user: Stage): Stage {
+  defrag(f: number, stage: Stage): Stage {
     const { skb } = this.k;
     const v = skb.view;
     const l3 = skb.l3[f];
     const ns = skb.ns[f];
     while (ns >= this.held.length) this.held = growF64(this.held, this.held.length * 2);
-    const q = this.find(ns, f, user);
+    // nf_ct_defrag_user: the bridge's queues are not those of the IP layer.
+    const q = this.find(ns, f, skb.flags[f] & SkbFlag.BR_NF ? stage | BRIDGED : stage);
     const headerLength = ipv4HeaderLength(v, l3);
     const offset = ipv4FragmentOffset(v, l3);
     const more = (ipv4Fragment(v, l3) & IPV4_MF) !== 0;
@@ -96,27 +111,37 @@ export class Fragments {
     if (verdict > 0) return this.discard(q, f);
     this.held[ns] += skb.len[f];
     this.meat[q] += size;
+    this.iif[q] = skb.dev[f];
+    this.ecn[q] |= 1 << (ipv4Tos(v, l3) & 3);
     const whole = headerLength + size;
     if (whole > this.maxSize[q]) this.maxSize[q] = whole;
     if (ipv4Df(v, l3) && whole > this.maxDfSize[q]) this.maxDfSize[q] = whole;
-    if (this.lastIn[q] && this.meat[q] === this.length[q]) return this.reassemble(q, f, user);
+    if (this.lastIn[q] && this.meat[q] === this.length[q]) return this.reassemble(q, f, stage);
     return Stage.DONE;
   }
 
-  /** Op.FRAG_EXPIRE: ip_expire: the first piece is answered with 11/1, but a router's conntrack says nothing. */
+  /** Op.FRAG_EXPIRE: ip_expire: the first piece is answered with 11/1, by an end host only (RFC 792). */
   expire(q: number, generation: number): void {
     if (this.generation[q] !== generation || this.deadline[q] !== this.k.clock.now) return;
-    const { skb } = this.k;
+    const { skb, dev } = this.k;
     const first = this.head[q];
-    const whole = first >= 0 && ipv4FragmentOffset(skb.view, skb.l3[first]) === 0;
-    if (whole && this.user[q] === Stage.IP_LOCAL_DELIVER) {
-      this.head[q] = skb.next[first];
-      skb.next[first] = -1;
-      this.held[this.ns[q]] -= skb.len[first];
-      const code = ICMP_REASSEMBLY_EXCEEDED;
-      this.k.enqueue(first, this.k.icmpError(first, ICMP_TIME_EXCEEDED, code, 0, Drop.FRAG_REASM_TIMEOUT));
+    if (first >= 0 && ipv4FragmentOffset(skb.view, skb.l3[first]) === 0 && dev.up[this.iif[q]]) {
+      skb.dev[first] = this.iif[q];
+      // Conntrack may hold pieces that are only passing: for those nobody speaks.
+      if (this.routeInput(first) === 0 && (!this.inBetween(q) || skb.rtType[first] === RTN_LOCAL)) {
+        this.head[q] = skb.next[first];
+        skb.next[first] = -1;
+        this.held[this.ns[q]] -= skb.len[first];
+        const code = ICMP_REASSEMBLY_EXCEEDED;
+        const ask = this.k.icmpError(first, ICMP_TIME_EXCEEDED, code, 0, Drop.FRAG_REASM_TIMEOUT);
+        this.k.enqueue(first, ask);
+      }
     }
     this.endQueue(q, Drop.FRAG_REASM_TIMEOUT);
+  }
+
+  private inBetween(q: number): boolean {
+    return this.user[q] !== Stage.IP_LOCAL_DELIVER;
   }
 
   // Drops the frame and the whole queue.
@@ -140,7 +165,7 @@ export class Fragments {
       this.src[q],
       this.dst[q],
       (this.id[q] << 8) | this.protocol[q],
-      this.ns[q] * 64 + this.user[q],
+      this.ns[q] * 256 + this.user[q],
     );
     this.index.remove(h, q);
     this.generation[q]++;
@@ -188,7 +213,7 @@ export class Fragments {
   }
 
   // ip_frag_reasm: one datagram with the first piece's headers; the lengths of the pieces stand behind its last byte.
-  private reassemble(q: number, last: number, user: Stage): Stage {
+  private reassemble(q: number, last: number, stage: Stage): Stage {
     const { k } = this;
     const { skb } = k;
     const first = this.head[q];
@@ -196,10 +221,13 @@ export class Fragments {
     const headerLength = ipv4HeaderLength(v, skb.l3[first]);
     const total = headerLength + this.length[q];
     const link = skb.l3[first] - skb.mac[first];
+    const ecn = ECN_TABLE[this.ecn[q]];
     const whole =
-      total > IPV4_MAX_TOTAL ? -1 : skb.alloc(Math.max(total + 2 + 2 * GEOMETRY_MAX, skb.smallBytes + 1));
+      total > IPV4_MAX_TOTAL || ecn === ECN_INVALID
+        ? -1
+        : skb.alloc(Math.max(total + 2 + 2 * GEOMETRY_MAX, skb.smallBytes + 1));
     if (whole < 0) {
-      this.endQueue(q, Drop.FRAG_NOMEM);
+      this.endQueue(q, ecn === ECN_INVALID ? Drop.FRAG_OVERLAP : Drop.FRAG_NOMEM);
       return Stage.DONE;
     }
     skb.inherit(whole, first);
@@ -216,9 +244,13 @@ export class Fragments {
       at += size;
       if (pieces < GEOMETRY_MAX) v.setUint16(geometry + 2 + 2 * pieces, size);
       pieces++;
-      if (f !== first || f === last) skb.dev[whole] = skb.dev[last];
       f = next;
     }
+    // The whole goes on in the place of the piece that completed it: its device and its route.
+    skb.dev[whole] = skb.dev[last];
+    skb.rtType[whole] = skb.rtType[last];
+    skb.outDev[whole] = skb.outDev[last];
+    skb.nexthop[whole] = skb.nexthop[last];
     v.setUint16(geometry, pieces);
     skb.len[whole] = total;
     skb.l3[whole] = l3;
@@ -228,16 +260,17 @@ export class Fragments {
     const df = this.maxDfSize[q] === this.maxSize[q];
     if (df) skb.flags[whole] |= SkbFlag.FRAG_PMTU;
     skb.fragMax[whole] = Math.max(this.maxSize[q], this.maxDfSize[q]);
+    setIpv4Tos(v, l3, ipv4Tos(v, l3) | ecn);
     setIpv4TotalLength(v, l3, total);
     setIpv4Fragment(v, l3, df ? IPV4_DF : 0);
     ipv4FillChecksum(v, l3);
     if (k.observing) k.note(whole, NoteKind.FRAGMENT, 0, total, 0, 0, 0);
     this.endQueue(q, 0);
-    k.enqueue(whole, user === Stage.NF_DEFRAG ? Stage.HOOK_PRE_ROUTING : user);
+    k.enqueue(whole, stage === Stage.NF_DEFRAG ? Stage.HOOK_PRE_ROUTING : stage);
     return Stage.DONE;
   }
 
-  private find(ns: number, f: number, user: Stage): number {
+  private find(ns: number, f: number, user: number): number {
     const { skb } = this.k;
     const v = skb.view;
     const l3 = skb.l3[f];
@@ -245,7 +278,7 @@ export class Fragments {
     const dst = ipv4Dst(v, l3);
     const id = ipv4Id(v, l3);
     const protocol = ipv4Protocol(v, l3);
-    const h = hash4(src, dst, (id << 8) | protocol, ns * 64 + user);
+    const h = hash4(src, dst, (id << 8) | protocol, ns * 256 + user);
     const { slots, hashes, mask } = this.index;
     for (let s = h & mask, r = slots[s]; r !== 0; s = (s + 1) & mask, r = slots[s]) {
       const q = r - 1;
@@ -261,7 +294,7 @@ export class Fragments {
     this.protocol[q] = protocol;
     this.user[q] = user;
     this.head[q] = -1;
-    this.length[q] = this.meat[q] = this.lastIn[q] = this.maxSize[q] = this.maxDfSize[q] = 0;
+    this.length[q] = this.meat[q] = this.lastIn[q] = this.maxSize[q] = this.maxDfSize[q] = this.ecn[q] = 0;
     this.generation[q]++;
     this.deadline[q] = this.k.clock.now + this.k.nsValue(ns, FRAG_TIME) * 1e9;
     this.index.insert(h, q);
@@ -282,6 +315,8 @@ export class Fragments {
     this.lastIn = growU8(this.lastIn, n);
     this.maxSize = growI32(this.maxSize, n);
     this.maxDfSize = growI32(this.maxDfSize, n);
+    this.ecn = growU8(this.ecn, n);
+    this.iif = growI32(this.iif, n);
     this.generation = growI32(this.generation, n);
     this.deadline = growF64(this.deadline, n);
   }

@@ -50,6 +50,9 @@ const ALL_ACCEPT_REDIRECTS = nsSysctl("net.ipv4.conf.all.accept_redirects");
 /** RFC 1812 4.3.2.3: as much of the packet as fits 576 bytes. */
 const ERROR_BYTES = 576;
 const INADDR_DUMMY = 0xc0000008 | 0;
+/** enum ip_conntrack_info. */
+const IP_CT_RELATED = 1;
+const IP_CT_IS_REPLY = 3;
 
 /** ICMP_SEND: sends the error asked for in the frame's columns, then ends the frame. */
 export function icmpSendAndDrop(ip: Ip, f: number): Stage {
@@ -66,16 +69,18 @@ export function icmpSend(ip: Ip, f: number, type: number, code: number, info: nu
   const v = skb.view;
   const l3 = skb.l3[f];
   const ns = skb.ns[f];
-  const limited = isLimited(ip, ns, type, code);
-  if (limited && !fromLoopback(ip, f)) {
-    if (!ip.peers.allowGlobal(ns, k.nsValue(ns, MSGS_PER_SEC), k.nsValue(ns, MSGS_BURST))) return;
-  }
+  // A packet that came by loopback is answered without any limit, wherever the answer goes.
+  const limited = isLimited(ip, ns, type, code) && !fromLoopback(ip, f);
+  if (limited && !ip.peers.allowGlobal(ns, k.nsValue(ns, MSGS_PER_SEC), k.nsValue(ns, MSGS_BURST))) return;
   const to = ipv4Src(v, l3);
   if (ipRouteOutput(ip, ns, to, sourceOf(ip, f)) !== 0) return;
   const out = ip.rtDev;
   const source = ip.rtSource !== 0 ? ip.rtSource : INADDR_DUMMY;
-  if (limited && k.dev.kind[out] !== DevKind.LOOPBACK) {
-    if (!ip.peers.allow(ns, to, k.nsValue(ns, RATELIMIT) * 1e6)) return;
+  if (limited) {
+    // icmpv4_xrlim_allow: only what the receiver's own limit lets pass costs global credit.
+    const own = k.dev.kind[out] !== DevKind.LOOPBACK;
+    if (own && !ip.peers.allow(ns, to, k.nsValue(ns, RATELIMIT) * 1e6)) return;
+    ip.peers.consumeGlobal(ns);
   }
   const room = Math.min(ip.rtMtu, ERROR_BYTES) - IPV4_SIZE - ICMPV4_SIZE;
   if (room <= IPV4_SIZE) return;
@@ -94,8 +99,22 @@ export function icmpSend(ip: Ip, f: number, type: number, code: number, info: nu
   skb.l4[e] = icmp;
   skb.dev[e] = out;
   skb.flags[e] = SkbFlag.LOCAL;
+  attachConntrack(ip, e, f);
   if (k.observing) k.note(f, NoteKind.ICMP_ERROR, (type << 8) | code, info, skb.packet[e], 0, 0);
   k.enqueue(e, Stage.IP_LOCAL_OUT);
+}
+
+// nf_ct_attach, which icmp_glue_bits calls: the error is RELATED to the connection of the packet it is about, even while
+// that is not confirmed, and so the nat hooks translate it back (K 3.6).
+function attachConntrack(ip: Ip, e: number, f: number): void {
+  const { skb, frameOwner } = ip.k;
+  const row = skb.ct[f];
+  if (row < 0 || frameOwner === null) return;
+  const answersReply = skb.ctinfo[f] >= IP_CT_IS_REPLY;
+  skb.ct[e] = (row & ~1) | (answersReply ? 0 : 1);
+  skb.ctinfo[e] = answersReply ? IP_CT_RELATED : IP_CT_RELATED + IP_CT_IS_REPLY;
+  skb.flags[e] |= SkbFlag.CT_REF;
+  frameOwner.copied(e);
 }
 
 // No error about broadcasts, multicasts, later fragments or ICMP errors (RFC 1122 3.2.2), nor without a route.

@@ -40,6 +40,9 @@ export function ipRcv(ip: Ip, f: number): Stage {
   if (skb.pktType[f] === PacketType.OTHERHOST) return k.drop(f, Drop.OTHERHOST);
   const bad = ipv4Check(skb.view, skb.off[f], skb.end(f));
   if (bad !== 0) return k.drop(f, bad);
+  // IPCB is cleared: how small the pieces were that the bridge's PREROUTING put together is forgotten (K 3.7).
+  skb.fragMax[f] = 0;
+  skb.flags[f] &= ~SkbFlag.FRAG_PMTU;
   skb.l3[f] = skb.off[f];
   skb.len[f] = ipv4TotalLength(skb.view, skb.off[f]);
   skb.l4[f] = skb.off[f] + ipv4HeaderLength(skb.view, skb.off[f]);

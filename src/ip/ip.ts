@@ -7,6 +7,7 @@ import { Fragments } from "./fragment.ts";
 import { Neighbours } from "./neigh.ts";
 import { NextHopExceptions } from "./nexthop-exceptions.ts";
 import { Peers } from "./peers.ts";
+import { ipRouteInputOf } from "./route.ts";
 
 export class Ip {
   readonly k: Kernel;
@@ -30,6 +31,7 @@ export class Ip {
     this.exceptions = new NextHopExceptions(k);
     this.peers = new Peers(k);
     this.frags = new Fragments(k);
+    this.frags.routeInput = (f) => ipRouteInputOf(this, f);
     this.devinet = new Devinet(k, this.fib, this.neigh);
   }
 }

@@ -5,6 +5,7 @@ import { Drop } from "../node/drop.ts";
 import { NoteKind } from "../node/notes.ts";
 import { SkbFlag } from "../node/sk-buff.ts";
 import { Stage } from "../node/stage.ts";
+import { nsSysctl } from "../node/sysctl.ts";
 import { ICMP_FRAG_NEEDED, ICMP_UNREACHABLE } from "../wire/icmpv4.ts";
 import {
   IPV4_DF,
@@ -26,6 +27,8 @@ import { udpFillChecksum } from "../wire/udp.ts";
 import { ipDoFragment } from "./fragment-output.ts";
 import type { Ip } from "./ip.ts";
 import { ipRouteOutput } from "./route.ts";
+
+const FORWARD_USE_PMTU = nsSysctl("net.ipv4.ip_forward_use_pmtu");
 
 /** IP_LOCAL_OUT: the packet has no Ethernet header; its source may still be 0 and its checksums unwritten. */
 export function ipLocalOut(ip: Ip, f: number): Stage {
@@ -83,23 +86,42 @@ function applyRoute(ip: Ip, f: number): void {
 export function ipFinishOutput(ip: Ip, f: number): Stage {
   const { k } = ip;
   const { skb } = k;
-  const bridged = (skb.flags[f] & SkbFlag.BR_NF) !== 0;
-  const out = bridged ? skb.physOut[f] : skb.outDev[f];
-  const mtu = bridged ? k.dev.mtu[skb.outDev[f]] : outputMtu(ip, f);
-  if (!bridged && skb.len[f] <= mtu && skb.fragMax[f] === 0) return Stage.NEIGH_OUTPUT;
-  if (ipv4Df(skb.view, skb.l3[f])) {
-    const tooLong = skb.fragMax[f] === 0 ? skb.len[f] > mtu : skb.fragMax[f] > mtu;
-    if (tooLong && bridged) return k.drop(f, Drop.PKT_TOO_BIG);
-    if (tooLong) return k.icmpError(f, ICMP_UNREACHABLE, ICMP_FRAG_NEEDED, mtu, Drop.PKT_TOO_BIG);
+  if (skb.flags[f] & SkbFlag.BR_NF) return brNfIpFragment(ip, f);
+  const mtu = outputMtu(ip, f);
+  const fragMax = skb.fragMax[f];
+  if (skb.len[f] <= mtu && fragMax === 0) return Stage.NEIGH_OUTPUT;
+  // DF of a reassembled datagram (skb->ignore_df) only counts for its largest piece.
+  if (ipv4Df(skb.view, skb.l3[f]) && (!(skb.flags[f] & SkbFlag.DEFRAGMENTED) || fragMax > mtu)) {
+    return k.icmpError(f, ICMP_UNREACHABLE, ICMP_FRAG_NEEDED, mtu, Drop.PKT_TOO_BIG);
   }
-  return ipDoFragment(ip, f, mtu, out, bridged ? Stage.BR_DEV_QUEUE_PUSH_XMIT : Stage.NEIGH_OUTPUT);
+  return ipDoFragment(ip, f, mtu, skb.outDev[f], Stage.NEIGH_OUTPUT);
+}
+
+// br_nf_ip_fragment: what leaves by a bridge port is cut for the bridge's MTU, or lost in silence.
+function brNfIpFragment(ip: Ip, f: number): Stage {
+  const { k } = ip;
+  const { skb } = k;
+  const mtu = k.dev.mtu[skb.outDev[f]];
+  const df = ipv4Df(skb.view, skb.l3[f]) && !(skb.flags[f] & SkbFlag.DEFRAGMENTED);
+  if (df || skb.fragMax[f] > mtu) return k.drop(f, Drop.PKT_TOO_BIG);
+  return ipDoFragment(ip, f, mtu, skb.physOut[f], Stage.BR_DEV_QUEUE_PUSH_XMIT);
 }
 
 // ip_skb_dst_mtu: forwarded packets see the device's MTU, local ones the learned path MTU too.
 function outputMtu(ip: Ip, f: number): number {
-  const { skb, dev } = ip.k;
-  const mtu = dev.mtu[skb.outDev[f]];
-  if (skb.flags[f] & SkbFlag.FORWARDED) return mtu;
+  const { skb } = ip.k;
+  if (skb.flags[f] & SkbFlag.FORWARDED) return forwardMtu(ip, f);
+  const mtu = ip.k.dev.mtu[skb.outDev[f]];
+  const pmtu = ip.exceptions.mtu(skb.ns[f], ipv4Dst(skb.view, skb.l3[f]));
+  return pmtu !== 0 && pmtu < mtu ? pmtu : mtu;
+}
+
+/** ip_dst_mtu_maybe_forward for a packet to be forwarded. */
+export function forwardMtu(ip: Ip, f: number): number {
+  const { k } = ip;
+  const { skb } = k;
+  const mtu = k.dev.mtu[skb.outDev[f]];
+  if (!k.nsValue(skb.ns[f], FORWARD_USE_PMTU)) return mtu;
   const pmtu = ip.exceptions.mtu(skb.ns[f], ipv4Dst(skb.view, skb.l3[f]));
   return pmtu !== 0 && pmtu < mtu ? pmtu : mtu;
 }

@@ -4,6 +4,7 @@
 
 import { growF64, growI32, Ids } from "../core/columns.ts";
 import { HashIndex, hash2 } from "../core/hash-index.ts";
+import { Random } from "../core/random.ts";
 import type { Kernel } from "../node/kernel.ts";
 
 const SECOND = 1e9;
@@ -23,15 +24,17 @@ export class Peers {
   private tokens = new Float64Array(16);
   private last = new Float64Array(16);
   private redirects = new Int32Array(16);
-  // icmp_global: one bucket per namespace in messages, refilled per millisecond.
+  // icmp_global: one bucket per namespace, in messages.
   private globalCredit = new Float64Array(16);
-  private globalStamp = new Float64Array(16);
+  private globalStamp = new Float64Array(16).fill(-SECOND);
+  private readonly random: Random;
   readonly rows = new Ids();
   private readonly index = new HashIndex(16);
   private readonly k: Kernel;
 
   constructor(k: Kernel) {
     this.k = k;
+    this.random = new Random(k.options.seed, "icmp_global");
   }
 
   /** inet_peer_xrlim_allow. @param interval nanoseconds per message */
@@ -75,26 +78,24 @@ export class Peers {
     return true;
   }
 
-  /** icmp_global_allow: at most `perSecond` with a burst, over all destinations of a namespace. */
+  /** icmp_global_allow: whether the namespace may send at all; what it costs is taken later, by consumeGlobal. */
   allowGlobal(ns: number, perSecond: number, burst: number): boolean {
-    while (ns >= this.globalStamp.length) {
-      this.globalCredit = growF64(this.globalCredit, this.globalCredit.length * 2);
-      this.globalStamp = growF64(this.globalStamp, this.globalStamp.length * 2);
-    }
+    while (ns >= this.globalStamp.length) this.growNamespaces(this.globalStamp.length * 2);
+    if (this.globalCredit[ns] > 0) return true;
     const now = this.k.clock.now;
-    const first = this.globalStamp[ns] === 0;
-    const elapsed = first ? SECOND : Math.min(now + 1 - this.globalStamp[ns], SECOND);
-    // The kernel adds credit only once 20 ms have passed.
-    if (elapsed >= SECOND / 50) {
-      const added = Math.floor((perSecond * elapsed) / SECOND);
-      if (added > 0) {
-        this.globalCredit[ns] = Math.min(this.globalCredit[ns] + added, burst);
-        this.globalStamp[ns] = now + 1;
-      }
-    }
-    if (this.globalCredit[ns] < 1) return false;
-    this.globalCredit[ns]--;
+    const elapsed = Math.min(now - this.globalStamp[ns], SECOND);
+    // Credit comes in lumps: not before 20 ms have passed.
+    if (elapsed < SECOND / 50) return false;
+    const added = Math.floor((perSecond * elapsed) / SECOND);
+    if (added === 0) return false;
+    this.globalStamp[ns] = now;
+    this.globalCredit[ns] = Math.min(this.globalCredit[ns] + added, burst);
     return true;
+  }
+
+  /** icmp_global_consume: none, one or two, at random, so that nobody learns the credit by counting (CVE-2020-25705). */
+  consumeGlobal(ns: number): void {
+    this.globalCredit[ns] -= this.random.below(3);
   }
 
   private get(ns: number, addr: number): number {
@@ -113,6 +114,14 @@ export class Peers {
     this.redirects[row] = 0;
     this.index.insert(h, row);
     return row;
+  }
+
+  private growNamespaces(n: number): void {
+    const used = this.globalStamp.length;
+    this.globalCredit = growF64(this.globalCredit, n);
+    this.globalStamp = growF64(this.globalStamp, n);
+    // The kernel's stamp is jiffies 0, long ago: the first message finds the whole burst.
+    this.globalStamp.fill(-SECOND, used);
   }
 
   private grow(n: number): void {

@@ -44,6 +44,11 @@ const PORT_FLAGS: { [key in keyof PortSpec]-?: keyof typeof PortFlag } = {
   bcast_flood: "BCAST_FLOOD",
 };
 
+/** In hundredths of a second in /proc, in ms in vnetem. */
+const HUNDREDTHS = ["proxy_delay", "locktime"];
+/** What vnetem never does, so that 0 is the only value it knows. */
+const REFUSED = ["accept_source_route", "proxy_arp_pvlan"];
+
 /** A case vnetem cannot play, and why. */
 export class NotModelled extends Error {}
 
@@ -71,7 +76,7 @@ export class EmulatedNode {
     this.addRoutes();
     this.sysctls(this.node, this.spec.sysctls ?? {});
     for (const [name, values] of Object.entries(this.spec.deviceSysctls ?? {})) {
-      this.deviceSysctls(this.device(name), values);
+      this.deviceSysctls(name, values);
     }
     if (spec.attachment.startsWith("azure")) this.addEbtables();
     if (this.spec.proxy !== undefined) this.addProxy();
@@ -137,7 +142,7 @@ export class EmulatedNode {
     const eth0 = k.dev.peer[host];
     this.dress(host, pod.hostMac, mtu);
     this.dress(eth0, pod.mac, mtu);
-    this.baseDevice(host);
+    this.baseDevice(hostDevice(spec, pod));
     if (this.bridge >= 0) {
       walk.link.bridges.addPort(this.bridge, host);
       this.port(host, spec.attachment === "bridge" ? (pod.port ?? {}) : { hairpin: true, ...pod.port });
@@ -254,17 +259,23 @@ export class EmulatedNode {
     }
   }
 
-  deviceSysctls(d: number, values: DeviceSysctls): void {
+  /** @param name "all" stands for the namespace's half of the settings (IN_DEV_ORCONF and friends). */
+  deviceSysctls(name: string, values: DeviceSysctls): void {
+    const d = name === "all" ? -1 : this.device(name);
     for (const [key, value] of Object.entries(values)) {
-      if (!DEV_SYSCTLS.includes(key as DevSysctl)) throw new NotModelled(`device sysctl ${key}`);
-      // Two of them are in hundredths of a second in /proc.
-      const scaled = key === "proxy_delay" || key === "locktime" ? value * 10 : value;
-      this.k.setDevSysctl(d, key as DevSysctl, scaled);
+      if (REFUSED.includes(key) && value === 0) continue;
+      const shared = `net.ipv4.conf.all.${key}`;
+      if (d < 0 && key === "forwarding") this.k.setNsSysctl(this.node, "net.ipv4.ip_forward", value);
+      else if (d < 0 && NS_SYSCTLS.includes(shared as NsSysctl))
+        this.k.setNsSysctl(this.node, shared as NsSysctl, value);
+      else if (d < 0 || !DEV_SYSCTLS.includes(key as DevSysctl))
+        throw new NotModelled(`sysctl ${key} of ${name}`);
+      else this.k.setDevSysctl(d, key as DevSysctl, HUNDREDTHS.includes(key) ? value * 10 : value);
     }
   }
 
-  private baseDevice(d: number): void {
-    this.deviceSysctls(d, BASE_DEVICE_SYSCTLS);
+  private baseDevice(name: string): void {
+    this.deviceSysctls(name, BASE_DEVICE_SYSCTLS);
   }
 
   private addEbtables(): void {

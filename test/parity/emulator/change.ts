@@ -30,7 +30,7 @@ export function applyChange(n: EmulatedNode, c: Change): void {
     case "sysctl":
       return n.sysctls(n.node, { [c.key]: c.value });
     case "device-sysctl":
-      return n.deviceSysctls(n.device(c.device), { [c.key]: c.value });
+      return n.deviceSysctls(c.device, { [c.key]: c.value });
     case "add-address":
       return void k.addAddress(
         n.device(c.device),
