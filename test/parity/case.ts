@@ -1,6 +1,6 @@
-// What a parity case is: one node described in plain data (JSON in, JSON out), and what happens to it, step by step.
-// Both arms take a NodeCase and return the same ArmResult: the kernel arm builds the node in network namespaces, the
-// emulator arm builds it in vnetem. Nothing in here runs anything.
+// What a parity case is: one node described in plain data (JSON in, JSON out), and what happens to it, step
+// by step. Both arms take a NodeCase and return the same ArmResult: the kernel arm builds the node in
+// network namespaces, the emulator arm builds it in vnetem. Nothing in here runs anything.
 
 /** Dotted IPv4 address. */
 export type Ip = string;
@@ -29,8 +29,10 @@ export type CaseMask = "random-ports" | "isn";
 // ---------------------------------------------------------------------------------------------- the node
 
 /** How pods hang on the node.
- * bridge: the bridge owns the pod gateway address; the NIC stands apart and traffic is routed (kubenet's cbr0).
- * azure-bridge, azure-tunnel: the NIC is a port of the bridge, the bridge owns the node address (azure.md 5.2-5.5).
+ * bridge: the bridge owns the pod gateway address; the NIC stands apart and traffic is routed (kubenet's
+ * cbr0).
+ * azure-bridge, azure-tunnel: the NIC is a port of the bridge, the bridge owns the node address (azure.md
+ * 5.2-5.5).
  * transparent: no bridge; one veth and one /32 route per pod (azure.md 5.6). */
 export type Attachment = "bridge" | "azure-bridge" | "azure-tunnel" | "transparent";
 
@@ -93,7 +95,8 @@ export interface PodSpec {
   hostMac: Mac;
   /** Node's end of the veth: "veth-<name>", in azure attachments "azv<name>". */
   hostDevice?: string;
-  /** Default: the bridge address, the subnet's gateway (azure bridge and tunnel) or 169.254.1.1 (transparent). */
+  /** Default: the bridge address, the subnet's gateway (azure bridge and tunnel) or 169.254.1.1
+   * (transparent). */
   gateway?: Ip;
   mtu?: number;
   port?: PortSpec;
@@ -221,7 +224,8 @@ export interface ServiceSpec {
   proto: "tcp" | "udp";
   /** In the order round-robin takes them. An endpoint is local when its address is a pod of this node. */
   endpoints: EndpointSpec[];
-  /** The endpoint the next new connection takes; default 0. Rules are written so that exact round-robin follows. */
+  /** The endpoint the next new connection takes; default 0. Rules are written so that exact round-robin
+   * follows. */
   cursor?: number;
   nodePort?: number;
   externalTrafficPolicy?: "Cluster" | "Local";
@@ -237,10 +241,10 @@ export interface EndpointSpec {
 
 // ------------------------------------------------------------------------------------------------ steps
 
-/** A step starts at its time or when the step before has come to rest, whichever is later. First its changes are
- * made, in order; then its sends, one at a time, each after everything the one before caused has come to rest (frames
- * under way, sockets, the fabric's answers; timers excepted). What timers cause until the next step belongs to it.
- * An empty step at a later time keeps the case running until then. */
+/** A step starts at its time or when the step before has come to rest, whichever is later. First its changes
+ * are made, in order; then its sends, one at a time, each after everything the one before caused has come
+ * to rest (frames under way, sockets, the fabric's answers; timers excepted). What timers cause until the
+ * next step belongs to it. An empty step at a later time keeps the case running until then. */
 export interface Step {
   /** Milliseconds since the case began; never falling from step to step. */
   at: number;
@@ -282,8 +286,8 @@ export type Change =
 
 // ---------------------------------------------------------------------------------------------- results
 
-/** A frame seen on a device of the node: its own side of every veth, the bridge, the NIC; never loopback. "in" is what
- * the device handed to the node, "out" what the node handed to the device. */
+/** A frame seen on a device of the node: its own side of every veth, the bridge, the NIC; never loopback.
+ * "in" is what the device handed to the node, "out" what the node handed to the device. */
 export interface Captured {
   step: number;
   device: string;

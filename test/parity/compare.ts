@@ -1,4 +1,5 @@
-// Are two runs of one case the same? Bytes first, since most runs agree and text is slow; text only to show a difference.
+// Are two runs of one case the same? Bytes first, since most runs agree and text is slow; text only to show
+// a difference.
 
 import { type ArmResult, type Captured, deviceOrder, type NodeCase } from "./case.ts";
 import { difference } from "./golden.ts";

@@ -1,5 +1,5 @@
-// Builds the frames cases send, as hex. Written apart from src/wire on purpose: the oracle's input must not come from
-// the code it judges. Every field can be set wrong.
+// Builds the frames cases send, as hex. Written apart from src/wire on purpose: the oracle's input must not
+// come from the code it judges. Every field can be set wrong.
 
 import type { Hex, Ip, Mac } from "./case.ts";
 

@@ -1,5 +1,5 @@
-// Golden texts: what the kernel said, one file per case under test/parity/golden, so that machines without root can check
-// the emulator too and a reviewer can read what Linux does.
+// Golden texts: what the kernel said, one file per case under test/parity/golden, so that machines without
+// root can check the emulator too and a reviewer can read what Linux does.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";

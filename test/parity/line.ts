@@ -1,5 +1,5 @@
-// One line that says what a frame is: addresses by the names the case gives them, the fields cases are about, and BAD
-// for every checksum that is wrong.
+// One line that says what a frame is: addresses by the names the case gives them, the fields cases are
+// about, and BAD for every checksum that is wrong.
 
 import { FABRIC_MAC, hostDevice, type NodeCase, nicDevice } from "./case.ts";
 import { checksum } from "./frame.ts";
@@ -123,14 +123,17 @@ function tcpText(f: Buffer, l4: number, stop: number, hidden: Hidden): string {
   const letters = [...TCP_LETTERS].filter((_, i) => bits & (1 << i)).join("") || "none";
   const seq = hidden.sequence ? "*" : f.readUInt32BE(l4 + 4);
   const data = stop - l4 - (f[l4 + 12]! >> 4) * 4;
-  return `TCP ${letters} seq ${seq} ack ${f.readUInt32BE(l4 + 8)} win ${f.readUInt16BE(l4 + 14)} ${data} bytes`;
+  const [ack, window] = [f.readUInt32BE(l4 + 8), f.readUInt16BE(l4 + 14)];
+  return `TCP ${letters} seq ${seq} ack ${ack} win ${window} ${data} bytes`;
 }
 
 function icmpText(f: Buffer, l4: number, stop: number, hidden: Hidden): string {
   const type = f[l4]!;
   const kind = `ICMP ${ICMP_NAMES[type] ?? type}`;
-  if ([0, 8, 13, 14].includes(type))
-    return `${kind} id ${hidden.portNames.get(l4 + 4) ?? f.readUInt16BE(l4 + 4)} seq ${f.readUInt16BE(l4 + 6)} ${stop - l4 - 8} bytes`;
+  if ([0, 8, 13, 14].includes(type)) {
+    const id = hidden.portNames.get(l4 + 4) ?? f.readUInt16BE(l4 + 4);
+    return `${kind} id ${id} seq ${f.readUInt16BE(l4 + 6)} ${stop - l4 - 8} bytes`;
+  }
   const code = `${kind} code ${f[l4 + 1]}`;
   const word =
     type === 3 && f[l4 + 1] === 4

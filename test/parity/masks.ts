@@ -1,19 +1,20 @@
-// What the two arms may legitimately say differently, and nothing else. Each mask hides bytes in the printed hex (as
-// dots) and the same field in the line above it; a checksum that covers a hidden field is hidden too, but it is still
-// verified, and a wrong one says BAD in the line.
+// What the two arms may legitimately say differently, and nothing else. Each mask hides bytes in the
+// printed hex (as dots) and the same field in the line above it; a checksum that covers a hidden field is
+// hidden too, but it is still verified, and a wrong one says BAD in the line.
 //
 // Always on:
-//   icmp-id       the IP identification of ICMP messages a kernel makes (echo reply, unreachable, time exceeded,
-//                 redirect, timestamp reply, and later fragments of ICMP). Linux draws it from a counter hashed with a
-//                 boot-time secret, so no two boots agree.
-//   socket-id     in cases with sockets, the identification of UDP and TCP packets with DF set and of fragments: a socket's
-//                 packets are numbered by the same counter or by a random start. Without sockets it is compared (a reset
-//                 carries 0). Also where an ICMP error quotes such a packet.
+//   icmp-id       the IP identification of ICMP messages a kernel makes (echo reply, unreachable, time
+//                 exceeded, redirect, timestamp reply, and later fragments of ICMP). Linux draws it from a
+//                 counter hashed with a boot-time secret, so no two boots agree.
+//   socket-id     in cases with sockets, the identification of UDP and TCP packets with DF set and of
+//                 fragments: a socket's packets are numbered by the same counter or by a random start.
+//                 Without sockets it is compared (a reset carries 0). Also where an ICMP error quotes it.
 //   icmp-clock    the two times of day in an ICMP timestamp reply.
 // On demand, named by the case:
-//   random-ports  a port or echo id the kernel picked at random (MASQUERADE --random-fully, or a collision). Those that
-//                 no frame, Service or socket of the case names are renamed P1, P2, ... in order of appearance, with the
-//                 range they fell in when it is not the usual one; in the conntrack table too.
+//   random-ports  a port or echo id the kernel picked at random (MASQUERADE --random-fully, or a collision).
+//                 Those that no frame, Service or socket of the case names are renamed P1, P2, ... in order
+//                 of appearance, with the range they fell in when it is not the usual one; in the conntrack
+//                 table too.
 //   isn           the initial sequence number of a listener's SYN-ACK, drawn from a secret per boot.
 
 import type { CaseMask, NodeCase } from "./case.ts";
@@ -147,7 +148,8 @@ export class Masks {
   }
 }
 
-/** Where TCP or UDP begins in the IPv4 packet at `ip`; -1 when it is neither, a later fragment, or cut short. */
+/** Where TCP or UDP begins in the IPv4 packet at `ip`; -1 when it is neither, a later fragment, or cut
+ * short. */
 function transportOffset(frame: Buffer, ip: number): number {
   if (frame.length < ip + 24 || frame[ip]! >> 4 !== 4) return -1;
   if (ip === 14 && frame.readUInt16BE(12) !== 0x0800) return -1;

@@ -1,5 +1,5 @@
-// The oracle itself: every case run on this machine's kernel says what the golden texts say. Skips, in words, where the
-// kernel arm cannot run; under CI=true that is a failure.
+// The oracle itself: every case run on this machine's kernel says what the golden texts say. Skips, in
+// words, where the kernel arm cannot run; under CI=true that is a failure.
 
 import test from "ava";
 import { CASES } from "./cases/index.ts";

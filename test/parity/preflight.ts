@@ -1,4 +1,5 @@
-// Can the kernel arm run here? One line per thing that is missing. Tests skip then; under CI=true a skip is a failure.
+// Can the kernel arm run here? One line per thing that is missing. Tests skip then; under CI=true a skip is
+// a failure.
 
 import { spawnSync } from "node:child_process";
 
@@ -10,6 +11,8 @@ const TOOLS: [command: string, argument: string, packageName: string][] = [
   ["ebtables-restore", "--version", "ebtables"],
   ["conntrack", "--version", "conntrack"],
 ];
+
+const STATISTIC = "-m statistic --mode nth --every 2 --packet 0";
 
 /** What is missing, in words; empty when the kernel arm can run. */
 export async function preflight(): Promise<string[]> {
@@ -40,7 +43,7 @@ async function probeKernel(): Promise<string[]> {
         void n.tool(
           "iptables-restore",
           ["--noflush"],
-          "*nat\n-A PREROUTING -m statistic --mode nth --every 2 --packet 0 -m recent --name x --set -j RETURN\nCOMMIT\n",
+          `*nat\n-A PREROUTING ${STATISTIC} -m recent --name x --set -j RETURN\nCOMMIT\n`,
         ),
     ],
     [

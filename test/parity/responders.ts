@@ -1,5 +1,6 @@
-// The deterministic neighbours of a case, used by both arms: who answers ARP at the NIC's far end (the fabric answers
-// for every address with one MAC), pods that answer ARP and nothing else, and the fabric's echo.
+// The deterministic neighbours of a case, used by both arms: who answers ARP at the NIC's far end (the
+// fabric answers for every address with one MAC), pods that answer ARP and nothing else, and the fabric's
+// echo.
 
 const ETHERTYPE_ARP = 0x0806;
 const ETHERTYPE_IPV4 = 0x0800;
@@ -26,7 +27,8 @@ export function arpReplyTo(frame: Uint8Array, mac: string, onlyIp: string | null
   return reply;
 }
 
-/** A UDP datagram or ICMP echo request turned round: addresses, ports and MACs swapped; checksums need no other change. */
+/** A UDP datagram or ICMP echo request turned round: addresses, ports and MACs swapped; checksums need no
+ * other change. */
 export function echoOf(frame: Uint8Array): Uint8Array | null {
   if (frame.length < 42 || u16(frame, 12) !== ETHERTYPE_IPV4 || frame[14] !== 0x45) return null;
   if ((u16(frame, 20) & 0x3fff) !== 0) return null; // a fragment

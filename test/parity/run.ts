@@ -1,6 +1,7 @@
-// The parity command: node dist/test/parity/run.js [words] [--record] [--keep] [--show] [--repeat N]
-// Runs the cases whose name contains one of the words (default all) on the kernel arm and compares with the golden
-// texts; --record writes them instead, --show prints them, --keep leaves named namespaces to look into.
+// The parity command: node dist/test/parity/run.js [words] [--record] [--keep] [--show] [--repeat N] Runs
+// the cases whose name contains one of the words (default all) on the kernel arm and compares with the
+// golden texts; --record writes them instead, --show prints them, --keep leaves named namespaces to look
+// into.
 
 import { parseArgs } from "node:util";
 import type { NodeCase } from "./case.ts";

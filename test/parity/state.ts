@@ -1,6 +1,6 @@
-// Normalises what `bridge fdb`, `ip neigh`, `ip route` and `conntrack -L` print (and `vnetem show` likewise) to lines two
-// arms can compare: sorted where the kernel's order is a hash table's, counters and ages gone, timers rounded up to the
-// setting they were started from.
+// Normalises what `bridge fdb`, `ip neigh`, `ip route` and `conntrack -L` print (and `vnetem show`
+// likewise) to lines two arms can compare: sorted where the kernel's order is a hash table's, counters and
+// ages gone, timers rounded up to the setting they were started from.
 
 /** Keeps "mac dev flags"; drops multicast group entries the node joins for itself. */
 export function normaliseFdb(lines: string[]): string[] {
@@ -20,7 +20,8 @@ export function normaliseNeigh(lines: string[]): string[] {
     .sort();
 }
 
-/** Kernel order matters here (longest prefix is not it: `ip route` lists by table key), so lines are kept as printed. */
+/** Kernel order matters here (longest prefix is not it: `ip route` lists by table key), so lines are kept as
+ * printed. */
 export function normaliseRoute(lines: string[]): string[] {
   return lines.map((line) => line.trim().replace(/\s+/g, " "));
 }

@@ -1,5 +1,6 @@
-// The readable text of a run, the same for every arm: what each step does, then what every device of the node saw,
-// device by device in a fixed order (the kernel's order across devices is not a promise), in order within a device.
+// The readable text of a run, the same for every arm: what each step does, then what every device of the
+// node saw, device by device in a fixed order (the kernel's order across devices is not a promise), in
+// order within a device.
 
 import { type ArmResult, type Captured, deviceOrder, type NodeCase, type Send, type Step } from "./case.ts";
 import { frameLine, macNames } from "./line.ts";
@@ -21,7 +22,8 @@ export function resultText(c: NodeCase, result: ArmResult): string {
   }
   c.steps.forEach((step, i) => {
     lines.push("", ...stepLines(step, i, names, c));
-    // Ports are named in the order of appearance over the whole capture of a device, so hide in printing order.
+    // Ports are named in the order of appearance over the whole capture of a device, so hide in printing
+    // order.
     const frames = byStep.get(i) ?? [];
     for (const device of order) {
       for (const f of frames) {
@@ -58,7 +60,8 @@ function sendText(send: Send, names: Map<string, string>, c: NodeCase): string {
   return `at ${send.at}: ${frameLine(bytes, names, new Masks({ ...c, masks: [] }).hide(bytes))}`;
 }
 
-/** Hex in groups of four bytes, hidden bytes as dots, long runs of one byte or of the alphabet filler shortened. */
+/** Hex in groups of four bytes, hidden bytes as dots, long runs of one byte or of the alphabet filler
+ * shortened. */
 function hexLines(bytes: Buffer, hidden: [number, number][]): string[] {
   const dots = new Set<number>();
   for (const [at, length] of hidden) for (let i = at; i < at + length; i++) dots.add(i);

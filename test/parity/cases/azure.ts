@@ -1,5 +1,5 @@
-// azure.md 5.2-5.6: the Azure CNI's bridge, tunnel and transparent modes as the real tools build them, and the overlay
-// (transparent with a private pod range).
+// azure.md 5.2-5.6: the Azure CNI's bridge, tunnel and transparent modes as the real tools build them, and
+// the overlay (transparent with a private pod range).
 
 import {
   type Attachment,
@@ -15,7 +15,8 @@ import {
 import { arpReply, arpRequest, type Host, ping, tcp, udp } from "../frame.ts";
 import { makeCase } from "./fixtures.ts";
 
-// One VNet subnet holds nodes and pods; its first address is the gateway, and every neighbour has the fabric's MAC.
+// One VNet subnet holds nodes and pods; its first address is the gateway, and every neighbour has the
+// fabric's MAC.
 const NIC: Host = { mac: "00:0d:3a:00:00:01", ip: "10.224.0.4" };
 const A: Host = { mac: "0a:00:0a:e0:00:0a", ip: "10.224.0.10" };
 const B: Host = { mac: "0a:00:0a:e0:00:0b", ip: "10.224.0.11" };
@@ -170,9 +171,7 @@ function bridgeModes(attachment: "azure-bridge" | "azure-tunnel"): NodeCase[] {
     ...[1, 0].map((bridgeNf) =>
       makeCase(
         name(`service-bridge-nf-${bridgeNf}`),
-        [
-          "A5.4 C16: ClusterIP frame goes to MAC 12:34:56:78:9a:bc; iptables sees it only with bridge-nf-call-iptables=1",
-        ],
+        ["A5.4 C16: ClusterIP frame goes to 12:34:56:78:9a:bc; iptables sees it only with bridge-nf=1"],
         node(attachment, {
           sysctls: { "net.bridge.bridge-nf-call-iptables": bridgeNf },
           proxy: service([

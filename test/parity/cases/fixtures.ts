@@ -1,5 +1,5 @@
-// The node most cases share: the fact sheet's test bed (kube-proxy.md 0.1). Node n1 with bridge cbr0 and pods a, b, e; its
-// NIC on a subnet with another node n2 (pods c, d behind it) and an outside host x.
+// The node most cases share: the fact sheet's test bed (kube-proxy.md 0.1). Node n1 with bridge cbr0 and
+// pods a, b, e; its NIC on a subnet with another node n2 (pods c, d behind it) and an outside host x.
 
 import {
   FABRIC_MAC,
@@ -38,7 +38,7 @@ export function pod(name: string, host: Host, extra: Partial<PodSpec> = {}): Pod
   return { name, ip: host.ip, prefix: 24, mac: host.mac, hostMac, ...extra };
 }
 
-/** Pods a, b, e that answer ARP only unless told otherwise: what a case sees is then the node's doing alone. */
+/** Pods a, b, e that answer ARP only: what a case sees is then the node's doing alone. */
 export function bridgeNode(extra: Partial<NodeSpec> = {}): NodeSpec {
   return {
     attachment: "bridge",

@@ -106,9 +106,7 @@ function noEndpoint(mode: (typeof MODES)[number]): NodeCase[] {
     ),
     makeCase(
       `1.4/external-policy-local-${mode}`,
-      [
-        "K1.4 externalTrafficPolicy Local, none local, some remote: DROP for outside, pods still reach the Cluster list",
-      ],
+      ["K1.4 externalTrafficPolicy Local, none local: DROP for outside, pods reach the Cluster list"],
       node([web(REMOTE, { externalTrafficPolicy: "Local", nodePort: 30_080 })], { mode }),
       [
         { at: 0, note: "outside", send: [fromNic(tcp(X, NIC, 40_000, 30_080, "S", SYN))] },
@@ -123,9 +121,7 @@ function noEndpoint(mode: (typeof MODES)[number]): NodeCase[] {
     ...[1, 0].map((redirects) =>
       makeCase(
         `1.4/reject-off-node-send-redirects-${redirects}-${mode}`,
-        [
-          `K1.4 reject may be lost: packet would leave by the interface it came in on, send_redirects=${redirects}`,
-        ],
+        [`K1.4 reject may be lost where in-interface is out-interface, send_redirects=${redirects}`],
         node(
           [web([]), dns([])],
           { mode },
@@ -144,7 +140,7 @@ function noEndpoint(mode: (typeof MODES)[number]): NodeCase[] {
       [
         mode === "iptables"
           ? "K1.4 iptables mode, ClusterIP valid, port not defined or ping: routed like any other"
-          : "K2.3 nftables: wrong port on valid ClusterIP refused 3/3; unallocated IP silent; ping answered with 3/3",
+          : "K2.3 nftables: wrong port on valid ClusterIP and ping refused 3/3; unallocated IP silent",
       ],
       node([web([[B.ip, 8080]])], { mode }),
       [
@@ -307,9 +303,7 @@ function masquerade(mode: (typeof MODES)[number]): NodeCase[] {
     ),
     makeCase(
       `1.5/round-robin-${mode}`,
-      [
-        "design: round-robin is exact, endpoints in the order they were added; a retransmitted first packet stays",
-      ],
+      ["design: exact round-robin in the order endpoints were added; a repeated first packet stays"],
       node(
         [
           dns([
@@ -334,7 +328,7 @@ const nodePortFromNode: NodeCase[] = (["Cluster", "Local"] as const).flatMap((po
       `1.5/node-port-from-node-${policy.toLowerCase()}-localnet-${localnet}`,
       [
         "K1.5 rows 4 and 6: the node's own address",
-        "K1.2 127.0.0.1:nodePort with route_localnet=0 hangs, with =1 works, the client keeps 127.0.0.1 as its own source",
+        "K1.2 127.0.0.1:nodePort with route_localnet=0 hangs, with =1 works",
       ],
       node(
         [dns([[C.ip, 5353]], { nodePort: 30_053, externalTrafficPolicy: policy })],

@@ -152,9 +152,7 @@ const closed = "K2.7 same client port re-used for a new SYN while entry is CLOSE
 const reuse: NodeCase[] = [
   makeCase(
     "2.7/port-reused-after-server-reset",
-    [
-      `${closed}: Linux 6.18 replaces the entry only if a FIN was seen or the client itself reset; here it stays`,
-    ],
+    [`${closed}: 6.18 replaces the entry only after a FIN or the client's own reset; here it stays`],
     node([web()]),
     [
       handshake(40_000),
@@ -176,9 +174,7 @@ const reuse: NodeCase[] = [
   ),
   makeCase(
     "2.7/port-reused-in-time-wait",
-    [
-      "K2.7 same client port re-used for a new SYN while entry is TIME_WAIT: entry replaced, backend re-chosen",
-    ],
+    ["K2.7 same client port re-used for a new SYN in TIME_WAIT: entry replaced, backend re-chosen"],
     node([web()]),
     [
       handshake(40_000),

@@ -57,9 +57,7 @@ const nullBinding: NodeCase[] = (
 ).map(([proto, send]) => ({
   ...makeCase(
     `3.3/null-binding-${proto}`,
-    [
-      "K3.3 a:50000 to c:8080 directly, then to VIP1 and VIP2: the port changes although no SNAT rule matched",
-    ],
+    ["K3.3 a:50000 to c:8080 directly, then to VIP1 and VIP2: the port changes without any SNAT rule"],
     node({}, { fabric: FABRIC }),
     [
       { at: 0, note: "straight to c", send: [send(A, "a", C.ip, 50_000, 8080)] },

@@ -183,7 +183,7 @@ const udpTimers: NodeCase[] = [
   makeCase(
     "3.4/udp-timers",
     [
-      "K3.4 UDP: 30 s on first packet; reply keeps 30; a packet more than 2 s after creation sets ASSURED and 120 s",
+      "K3.4 UDP: 30 s; reply keeps 30; a packet more than 2 s after creation sets ASSURED and 120 s",
       "K3.4 one-way UDP stays at 30 and UNREPLIED",
     ],
     node(),

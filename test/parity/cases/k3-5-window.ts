@@ -1,4 +1,5 @@
-// kube-proxy.md 3.5: the window check, and what an INVALID verdict means with and without kube-proxy's drop rule.
+// kube-proxy.md 3.5: the window check, and what an INVALID verdict means with and without kube-proxy's drop
+// rule.
 
 import type { NodeCase, NodeSpec, ProxySpec, Send } from "../case.ts";
 import { SYN_OPTIONS, type TcpOptions, tcp } from "../frame.ts";
@@ -117,9 +118,7 @@ const PROBES: [note: string, side: "client" | "server", flags: string, o: TcpOpt
 
 const boundaries = makeCase(
   "3.5/boundaries",
-  [
-    "K3.5 accept if: seq <= sender max end; end >= sender end - receiver max window; ack <= receiver end; ack >= ...",
-  ],
+  ["K3.5 accept if: seq <= sender max end; end >= sender end - receiver max window; ack in its bounds"],
   node({}, 0),
   PROBES.map(([note, side, flags, o], i) => ({
     at: 0,
@@ -176,9 +175,7 @@ const badChecksum: NodeCase[] = [
   n.sysctls = { "net.netfilter.nf_conntrack_checksum": Number(verify) };
   return makeCase(
     `3.5/bad-checksum-verify-${verify}-${drop === true ? "drop" : "keep"}`,
-    [
-      "K3.5 bad L4 checksum with nf_conntrack_checksum=1: INVALID, forwarded un-NATed when no drop rule existed",
-    ],
+    ["K3.5 bad L4 checksum with nf_conntrack_checksum=1: INVALID, un-NATed without a drop rule"],
     n,
     [
       { at: 0, note: "TCP SYN", send: [client(40_000, "S", { seq: 1000, badSum: true })] },

@@ -120,7 +120,7 @@ const ownNode = makeCase(
   "3.6/errors-made-here",
   [
     "K3.6 TTL expires on own node: outer source VIP (not the node), inner dst VIP",
-    "K3.6 DF packet bigger than node uplink MTU 1400: ICMP 3/4 mtu 1400, outer source VIP, 576-byte ICMP packet",
+    "K3.6 DF packet bigger than uplink MTU 1400: ICMP 3/4 mtu 1400, outer source VIP, 576 bytes",
   ],
   node(
     {},

@@ -98,8 +98,8 @@ function routed(bridgeNf: number): NodeCase {
   return makeCase(
     `3.7/fragments-routed-bridge-nf-${bridgeNf}`,
     [
-      "K3.7 conntrack reassembles at PREROUTING before NAT; re-fragmented to the egress MTU, not above the largest original",
-      "K3.7 1400-byte and 3000-byte UDP datagrams left the 1400-MTU uplink as offsets 0,1376(,2752), DNATed on every piece",
+      "K3.7 reassembled before NAT; cut again to the egress MTU, not above the largest original",
+      "K3.7 1400 and 3000 bytes left the 1400-MTU uplink as offsets 0,1376(,2752), all DNATed",
     ],
     node(1400, C.ip, { sysctls: { "net.bridge.bridge-nf-call-iptables": bridgeNf } }),
     [

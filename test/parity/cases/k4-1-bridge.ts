@@ -96,9 +96,7 @@ const portFlags: NodeCase[] = (["learning", "flood", "mcast_flood", "bcast_flood
 const portMacs: NodeCase[] = [1, 0].map((bridgeNf) =>
   makeCase(
     `4.1/port-macs-bridge-nf-${bridgeNf}`,
-    [
-      "K4.1 a frame to any port's MAC is delivered locally, unless it equals the bridge MAC the IP layer drops it",
-    ],
+    ["K4.1 a frame to any port's MAC is delivered locally; IP drops it unless it is the bridge MAC"],
     silentNode({ sysctls: { "net.bridge.bridge-nf-call-iptables": bridgeNf }, neighbours: POD_NEIGHBOURS }),
     [
       [BRIDGE.mac, "the bridge's MAC"],

@@ -265,7 +265,7 @@ const spoofed: NodeCase[] = [0, 1, 2].map((filter) =>
     `4.3/sources-rp-filter-${filter}`,
     [
       `K4.3 rp_filter=${filter}`,
-      "K4.3 martian sources: own address, 127/8, 255.255.255.255, multicast dropped; others accepted with rp_filter=0",
+      "K4.3 martian sources: own address, 127/8, 255.255.255.255, multicast dropped; others by rp_filter",
     ],
     node({ deviceSysctls: { all: { rp_filter: filter } } }),
     sources.map(([ip, note]) => ({
@@ -365,9 +365,7 @@ const limits: NodeCase[] = [
   ),
   makeCase(
     "4.3/rate-limit-refill-no-route",
-    [
-      "L route.c ip_error takes a token also when the ICMP limit then says no: at 0.2 s spacing it never recovers",
-    ],
+    ["L route.c ip_error takes a token even when the ICMP limit then says no: it never recovers"],
     node(),
     spaced((i) => udp(A, via(BRIDGE, "192.0.2.1"), 4000 + i, 5, "x")),
   ),

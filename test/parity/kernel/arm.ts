@@ -1,13 +1,10 @@
-// The kernel arm as other code sees it: in this process, or in a child process so that kernel and emulator work on two
-// cores at once.
+// The kernel arm as other code sees it: in this process, or in a child process so that kernel and emulator
+// work on two cores at once.
 
 import { type ChildProcess, fork } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import type { Arm, ArmResult, NodeCase } from "../case.ts";
+import { CHILD_PROGRAM, type ChildAnswer } from "./child.ts";
 import { runOnKernel } from "./run-case.ts";
-
-/** What the child sends back; errors travel as text. */
-export type ChildAnswer = { id: number; result: ArmResult } | { id: number; error: string };
 
 export function kernelArmHere(): Arm {
   return { name: "kernel", run: (c) => runOnKernel(c), close: async () => {} };
@@ -15,8 +12,7 @@ export function kernelArmHere(): Arm {
 
 /** Cases may be handed in while others run; the child takes them one after another. */
 export function kernelArmInChild(): Arm {
-  const path = fileURLToPath(new URL("./child.js", import.meta.url));
-  const child = fork(path, [], { serialization: "advanced", execArgv: [] });
+  const child = fork(CHILD_PROGRAM, [], { serialization: "advanced", execArgv: [] });
   const waiting = new Map<number, { resolve: (r: ArmResult) => void; reject: (e: Error) => void }>();
   let next = 0;
   child.on("message", (answer: ChildAnswer) => {

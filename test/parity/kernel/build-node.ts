@@ -1,5 +1,6 @@
-// Builds a case's node out of namespaces, veth pairs, a bridge and the real tools' rules, and changes it while the case
-// runs. Few processes: one `ip -batch` per namespace, one restore per rule set; the rest goes through /proc/sys.
+// Builds a case's node out of namespaces, veth pairs, a bridge and the real tools' rules, and changes it
+// while the case runs. Few processes: one `ip -batch` per namespace, one restore per rule set; the rest
+// goes through /proc/sys.
 
 import { spawnSync } from "node:child_process";
 import {
@@ -47,8 +48,8 @@ const NEIGH_KEYS: DeviceSysctl[] = [
   "base_reachable_time_ms",
 ];
 
-/** What the kernel says by itself at random moments and no case is about: IPv6 neighbour and router discovery, and
- * the IGMP report a snooping bridge sends for its own membership in 224.0.0.106. */
+/** What the kernel says by itself at random moments and no case is about: IPv6 neighbour and router
+ * discovery, and the IGMP report a snooping bridge sends for its own membership in 224.0.0.106. */
 const QUIET = [
   ["net.ipv6.conf.all.disable_ipv6", 1],
   ["net.ipv6.conf.default.disable_ipv6", 1],
@@ -263,7 +264,8 @@ export class BuiltNode {
       case "conntrack-delete": {
         const original = ["--orig-dst", c.originalDst, "--orig-port-dst", String(c.originalPort)];
         const args = ["-D", "-p", c.proto, ...original, "--reply-src", c.replySrc];
-        return this.node.inside(() => void spawnSync("conntrack", args)); // fails when there was nothing to delete
+        // Fails when there was nothing to delete, which is no mistake.
+        return this.node.inside(() => void spawnSync("conntrack", args));
       }
     }
   }

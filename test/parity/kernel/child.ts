@@ -1,18 +1,16 @@
-// The process behind kernelArmInChild(): runs the cases it is sent, in order; ends when its parent goes away, and its
-// namespaces with it.
+// The process behind kernelArmInChild(): runs the cases it is sent, in order; ends when its parent goes
+// away, and its namespaces with it.
 
-import type { NodeCase } from "../case.ts";
-import type { ChildAnswer } from "./arm.ts";
+import { fileURLToPath } from "node:url";
+import type { ArmResult, NodeCase } from "../case.ts";
 import { runOnKernel } from "./run-case.ts";
 
-let turn: Promise<void> = Promise.resolve();
+export const CHILD_PROGRAM = fileURLToPath(import.meta.url);
 
-process.on("message", (job: { id: number; case: NodeCase }) => {
-  turn = turn.then(() => answer(job.id, job.case));
-});
-process.on("disconnect", () => process.exit(0));
-// The parent decides when an interrupted run is over; the terminal sends SIGINT to both.
-process.on("SIGINT", () => {});
+/** What the child sends back; errors travel as text. */
+export type ChildAnswer = { id: number; result: ArmResult } | { id: number; error: string };
+
+let turn: Promise<void> = Promise.resolve();
 
 async function answer(id: number, c: NodeCase): Promise<void> {
   let message: ChildAnswer;
@@ -24,3 +22,14 @@ async function answer(id: number, c: NodeCase): Promise<void> {
   }
   process.send!(message);
 }
+
+function serve(): void {
+  process.on("message", (job: { id: number; case: NodeCase }) => {
+    turn = turn.then(() => answer(job.id, job.case));
+  });
+  process.on("disconnect", () => process.exit(0));
+  // The parent decides when an interrupted run is over; the terminal sends SIGINT to both.
+  process.on("SIGINT", () => {});
+}
+
+if (process.argv[1] === CHILD_PROGRAM) serve();

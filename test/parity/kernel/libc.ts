@@ -1,5 +1,6 @@
-// The handful of libc calls Node lacks, through koffi, on 64-bit little-endian Linux: namespaces, raw sockets, device
-// ioctls. Calls run on the calling thread, which matters: a network namespace belongs to a thread.
+// The handful of libc calls Node lacks, through koffi, on 64-bit little-endian Linux: namespaces, raw
+// sockets, device ioctls. Calls run on the calling thread, which matters: a network namespace belongs to a
+// thread.
 
 import koffi from "koffi";
 
@@ -87,7 +88,8 @@ export function sendTo(fd: number, bytes: Uint8Array, address: Uint8Array): numb
   return fn.sendto(fd, bytes, bytes.length, 0, address, address.length) < 0 ? koffi.errno() : 0;
 }
 
-/** Bytes received into `bytes` and the sender into `address` (a 16-byte sockaddr_in); -1 when none wait or on error. */
+/** Bytes received into `bytes` and the sender into `address` (a 16-byte sockaddr_in); -1 when none wait or
+ * on error. */
 export function receiveFrom(fd: number, bytes: Uint8Array, address: Uint8Array): number {
   const len = new Uint8Array([address.length, 0, 0, 0]);
   return Number(fn.recvfrom(fd, bytes, bytes.length, MSG_DONTWAIT, address, len));

@@ -1,6 +1,7 @@
-// Network namespaces of one case. They have no name: each lives exactly as long as our descriptor, so the kernel itself
-// removes namespace, devices and rules when a case closes it or the process dies, by whatever signal. Only --keep gives
-// names (vne<pid>-...), for people who want to look inside; the next start removes those of dead processes, no others.
+// Network namespaces of one case. They have no name: each lives exactly as long as our descriptor, so the
+// kernel itself removes namespace, devices and rules when a case closes it or the process dies, by whatever
+// signal. Only --keep gives names (vne<pid>-...), for people who want to look inside; the next start
+// removes those of dead processes, no others.
 
 import { spawnSync } from "node:child_process";
 import {
@@ -81,7 +82,7 @@ export class Namespace {
     if (lines.length > 0) this.tool("ip", ["-batch", "-"], `${lines.join("\n")}\n`);
   }
 
-  /** Writes /proc/sys entries, dotted names; the file system shows those of the calling thread's namespace. */
+  /** Writes /proc/sys entries, dotted names: it shows those of the calling thread's namespace. */
   sysctl(values: Iterable<readonly [key: string, value: string | number]>): void {
     this.inside(() => {
       for (const [key, value] of values)
@@ -156,7 +157,7 @@ function deviceRequest(device: string): NativeMemory {
   return request;
 }
 
-/** Turns every offload of the devices off, so that the bytes on the wire are the bytes a cable would carry. */
+/** Turns every offload of the devices off: bytes on the wire are then those a cable would carry. */
 export function offloadsOff(namespace: Namespace, devices: string[]): void {
   namespace.inside(() => {
     const fd = socket(AF_INET, SOCK_DGRAM, 0);
@@ -174,7 +175,8 @@ export function offloadsOff(namespace: Namespace, devices: string[]): void {
   });
 }
 
-/** The devices that are up but not yet running (carrier and operational state come from a kernel work queue). */
+/** The devices that are up but not yet running (carrier and operational state come from a kernel work
+ * queue). */
 export function notRunning(namespace: Namespace, devices: string[]): string[] {
   return namespace.inside(() => {
     const fd = socket(AF_INET, SOCK_DGRAM, 0);

@@ -1,5 +1,6 @@
-// AF_PACKET sockets: one that sees every frame of a namespace in both directions, and small ones that transmit out of
-// one device. No promiscuous mode anywhere: on a bridge it would change what the bridge delivers.
+// AF_PACKET sockets: one that sees every frame of a namespace in both directions, and small ones that
+// transmit out of one device. No promiscuous mode anywhere: on a bridge it would change what the bridge
+// delivers.
 
 import {
   AF_PACKET,
@@ -44,7 +45,8 @@ function linkAddress(index: number, protocol: number): Uint8Array {
   return a;
 }
 
-// One set of recvmmsg structures serves every socket of the thread, since a batch is copied out before the next call.
+// One set of recvmmsg structures serves every socket of the thread, since a batch is copied out before the
+// next call.
 const BATCH = 64;
 const FRAME_MAX = 10_240;
 const ADDRESS_LEN = 32;
@@ -66,7 +68,8 @@ function receiveBatch(): NativeMemory {
     const iov = OFFSET.iov + i * 16;
     m.bytes.writeBigUInt64LE(at(OFFSET.frame + i * FRAME_MAX), iov);
     m.bytes.writeBigUInt64LE(BigInt(FRAME_MAX), iov + 8);
-    const h = i * MMSGHDR_LEN; // msg_name, msg_namelen, msg_iov, msg_iovlen, msg_control, msg_controllen, flags, msg_len
+    // struct mmsghdr: name, namelen, iov, iovlen, control, controllen, flags, then the length received.
+    const h = i * MMSGHDR_LEN;
     m.bytes.writeBigUInt64LE(at(OFFSET.address + i * ADDRESS_LEN), h);
     m.bytes.writeBigUInt64LE(at(iov), h + 16);
     m.bytes.writeBigUInt64LE(1n, h + 24);

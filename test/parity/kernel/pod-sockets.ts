@@ -1,6 +1,6 @@
-// Sockets that live in a pod's or the node's namespace while the harness serves them: echo servers, sinks, listeners,
-// and those a case sends from. Served only when the case has come to rest, so that the order of frames is decided by
-// the case and not by the scheduler.
+// Sockets that live in a pod's or the node's namespace while the harness serves them: echo servers, sinks,
+// listeners, and those a case sends from. Served only when the case has come to rest, so that the order of
+// frames is decided by the case and not by the scheduler.
 
 import type { SocketSpec } from "../case.ts";
 import {

@@ -1,4 +1,5 @@
-// Reads the node's tables after a case through the real tools and hands their lines to state.ts for normalising.
+// Reads the node's tables after a case through the real tools and hands their lines to state.ts for
+// normalising.
 
 import type { NodeCase, StateTables } from "../case.ts";
 import { normaliseConntrack, normaliseFdb, normaliseNeigh, normaliseRoute } from "../state.ts";

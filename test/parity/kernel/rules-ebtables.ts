@@ -1,5 +1,6 @@
-// The azure bridge and tunnel modes' ebtables rules E1-E6 (azure.md 5.3) as text for ebtables-restore, in install
-// order: node rules first, each pod's after. E7 and E8 concern a broute table nf_tables does not have, and IPv6.
+// The azure bridge and tunnel modes' ebtables rules E1-E6 (azure.md 5.3) as text for ebtables-restore, in
+// install order: node rules first, each pod's after. E7 and E8 concern a broute table nf_tables does not
+// have, and IPv6.
 
 import { FABRIC_MAC, type NodeSpec, nicDevice } from "../case.ts";
 

@@ -1,7 +1,8 @@
-// kube-proxy's iptables-mode rules: the chains, their order and their matches are those of pkg/proxy/iptables
-// (kube-proxy.md 2.2). One departure, on purpose: an endpoint is chosen by `statistic --mode nth`, so that round-robin
-// is exact and both arms can agree on it. A change rewrites only the chains that differ, as kube-proxy's partial sync
-// does, so that the turn of every other Service stays where it was.
+// kube-proxy's iptables-mode rules: the chains, their order and their matches are those of
+// pkg/proxy/iptables (kube-proxy.md 2.2). One departure, on purpose: an endpoint is chosen by `statistic
+// --mode nth`, so that round-robin is exact and both arms can agree on it. A change rewrites only the
+// chains that differ, as kube-proxy's partial sync does, so that the turn of every other Service stays
+// where it was.
 
 import { createHash } from "node:crypto";
 import type { EndpointSpec, NodeSpec, ProxySpec, ServiceSpec } from "../case.ts";
@@ -27,8 +28,9 @@ export function emptyIptablesRules(): IptablesRules {
   return { forwardPolicy: "ACCEPT", nat: chains("nat"), filter: chains("filter") };
 }
 
-/** What is left when kube-proxy's rules are flushed: one rule of somebody else that needs connection tracking, since a
- * namespace in which no rule does stops tracking, and with it every translation under way. */
+/** What is left when kube-proxy's rules are flushed: one rule of somebody else that needs connection
+ * tracking, since a namespace in which no rule does stops tracking, and with it every translation under
+ * way. */
 export function flushedIptablesRules(): IptablesRules {
   const rules = emptyIptablesRules();
   add(rules.filter, "INPUT", "-m conntrack --ctstate ESTABLISHED -j ACCEPT");
@@ -154,7 +156,8 @@ function addEndpoint(nat: Map<string, string[]>, s: ServiceSpec, e: EndpointSpec
   add(nat, chain, `-p ${s.proto}${recent} -m ${s.proto} -j DNAT --to-destination ${e.ip}:${e.port}`);
 }
 
-/** Rule i takes every (n-i)-th packet that reaches it; the packet it starts with makes the first pick `cursor`. */
+/** Rule i takes every (n-i)-th packet that reaches it; the packet it starts with makes the first pick
+ * `cursor`. */
 function addPick(nat: Map<string, string[]>, s: ServiceSpec, chain: string, list: EndpointSpec[]): void {
   const cursor = (s.cursor ?? 0) % list.length;
   const targets = list.map((e) => endpointChain(s, e));

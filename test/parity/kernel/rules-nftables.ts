@@ -1,6 +1,7 @@
 // kube-proxy's nftables-mode rules: base chains, priorities, verdict maps and checks of pkg/proxy/nftables
-// (kube-proxy.md 2.3). Endpoints are chosen by `numgen inc` in place of `numgen random`, so that round-robin is exact.
-// A change flushes and refills only the chains, sets and maps that differ: a rule left alone keeps its turn.
+// (kube-proxy.md 2.3). Endpoints are chosen by `numgen inc` in place of `numgen random`, so that round-
+// robin is exact. A change flushes and refills only the chains, sets and maps that differ: a rule left
+// alone keeps its turn.
 
 import type { EndpointSpec, NodeSpec, ProxySpec, ServiceSpec } from "../case.ts";
 
@@ -17,8 +18,9 @@ export function emptyNftablesRules(): NftablesRules {
   return { chains: new Map(), sets: new Map() };
 }
 
-/** What is left when kube-proxy's rules are flushed: its base chains, since without any nat chain at a hook translations
- * under way end, and one rule that needs connection tracking, since without one tracking stops in the namespace. */
+/** What is left when kube-proxy's rules are flushed: its base chains, since without any nat chain at a hook
+ * translations under way end, and one rule that needs connection tracking, since without one tracking stops
+ * in the namespace. */
 export function flushedNftablesRules(rules: NftablesRules): NftablesRules {
   const chains = [...rules.chains].filter(([, { base }]) => base !== "");
   const left = new Map(chains.map(([name, { base }]) => [name, { base, rules: [] as string[] }]));

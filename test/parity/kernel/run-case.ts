@@ -1,9 +1,10 @@
-// Runs one case on the kernel: build the node, wait until its links run, then step by step change, send and capture.
+// Runs one case on the kernel: build the node, wait until its links run, then step by step change, send and
+// capture.
 //
-// Coming to rest needs no waiting: a frame sent into a veth is carried by the sender's own soft interrupt through bridge,
-// netfilter and stack up to the answer's last device before send() returns. So after each frame: drain the capture,
-// let responders and sockets answer, and repeat until nothing new appears. VNETEM_PARITY_IDLE_MS=3 adds a real wait
-// before each verdict "at rest", to check that claim.
+// Coming to rest needs no waiting: a frame sent into a veth is carried by the sender's own soft interrupt
+// through bridge, netfilter and stack up to the answer's last device before send() returns. So after each
+// frame: drain the capture, let responders and sockets answer, and repeat until nothing new appears.
+// VNETEM_PARITY_IDLE_MS=3 adds a real wait before each verdict "at rest", to check that claim.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { type ArmResult, type Captured, hostDevice, type NodeCase, nicDevice, type Send } from "../case.ts";
@@ -103,8 +104,9 @@ class Run {
     if (bridge !== undefined) this.#bridgeMac = hardwareAddress(this.#built.node, bridge.device);
   }
 
-  /** A frame that br_netfilter sends through the bridge device, only because the neighbour entry of its new destination
-   * has no cached header yet, on its way from port to port (BRNF_BRIDGED_DNAT): no wire ever sees it there. */
+  /** A frame that br_netfilter sends through the bridge device, only because the neighbour entry of its new
+   * destination has no cached header yet, on its way from port to port (BRNF_BRIDGED_DNAT): no wire ever
+   * sees it there. */
   #isBridgedDnatDetour(raw: RawFrame, device: string): boolean {
     if (raw.direction !== "out" || device !== this.#built.spec.bridge?.device) return false;
     return Buffer.from(raw.bytes.buffer, 6, 6).toString("hex") !== this.#bridgeMac;

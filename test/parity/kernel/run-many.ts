@@ -1,5 +1,6 @@
-// Runs many cases: those that wait for timers in groups side by side, the others one after another. A group is built
-// whole before any of its cases starts, since building takes the thread away from cases that are under way.
+// Runs many cases: those that wait for timers in groups side by side, the others one after another. A group
+// is built whole before any of its cases starts, since building takes the thread away from cases that are
+// under way.
 
 import type { NodeCase } from "../case.ts";
 import {
