@@ -27,6 +27,14 @@ export class PairRing {
     return this.first[i];
   }
 
+  /** Moves the `n` oldest pairs behind the others, in order. */
+  rotate(n: number): void {
+    for (let i = 0; i < n; i++) {
+      const a = this.shift();
+      this.push(a, this.second);
+    }
+  }
+
   private grow(): void {
     const n = this.first.length;
     const first = new Int32Array(n * 2);

@@ -102,8 +102,8 @@ export function devHardStartXmit(link: Link, f: number): Stage {
       return Stage.VNET_EGRESS;
     case DevKind.LOOPBACK:
       countSent(link, f, d);
-      // loopback_xmit keeps route and conntrack entry, and goes through the backlog.
-      k.enqueue(f, Stage.NETIF_RECEIVE);
+      // loopback_xmit keeps route and conntrack entry.
+      k.netifRx(f);
       return Stage.DONE;
     default:
       return k.drop(f, Drop.DEV_GONE);
@@ -122,7 +122,8 @@ function vethXmit(link: Link, f: number, d: number): Stage {
   k.scrub(f);
   skb.mark[f] = mark;
   skb.dev[f] = peer;
-  return Stage.NETIF_RECEIVE;
+  k.netifRx(f);
+  return Stage.DONE;
 }
 
 /** is_skb_forwardable: MTU plus Ethernet header plus one VLAN tag. */

@@ -67,8 +67,10 @@ export class Kernel {
   readonly drops = new DropCounters();
   readonly notes = new Notes();
   readonly capture = new Capture();
-  /** Frames waiting to enter a stage at this instant, in order (the softirq backlog). */
+  /** Frames made while another was under way, each with the stage it enters: they go first (walk.ts). */
   readonly backlog = new PairRing();
+  /** Frames a virtual wire has handed over (netif_rx): received in order, once nothing else is under way. */
+  readonly softnet = new PairRing();
   /** True while a tap, a recording or explain is on: only then are notes written. */
   observing = false;
   delivered = 0;
@@ -202,9 +204,14 @@ export class Kernel {
     return c;
   }
 
-  /** Queues the frame to enter `stage` after everything queued before it. */
+  /** The frame enters `stage` as soon as the present stage has ended, after others made in that stage. */
   enqueue(f: number, stage: Stage): void {
     this.backlog.push(f, stage);
+  }
+
+  /** netif_rx: the frame is on the receiving device's side of a veth pair or of loopback. */
+  netifRx(f: number): void {
+    this.softnet.push(f, Stage.NETIF_RECEIVE);
   }
 
   /** The frame reached its end well (consume_skb). */

@@ -1,6 +1,10 @@
 // The path of a packet. The cases below stand in the order in which a packet from a pod through a Service to a pod on
 // another node meets them; each names the one file to read. Stages return the next stage; nothing but this switch joins
 // them. Time moves only between frames: everything queued at one instant is walked, in order, before the next event.
+//
+// The order of frames on a wire is the kernel's. What a stage makes beside its frame (a clone of a flood, an ICMP error,
+// an ARP request) goes all the way out before the frame moves on, as a function called in the middle would; a frame sent
+// into a veth or loopback waits in softnet until all that is done, as in the per-CPU backlog behind netif_rx().
 
 import { assert } from "../core/assert.ts";
 import { NEVER } from "../core/clock.ts";
@@ -89,8 +93,20 @@ export class Walk {
 
   /** Walks everything queued at this instant. */
   drain(): void {
+    const { backlog, softnet } = this.k;
+    for (;;) {
+      if (backlog.size > 0) this.spawned(0);
+      if (softnet.size === 0) return;
+      const f = softnet.shift();
+      this.frame(f, softnet.second as Stage);
+    }
+  }
+
+  /** Walks what was made since `mark` frames were waiting. Those `mark` are the siblings of the frame that made it. */
+  private spawned(mark: number): void {
     const { backlog } = this.k;
-    while (backlog.size > 0) {
+    backlog.rotate(mark);
+    while (backlog.size > mark) {
       const f = backlog.shift();
       this.frame(f, backlog.second as Stage);
     }
@@ -120,6 +136,7 @@ export class Walk {
   /** One frame, from `first` until it is delivered, dropped or queued. */
   frame(f: number, first: Stage): void {
     const { k, link, ip, nf, sock, vnet } = this;
+    const mark = k.backlog.size;
     this.walked++;
     let stage = first;
     for (let n = 0; stage !== Stage.DONE; n++) {
@@ -262,6 +279,7 @@ export class Walk {
         default:
           assert(false, "a stage nobody implements");
       }
+      if (k.backlog.size > mark) this.spawned(mark);
     }
   }
 
