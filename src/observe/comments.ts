@@ -1,5 +1,6 @@
-// Which notes stand as comments on which captured frame: what rules did to it since it was captured before. A note that no
-// later sight of the frame shows (the frame was dropped, or went on in pieces) stands on the packet's last sight before it.
+// Which notes stand as comments on which captured frame: what rules did to it since it was captured
+// before. A note that no later sight of the frame shows (the frame was dropped, or went on in pieces)
+// stands on the packet's last sight before it.
 
 import type { Capture } from "../node/capture.ts";
 import { NoteKind, type Notes } from "../node/notes.ts";

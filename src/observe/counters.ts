@@ -1,5 +1,6 @@
-// Counters as data: what each device carried and lost, what was dropped for which reason, and the totals a run ends with.
-// Drops of a device that has gone are counted in the totals and listed under its row's present name.
+// Counters as data: what each device carried and lost, what was dropped for which reason, and the totals a
+// run ends with. Drops of a device that has gone are counted in the totals and listed under its row's
+// present name.
 
 import { dropName } from "../node/drop.ts";
 import type { Kernel } from "../node/kernel.ts";

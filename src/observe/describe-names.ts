@@ -1,4 +1,5 @@
-// Names of numbers that notes carry: ICMP errors as tcpdump says them, types of routes, rows of the ebtables rules.
+// Names of numbers that notes carry: ICMP errors as tcpdump says them, types of routes, rows of the
+// ebtables rules.
 
 import { RouteType } from "../ip/fib.ts";
 

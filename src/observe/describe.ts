@@ -1,5 +1,5 @@
-// One note as a decision in words: which rule, table, endpoint, route, neighbour or link decided, with names instead of
-// numbers. Shared by explain, pcapng comments and recordings.
+// One note as a decision in words: which rule, table, endpoint, route, neighbour or link decided, with
+// names instead of numbers. Shared by explain, pcapng comments and recordings.
 
 import { LinkNote } from "../link/netem-path.ts";
 import { IP_CT_IS_REPLY, IP_CT_NEW, IP_CT_RELATED, IP_CT_RELATED_REPLY } from "../netfilter/enums.ts";

@@ -1,6 +1,7 @@
-// Long runs: hands notes and captured frames to their writers between events and takes them out of memory. What a frame
-// still under way refers to stays: its notes, and the capture from its last sight on, since a drop would be shown there.
-// This moves rows of Notes and Capture and the frames' references to them, which nothing but observation reads.
+// Long runs: hands notes and captured frames to their writers between events and takes them out of memory.
+// What a frame still under way refers to stays: its notes, and the capture from its last sight on, since a
+// drop would be shown there. This moves rows of Notes and Capture and the frames' references to them,
+// which nothing but observation reads.
 
 import type { Kernel } from "../node/kernel.ts";
 import { NOTE_BYTES, type Notes } from "../node/notes.ts";

@@ -2,6 +2,7 @@
 
 import { NOTE_BYTES, type Notes } from "../node/notes.ts";
 import { formatIpv4, formatMac } from "../wire/address.ts";
+import { ETHERNET_SIZE } from "../wire/ethernet.ts";
 import { IPV4_DST, IPV4_OFFSET_MASK, IPV4_SRC, PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
 import { ipHeaderAt, printNote } from "./note-frame.ts";
 
@@ -23,10 +24,9 @@ export interface Rewrite {
   to: string;
 }
 
-/** @param ethernet the Ethernet header is in front; otherwise the last known MAC addresses go on standing */
-export function headersOf(n: Notes, i: number, ethernet: boolean, before: Headers | undefined): Headers {
+export function headersOf(n: Notes, i: number, before: Headers | undefined): Headers {
   const l3 = ipHeaderAt(n, i);
-  const headers: Headers = { packet: printNote(n, i), ...macsOf(n, i, ethernet, before) };
+  const headers: Headers = { packet: printNote(n, i), ...macsOf(n, i, l3, before) };
   if (l3 < 0) return headers;
   const v = new DataView(n.bytes.buffer, n.bytes.byteOffset + i * NOTE_BYTES, NOTE_BYTES);
   const l4 = l3 + (v.getUint8(l3) & 15) * 4;
@@ -41,13 +41,14 @@ export function headersOf(n: Notes, i: number, ethernet: boolean, before: Header
   return headers;
 }
 
+/** A received packet keeps its Ethernet header until it gets a new one; one made here has none yet. */
 function macsOf(
   n: Notes,
   i: number,
-  ethernet: boolean,
+  l3: number,
   before: Headers | undefined,
 ): Pick<Headers, "sourceMac" | "destinationMac"> {
-  if (!ethernet) {
+  if (l3 === 0 || n.byteCount[i] < ETHERNET_SIZE) {
     if (before?.sourceMac === undefined || before.destinationMac === undefined) return {};
     return { sourceMac: before.sourceMac, destinationMac: before.destinationMac };
   }

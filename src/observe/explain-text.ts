@@ -1,5 +1,5 @@
-// An explanation as text: one line per stage under the place it happened in, the decisions behind it, and the packet
-// wherever its headers changed.
+// An explanation as text: one line per stage under the place it happened in, the decisions behind it, and
+// the packet wherever its headers changed.
 
 import { formatDuration } from "./describe.ts";
 import type { Explanation, Hop, Path, Step } from "./explain.ts";
@@ -22,7 +22,8 @@ function headline(e: Explanation): string {
   if (e.verdict === "answer dropped")
     return `delivered${at}, but its answer was dropped: ${e.reason} (${e.reasonText})`;
   const answer = e.replies.find((p) => p.verdict === "delivered");
-  return `delivered${at}${answer === undefined ? "" : `, answered: ${answer.title} delivered to ${answer.at}`}`;
+  const answered = answer === undefined ? "" : `, answered: ${answer.title} delivered to ${answer.at}`;
+  return `delivered${at}${answered}`;
 }
 
 function endpointLine(p: NonNullable<Explanation["endpoint"]>): string {
@@ -57,12 +58,15 @@ function hopLines(hop: Hop, start: number): string[] {
 }
 
 /** Column of the decisions. */
-const FN_WIDTH = 30;
+const FN_WIDTH = 32;
 
 function stepLines(step: Step, width: number): string[] {
   const head = `    ${step.fn.padEnd(FN_WIDTH)} ${step.device.padEnd(width)}`;
   const indent = " ".repeat(head.length + 2);
-  const [first, ...rest] = step.decisions.map((d) => d.text);
+  // That a Service was asked is said with the DNAT.
+  const dnat = step.decisions.some((d) => d.kind === "dnat");
+  const said = step.decisions.filter((d) => !(dnat && d.kind === "service"));
+  const [first, ...rest] = said.map((d) => d.text);
   const lines = [first === undefined ? head.trimEnd() : `${head}  ${first}`];
   for (const text of rest) lines.push(indent + text);
   if (step.packet !== undefined) lines.push(`      = ${step.packet}`);

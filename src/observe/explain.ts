@@ -1,6 +1,7 @@
-// Why a packet went where it went: the notes of one packet and of the packets made because of it, as a tree of places,
-// stages and decisions. Needs notes of every stage (k.observing and k.notes.stages set before the packet was sent).
-// Copies of a flooded frame that their receivers had no use for are only named. The text is in explain-text.ts.
+// Why a packet went where it went: the notes of one packet and of the packets made because of it, as a
+// tree of places, stages and decisions. Needs notes of every stage (k.observing and k.notes.stages set
+// before the packet was sent). Copies of a flooded frame that their receivers had no use for are only
+// named. The text is in explain-text.ts.
 
 import { Drop, dropName } from "../node/drop.ts";
 import { NoteKind, type Notes } from "../node/notes.ts";
@@ -73,7 +74,7 @@ export interface Explanation {
   endpoint?: ChosenEndpoint;
 }
 
-/** Packets made because of these: sockets' answers and ICMP errors, and what those brought about, in order. */
+/** Packets made because of this one: sockets' answers, ICMP errors, and what those brought about, in order. */
 export function answersTo(n: Notes, packet: number): number[] {
   const found = [packet];
   for (let i = 0; i < n.count; i++) {
@@ -142,8 +143,9 @@ function pathOf(n: Notes, names: Names, packet: number, title: string): Path {
 function enterStage(t: Trace, i: number): void {
   const { n, names, path } = t;
   const info = stageInfo(n.a[i]);
-  const headers = headersOf(n, i, info.ethernet, t.headers);
+  const headers = headersOf(n, i, t.headers);
   if (t.step !== undefined && t.headers !== undefined) settle(t.step, t.headers, headers);
+  if (t.step !== undefined && waited(t.step, n.a[i])) t.step.decisions.push(WAITED);
   // A received frame still carries the namespace of its sender; its device is here.
   const ns = n.a[i] === Stage.NETIF_RECEIVE ? names.nsOf(n.dev[i]) : n.ns[i];
   const kind = info.fabric ? "fabric" : names.isNode(ns) ? "node" : "pod";
@@ -166,6 +168,14 @@ function enterStage(t: Trace, i: number): void {
   hop.steps.push(step);
   t.step = step;
   t.headers = headers;
+}
+
+const WAITED: Decision = { kind: "neighbour", text: "no MAC address yet: the packet waits for ARP" };
+
+/** The neighbour was not known, and the next stage is the same once more, or the end. */
+function waited(step: Step, next: number): boolean {
+  if (step.stage !== "NEIGH_OUTPUT" || step.decisions.length > 0) return false;
+  return next === Stage.NEIGH_OUTPUT || next === Stage.ICMP_SEND;
 }
 
 /** What a stage made of the headers is seen at the entry of the next. */

@@ -1,5 +1,5 @@
-// A short fingerprint of what was captured, for comparing runs: FNV-1a over time, interface, direction and bytes of every
-// frame, in two lanes of 32 bits with different starts. Not for security.
+// A short fingerprint of what was captured, for comparing runs: FNV-1a over time, interface, direction and
+// bytes of every frame, in two lanes of 32 bits with different starts. Not for security.
 
 import type { Capture } from "../node/capture.ts";
 

@@ -1,5 +1,5 @@
-// What rows are called: the one place where observe/ turns the numbers of notes, captures and tables into names. The
-// emulator may bring its own; those here read the state of a running emulation.
+// What rows are called: the one place where observe/ turns the numbers of notes, captures and tables into
+// names. The emulator may bring its own; those here read the state of a running emulation.
 
 import type { Kernel } from "../node/kernel.ts";
 import { DevKind } from "../node/net-device.ts";

@@ -1,5 +1,5 @@
-// The frame a note shows: its first bytes, from the Ethernet header on, or from the IP header where a packet is on its way
-// out and has no other yet. The rest of the frame is not kept; it counts as zeros.
+// The frame a note shows: its first bytes, from the Ethernet header on, or from the IP header where a
+// packet is on its way out and has no other yet. The rest of the frame is not kept; it counts as zeros.
 
 import { NOTE_BYTES, type Notes } from "../node/notes.ts";
 import { ETHERNET_SIZE, ETHERTYPE_IPV4, ETHERTYPE_VLAN } from "../wire/ethernet.ts";

@@ -1,5 +1,5 @@
-// Blocks of a pcapng file (draft-ietf-opsawg-pcapng), little-endian. Absent: name resolution, statistics, secrets and
-// systemd journal blocks, Simple Packet Blocks.
+// Blocks of a pcapng file (draft-ietf-opsawg-pcapng), little-endian. Absent: name resolution, statistics,
+// secrets and systemd journal blocks, Simple Packet Blocks.
 
 const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
 const SECTION_HEADER = 0x0a0d0d0a;

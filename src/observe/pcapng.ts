@@ -1,6 +1,7 @@
-// The capture as a pcapng file: an interface per tapped device, nanosecond timestamps, the direction of every frame, and a
-// comment wherever a rule rewrote or dropped it. The same emulation gives the same bytes: time 0 of the virtual clock is
-// written as 1970-01-01 00:00:00 UTC, and nothing of the machine that ran it is in the file.
+// The capture as a pcapng file: an interface per tapped device, nanosecond timestamps, the direction of
+// every frame, and a comment wherever a rule rewrote or dropped it. The same emulation gives the same
+// bytes: time 0 of the virtual clock is written as 1970-01-01 00:00:00 UTC, and nothing of the machine
+// that ran it is in the file.
 
 import type { Kernel } from "../node/kernel.ts";
 import { commentsOf, notesByRecord } from "./comments.ts";

@@ -1,10 +1,13 @@
-// Recordings (`--record FILE`): every stage and decision of every packet as a stream of msgpack values, to be read by other
-// programs or explained later. The first value is the header; then come arrays: names, each before its first use and again
-// when the row got another name, and one array per note. Times are nanoseconds of virtual time.
+// Recordings (`--record FILE`): every stage and decision of every packet as a stream of msgpack values, to
+// be read by other programs or explained later. The first value is the header; then come arrays: names,
+// each before its first use and again when the row got another name, and one array per note. Times are
+// nanoseconds of virtual time.
 //
 //   {format, version, seed, stages, reasons, kinds}
 //   ["ns", row, name, isNode]      ["dev", row, ns row, name]      ["service", ns row, row, name, vip, port]
-//   [time, packet, kind, ns, dev, a, b, c, d, e]   and, unless switched off,   frame length, first bytes of the frame
+//   [time, packet, kind, ns, dev, a, b, c, d, e, frame length, first bytes of the frame]
+//
+// The last two are left out when frames are switched off.
 
 import { Packr, unpackMultiple } from "msgpackr";
 import { DROP_REASONS, dropName } from "../node/drop.ts";

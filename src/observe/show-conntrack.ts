@@ -1,7 +1,8 @@
-// `conntrack -L` of one namespace, word for word as conntrack-tools 1.4.7 prints it, in order of creation (Linux prints in
-// the order of a randomly seeded hash table). `use` counts references as the kernel does: the table's and one per frame.
-// Absent: the summary line that goes to stderr, packet and byte counters (nf_conntrack_acct is 0), marks, zones, labels,
-// fields of protocols that are tracked by addresses alone.
+// `conntrack -L` of one namespace, word for word as conntrack-tools 1.4.7 prints it, in order of creation
+// (Linux prints in the order of a randomly seeded hash table). `use` counts references as the kernel does:
+// the table's and one per frame.
+// Absent: the summary line that goes to stderr, packet and byte counters (nf_conntrack_acct is 0), marks,
+// zones, labels, fields of protocols that are tracked by addresses alone.
 
 import { IPS_ASSURED, IPS_SEEN_REPLY, SECOND, TCP_CONNTRACK_NAMES } from "../netfilter/enums.ts";
 import {

@@ -1,7 +1,8 @@
 // `ip link`, `ip -s link`, `ip -4 addr` and `bridge fdb show`, word for word as iproute2 6.1 prints them.
-// A device that is down has the queueing discipline "noop", though one that was up before keeps "noqueue" on Linux.
-// Absent: `ip -d`, IPv6, multicast group entries of `bridge fdb` ("self permanent"), the scope `dynamic` of addresses
-// with a lifetime, statistics other than packets, bytes and drops, which are 0.
+// A device that is down has the queueing discipline "noop", though one that was up before keeps "noqueue"
+// on Linux.
+// Absent: `ip -d`, IPv6, multicast group entries of `bridge fdb` ("self permanent"), the scope `dynamic`
+// of addresses with a lifetime, statistics other than packets, bytes and drops, which are 0.
 
 import { FdbFlag } from "../link/fdb.ts";
 import { Scope } from "../node/in-ifaddr.ts";
@@ -133,7 +134,8 @@ function headOf(l: LinkInfo): string {
   const other = l.link ?? (l.link_index === undefined ? undefined : `if${l.link_index}`);
   const name = other === undefined ? l.ifname : `${l.ifname}@${other}`;
   const master = l.master === undefined ? "" : ` master ${l.master}`;
-  return `${l.ifindex}: ${name}: <${l.flags.join(",")}> mtu ${l.mtu} qdisc ${l.qdisc}${master} state ${l.operstate}`;
+  const head = `${l.ifindex}: ${name}: <${l.flags.join(",")}> mtu ${l.mtu}`;
+  return `${head} qdisc ${l.qdisc}${master} state ${l.operstate}`;
 }
 
 const netns = (l: LinkInfo): string => (l.link_netns === undefined ? "" : ` link-netns ${l.link_netns}`);
@@ -213,7 +215,7 @@ export function showAddresses(w: Walk, ns: number): string {
 const AGEING = 300e9;
 const STATE_ORDER: readonly string[] = ["", "static", "permanent"];
 
-/** Entries of every bridge of a namespace, by port; learned ones first. Linux lists those of a port newest first. */
+/** Entries of every bridge of a namespace by port, learned ones first (Linux: of a port, newest first). */
 export function fdbEntries(w: Walk, ns: number): FdbInfo[] {
   const { k } = w;
   const { fdb } = w.link;

@@ -1,7 +1,8 @@
-// The rules kube-proxy has on a node, as `iptables-save` would list them (kube-proxy.md 2.2): the chains of the nat table
-// with the endpoints in use at the node's revision, and those of the filter table with what is rejected or dropped.
-// Round-robin is written as `statistic --mode nth`, which gives exactly that; the emulation keeps one cursor instead.
-// A node in nftables mode is listed by show-nft.ts. Absent: rules of other programs, counters.
+// The rules kube-proxy has on a node, as `iptables-save` would list them (kube-proxy.md 2.2): the chains
+// of the nat table with the endpoints in use at the node's revision, and those of the filter table with
+// what is rejected or dropped. Round-robin is written as `statistic --mode nth`, which gives exactly that;
+// the emulation keeps one cursor instead. A node in nftables mode is listed by show-nft.ts. Absent: rules
+// of other programs, counters.
 
 import { Balance, ProxyFlag } from "../netfilter/netfilter.ts";
 import type { ServiceTable } from "../netfilter/service-table.ts";
@@ -179,6 +180,7 @@ function filterTable(w: Walk, ns: number, services: readonly ServiceRules[]): Ch
   const chain = (name: string, ...rules: string[]): ChainInfo => ({ table: "filter", chain: name, rules });
   const isNew = "-m conntrack --ctstate NEW";
   const portals = `${isNew} ${comment("kubernetes service portals")} -j KUBE-SERVICES`;
+  const known = "-m conntrack --ctstate RELATED,ESTABLISHED";
   const invalid = flags & ProxyFlag.DROP_INVALID ? ["-m conntrack --ctstate INVALID -j DROP"] : [];
   const block = `! -s 127.0.0.0/8 -d 127.0.0.0/8 ${comment("block incoming localnet connections")}`;
   return [
@@ -195,7 +197,7 @@ function filterTable(w: Walk, ns: number, services: readonly ServiceRules[]): Ch
       "KUBE-FORWARD",
       ...invalid,
       `${comment("kubernetes forwarding rules")} -m mark --mark ${MARK} -j ACCEPT`,
-      `${comment("kubernetes forwarding conntrack rule")} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
+      `${comment("kubernetes forwarding conntrack rule")} ${known} -j ACCEPT`,
     ),
     chain("KUBE-SERVICES", ...services.flatMap(refusal)),
   ];

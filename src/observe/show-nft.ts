@@ -1,5 +1,7 @@
-// The rules of kube-proxy's nftables mode, as `nft list table ip kube-proxy` lays them out (kube-proxy.md 2.3).
-// Absent: NodePorts, source ranges, comments; elements of a map stand in the order of the Services, where nft has its own.
+// The rules of kube-proxy's nftables mode, as `nft list table ip kube-proxy` lays them out (kube-proxy.md
+// 2.3).
+// Absent: NodePorts, source ranges, comments; elements of a map stand in the order of the Services, where
+// nft has its own.
 
 import { ProxyFlag } from "../netfilter/netfilter.ts";
 import type { Walk } from "../walk/walk.ts";

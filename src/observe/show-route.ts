@@ -1,6 +1,7 @@
-// `ip -4 route` and `ip -4 neigh`, word for word as iproute2 6.1 prints them, the space at the end of each line included.
-// Routes stand in the order of the kernel's trie: by prefix, a longer one first, then by metric. Neighbours stand by
-// device and address; the kernel prints them in the order of a randomly seeded hash table.
+// `ip -4 route` and `ip -4 neigh`, word for word as iproute2 6.1 prints them, the space at the end of each
+// line included. Routes stand in the order of the kernel's trie: by prefix, a longer one first, then by
+// metric. Neighbours stand by device and address; the kernel prints them in the order of a randomly seeded
+// hash table.
 // Absent: other tables than main, options for a cache or for statistics.
 
 import { RouteProtocol, RouteTable, RouteType } from "../ip/fib.ts";

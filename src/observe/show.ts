@@ -1,5 +1,5 @@
-// `vnetem show`: the tables of a namespace in the format of the Linux tools, or as objects with the field names of their
-// JSON output.
+// `vnetem show`: the tables of a namespace in the format of the Linux tools, or as objects with the field
+// names of their JSON output.
 
 import type { Walk } from "../walk/walk.ts";
 import { dropCounts, showDrops } from "./counters.ts";

@@ -1,4 +1,4 @@
-// What a stage is called for people: the kernel function it stands for, and what the frame begins with when it enters.
+// What a stage is called for people: the kernel function it stands for.
 
 import { Stage } from "../node/stage.ts";
 
@@ -7,8 +7,6 @@ export interface StageInfo {
   name: string;
   /** The kernel's function; of the fabric, which part of the host switch. */
   fn: string;
-  /** True when the frame enters with its Ethernet header in front, so that its MAC addresses mean something. */
-  ethernet: boolean;
   fabric: boolean;
 }
 
@@ -56,31 +54,16 @@ const FUNCTIONS: Record<keyof typeof Stage, string> = {
   VNET_INGRESS: "host switch, ingress",
 };
 
-const ETHERNET = new Set<number>([
-  Stage.DEV_QUEUE_XMIT,
-  Stage.DEV_HARD_START_XMIT,
-  Stage.BR_DEV_XMIT,
-  Stage.NETIF_RECEIVE,
-  Stage.BR_HANDLE_FRAME,
-  Stage.BR_HANDLE_FRAME_FINISH,
-  Stage.BR_FORWARD,
-  Stage.BR_FORWARD_FINISH,
-  Stage.BR_DEV_QUEUE_PUSH_XMIT,
-  Stage.BR_PASS_FRAME_UP,
-  Stage.VNET_EGRESS,
-  Stage.VNET_ROUTE,
-  Stage.VNET_INGRESS,
-]);
 const FABRIC = new Set<number>([Stage.VNET_EGRESS, Stage.VNET_ROUTE, Stage.VNET_INGRESS]);
 
 const INFO: StageInfo[] = [];
 for (const [name, value] of Object.entries(Stage)) {
   const fn = FUNCTIONS[name as keyof typeof Stage];
-  INFO[value] = { name, fn, ethernet: ETHERNET.has(value), fabric: FABRIC.has(value) };
+  INFO[value] = { name, fn, fabric: FABRIC.has(value) };
 }
 
 export function stageInfo(stage: number): StageInfo {
-  return INFO[stage] ?? { name: `STAGE_${stage}`, fn: `stage ${stage}`, ethernet: false, fabric: false };
+  return INFO[stage] ?? { name: `STAGE_${stage}`, fn: `stage ${stage}`, fabric: false };
 }
 
 /** Names by number, for the head of a recording. */
