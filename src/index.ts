@@ -3,6 +3,7 @@
 export {
   ClusterBuilder,
   defineTopology,
+  openSnapshot,
   type SubnetRef,
   Topology,
   TopologyBuilder,
