@@ -3,6 +3,7 @@
 // table that azure-vnet keeps in /var/run/azure-vnet.json, for all plugins.
 
 import { growI32, growU8, Ids } from "../core/columns.ts";
+import { containerIdOf } from "./names.ts";
 
 export const AttachmentState = {
   FREE: 0,
@@ -31,14 +32,30 @@ export class Attachments {
   next = new Int32Array(64);
   prev = new Int32Array(64);
   network: string[] = [];
+  /** Empty for an attachment made in this process: its container is the `serial`-th of the seed. */
   containerId: string[] = [];
+  serial = new Int32Array(64);
   ifname: string[] = [];
   /** "<namespace>.<name>"; empty when the runtime did not say. */
   pod: string[] = [];
   /** CNI_NETNS; empty for an attachment made in this process. */
   netns: string[] = [];
   readonly ids = new Ids();
+  readonly seed: number;
+  /** Containers of this process so far. */
+  serials = 0;
 
+  constructor(seed: number) {
+    this.seed = seed;
+  }
+
+  /** The runtime's name of the container; 64 digits, made when asked for, for a pod of this process. */
+  containerIdOf(row: number): string {
+    const id = this.containerId[row];
+    return id !== "" ? id : containerIdOf(this.seed, this.serial[row]);
+  }
+
+  /** @param containerId empty for the next container of this process */
   add(node: number, network: string, containerId: string, ifname: string): number {
     const row = this.ids.take();
     if (row >= this.state.length) this.grow(row + 1);
@@ -54,6 +71,7 @@ export class Attachments {
     this.mode[row] = 0;
     this.network[row] = network;
     this.containerId[row] = containerId;
+    this.serial[row] = containerId === "" ? this.serials++ : -1;
     this.ifname[row] = ifname;
     this.pod[row] = "";
     this.netns[row] = "";
@@ -80,5 +98,6 @@ export class Attachments {
     this.mode = growU8(this.mode, n);
     this.next = growI32(this.next, n);
     this.prev = growI32(this.prev, n);
+    this.serial = growI32(this.serial, n);
   }
 }

@@ -15,7 +15,7 @@ import { secondaryAddresses } from "./modes/fabric.ts";
 import { type Identities, isWired, type Kit, type MacChoice } from "./modes/kit.ts";
 import { attachKubenet, checkKubenet, detachKubenet, type PodRoute, setUpKubenet } from "./modes/kubenet.ts";
 import { attachTransparent, checkTransparent, detachTransparent } from "./modes/transparent.ts";
-import { containerIdOf, endpointId } from "./names.ts";
+import { endpointId } from "./names.ts";
 import {
   type AzureSettings,
   type BridgeSettings,
@@ -42,14 +42,15 @@ export interface Wiring {
 export class Cni {
   readonly kit: Kit;
   readonly nodes: CniNode[] = [];
-  readonly pods = new Attachments();
+  readonly pods: Attachments;
   readonly ids: Identities;
 
   constructor(kit: Kit, options: CniOptions = {}) {
     this.kit = kit;
     const seed = options.seed ?? 1;
     const macs = options.macs ?? "random";
-    this.ids = { seed, macs, macCount: 0, nameCount: 0, containerCount: 0 };
+    this.pods = new Attachments(seed);
+    this.ids = { seed, macs, macCount: 0, nameCount: 0 };
   }
 
   /** The node's NIC must have its address and its default route by now, and be up. Returns the node's row. */
@@ -77,8 +78,7 @@ export class Cni {
    */
   attach(n: number, ns: number, pod: string, ifname = "eth0"): number {
     const node = this.nodes[n];
-    const id = containerIdOf(this.ids.seed, this.ids.containerCount++);
-    const row = this.lease(n, node.network, id, ifname);
+    const row = this.lease(n, node.network, "", ifname);
     if (!this.requestAddress(node, row)) {
       this.settle(row);
       return -1;
@@ -116,7 +116,7 @@ export class Cni {
 
   // ---- the parts, for plugins that are told more than a node's own settings ----
 
-  /** The row of an attachment that address management may already know; made when new. */
+  /** A new row for an attachment; `containerId` is empty for a container of this process. */
   lease(n: number, network: string, containerId: string, ifname: string): number {
     const row = this.pods.add(n, network, containerId, ifname);
     const node = this.nodes[n];
@@ -132,8 +132,8 @@ export class Cni {
   find(n: number, network: string, containerId: string, ifname: string): number {
     const { pods } = this;
     for (let row = this.nodes[n].first; row >= 0; row = pods.next[row]) {
-      const same = pods.containerId[row] === containerId && pods.ifname[row] === ifname;
-      if (same && pods.network[row] === network) return row;
+      if (pods.ifname[row] !== ifname || pods.network[row] !== network) continue;
+      if (pods.containerIdOf(row) === containerId) return row;
     }
     return -1;
   }
@@ -227,8 +227,10 @@ export class Cni {
     const { pods } = this;
     const { azureVnet, cns } = node.ipam;
     azureVnet?.release(row);
-    const id = pods.containerId[row];
-    cns?.releaseOrDefer(row, id, endpointId(id, pods.ifname[row]));
+    if (cns !== null) {
+      const id = cns.up ? "" : pods.containerIdOf(row);
+      cns.releaseOrDefer(row, id, endpointId(id, pods.ifname[row]));
+    }
     for (const set of node.hostLocal.get(node.network) ?? []) set.pool.release(row);
     pods.address[row] = 0;
   }

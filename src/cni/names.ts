@@ -4,11 +4,12 @@
 // here.
 
 import { hash4 } from "../core/hash-index.ts";
-import { sha1Hex } from "./sha1.ts";
+import { hex32 } from "./hex.ts";
+import { sha1Prefix } from "./sha1.ts";
 
 /** generateVethName: `azv` and 11 digits, 14 characters. */
 export function azureVethName(key: string): string {
-  return `azv${sha1Hex(key).slice(0, 11)}`;
+  return `azv${sha1Prefix(key, 11)}`;
 }
 
 /** Transparent mode: the same pod gets the same name every time. */
@@ -28,16 +29,12 @@ export function endpointId(containerId: string, ifname: string): string {
 
 /** "veth" and eight digits; random in the plugin, the n-th of a seed here. */
 export function referenceVethName(seed: number, n: number): string {
-  return `veth${hex8(hash4(seed, n, 0x76657468, 0))}`;
+  return `veth${hex32(hash4(seed, n, 0x76657468, 0))}`;
 }
 
 /** 64 digits as containerd makes them; the n-th of a seed. */
 export function containerIdOf(seed: number, n: number): string {
   let out = "";
-  for (let i = 0; i < 8; i++) out += hex8(hash4(seed, n, i, 0x636f6e74));
+  for (let i = 0; i < 8; i++) out += hex32(hash4(seed, n, i, 0x636f6e74));
   return out;
-}
-
-function hex8(word: number): string {
-  return (word >>> 0).toString(16).padStart(8, "0");
 }

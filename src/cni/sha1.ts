@@ -1,5 +1,8 @@
 // SHA-1 (FIPS 180-4) of short texts, which azure-vnet's interface names come from. Written out because src/
-// imports nothing that depends on the machine. Absent: input above 2^29 bytes.
+// imports nothing that depends on the machine; it runs once per pod while a network is built, so it makes no
+// objects for ASCII text. Absent: input above 2^29 bytes.
+
+import { hex32 } from "./hex.ts";
 
 const words = new Int32Array(80);
 const hash = new Int32Array(5);
@@ -7,37 +10,46 @@ const encoder = new TextEncoder();
 
 /** All 40 digits. */
 export function sha1Hex(text: string): string {
-  digest(encoder.encode(text));
-  let out = "";
-  for (let i = 0; i < 5; i++) out += (hash[i] >>> 0).toString(16).padStart(8, "0");
-  return out;
+  digest(text);
+  return hex32(hash[0]) + hex32(hash[1]) + hex32(hash[2]) + hex32(hash[3]) + hex32(hash[4]);
 }
 
-function digest(bytes: Uint8Array): void {
+/** The first `digits` digits, at most 16. */
+export function sha1Prefix(text: string, digits: number): string {
+  digest(text);
+  return (hex32(hash[0]) + hex32(hash[1])).slice(0, digits);
+}
+
+function digest(text: string): void {
   hash[0] = 0x67452301;
   hash[1] = 0xefcdab89;
   hash[2] = 0x98badcfe;
   hash[3] = 0x10325476;
   hash[4] = 0xc3d2e1f0;
-  const blocks = ((bytes.length + 8) >> 6) + 1;
+  const ascii = isAscii(text);
+  const bytes = ascii ? null : encoder.encode(text);
+  const length = bytes === null ? text.length : bytes.length;
+  const blocks = ((length + 8) >> 6) + 1;
   for (let b = 0; b < blocks; b++) {
-    for (let w = 0; w < 16; w++) {
-      const o = (b << 6) + (w << 2);
-      words[w] =
-        (byteAt(bytes, o) << 24) |
-        (byteAt(bytes, o + 1) << 16) |
-        (byteAt(bytes, o + 2) << 8) |
-        byteAt(bytes, o + 3);
+    words.fill(0, 0, 16);
+    const first = b << 6;
+    const last = Math.min(first + 64, length);
+    for (let i = first; i < last; i++) {
+      const byte = bytes === null ? text.charCodeAt(i) : bytes[i];
+      words[(i - first) >> 2] |= byte << (24 - ((i & 3) << 3));
     }
-    if (b === blocks - 1) words[15] = bytes.length << 3;
+    // One bit of padding behind the last byte, and the length in bits at the very end.
+    if (length >= first && length < first + 64) {
+      words[(length - first) >> 2] |= 0x80 << (24 - ((length & 3) << 3));
+    }
+    if (b === blocks - 1) words[15] = length << 3;
     block();
   }
 }
 
-/** The message, one bit of padding, zeros. */
-function byteAt(bytes: Uint8Array, i: number): number {
-  if (i < bytes.length) return bytes[i];
-  return i === bytes.length ? 0x80 : 0;
+function isAscii(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) return false;
+  return true;
 }
 
 function block(): void {

@@ -56,7 +56,7 @@ export function attachAzureBridge(
 ): void {
   const { k, link, ip } = kit;
   const bridge = setUpAzureBridge(kit, node, settings, tunnel);
-  const name = azureVethName(bridgeVethKey(a.network[row], a.containerId[row], a.ifname[row]));
+  const name = azureVethName(bridgeVethKey(a.network[row], a.containerIdOf(row), a.ifname[row]));
   createVeth(kit, a, row, node.ns, name, 1500); // C10; C7: no MTU is set anywhere
   const hostDev = a.hostDev[row];
   const podDev = a.podDev[row];
@@ -74,6 +74,10 @@ export function attachAzureBridge(
   link.bridges.setPortFlag(hostDev, "HAIRPIN", true);
   k.setUp(podDev, true);
   k.addAddress(podDev, address, a.prefix[row], Scope.UNIVERSE); // C12
+  // What the container's IPv6 stack sends when its interface comes up teaches the bridge the pod's MAC.
+  // Without it the first frame to the pod floods out of the NIC too, and the fabric, which goes by IP
+  // address, sends it back for ever.
+  link.fdb.learn(bridge, hostDev, hi, lo);
   const gateway = a.gateway[row];
   ip.fib.add({ ns: a.ns[row], dst: 0, length: 0, type: RouteType.UNICAST, dev: podDev, gateway });
 }
@@ -130,6 +134,7 @@ function saveIpConfig(kit: Kit, node: CniNode): SavedIpConfig {
       type: RouteType.UNICAST,
       dev: -1,
       gateway: fib.gateway[r],
+      prefsrc: fib.prefsrc[r],
       metric: fib.metric[r],
       scope: fib.scope[r],
       table: fib.table[r],

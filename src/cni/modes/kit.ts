@@ -32,7 +32,6 @@ export interface Identities {
   macs: MacChoice;
   macCount: number;
   nameCount: number;
-  containerCount: number;
 }
 
 /** aa:aa:aa:aa:aa:aa, the host's end of every pod in transparent mode. */

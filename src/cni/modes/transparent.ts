@@ -44,15 +44,18 @@ export function attachTransparent(
   k.dev.macLo[hostDev] = HOST_VETH_MAC_LO;
   giveMac(kit, ids, podDev);
   k.setUp(hostDev, true);
-  const toPod = { ns: node.ns, dst: a.address[row], length: 32, type: RouteType.UNICAST, dev: hostDev };
-  ip.fib.add({ ...toPod, scope: Scope.LINK, protocol: RouteProtocol.STATIC }); // C23
+  const address = a.address[row];
+  const scope = Scope.LINK;
+  const type = RouteType.UNICAST;
+  const protocol = RouteProtocol.STATIC;
+  ip.fib.add({ ns: node.ns, dst: address, length: 32, type, dev: hostDev, scope, protocol }); // C23
   k.setDevSysctl(hostDev, "proxy_arp", 1);
   k.setUp(podDev, true);
-  k.addAddress(podDev, a.address[row], a.prefix[row], Scope.UNIVERSE); // C24
-  const pod = { ns: a.ns[row], type: RouteType.UNICAST, dev: podDev };
-  ip.fib.remove(a.ns[row], a.address[row], a.prefix[row], podDev, 0);
-  ip.fib.add({ ...pod, dst: VIRTUAL_GATEWAY, length: 32, scope: Scope.LINK }); // C25
-  ip.fib.add({ ...pod, dst: 0, length: 0, gateway: VIRTUAL_GATEWAY });
+  k.addAddress(podDev, address, a.prefix[row], Scope.UNIVERSE); // C24
+  const ns = a.ns[row];
+  ip.fib.remove(ns, address, a.prefix[row], podDev, 0);
+  ip.fib.add({ ns, dst: VIRTUAL_GATEWAY, length: 32, type, dev: podDev, scope }); // C25
+  ip.fib.add({ ns, dst: 0, length: 0, type, dev: podDev, gateway: VIRTUAL_GATEWAY });
   ip.neigh.set(podDev, VIRTUAL_GATEWAY, HOST_VETH_MAC_HI, HOST_VETH_MAC_LO, Nud.PROBE); // C26
 }
 
@@ -77,5 +80,5 @@ export function checkTransparent(kit: Kit, node: CniNode, a: Attachments, row: n
 // Without a pod's name the key is that of the other modes.
 function transparentVethName(a: Attachments, row: number): string {
   if (a.pod[row] !== "") return azureVethName(a.pod[row]);
-  return azureVethName(bridgeVethKey(a.network[row], a.containerId[row], a.ifname[row]));
+  return azureVethName(bridgeVethKey(a.network[row], a.containerIdOf(row), a.ifname[row]));
 }

@@ -144,7 +144,7 @@ function releaseIp(p: PluginCall, row: number): void {
 
 function names(p: PluginCall, row: number): { containerId: string; ifname: string } {
   const { pods } = p.backend.cni;
-  return { containerId: pods.containerId[row] ?? "", ifname: pods.ifname[row] ?? "" };
+  return { containerId: pods.containerIdOf(row), ifname: pods.ifname[row] };
 }
 
 function cnsStatus(p: PluginCall): void {

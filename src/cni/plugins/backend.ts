@@ -164,7 +164,7 @@ export class NodeBackend {
   stale(network: string, valid: readonly AttachmentId[]): number[] {
     const { pods } = this.cni;
     const keep = new Set(valid.map((a) => `${a.containerID}\n${a.ifname}`));
-    return this.rows(network).filter((row) => !keep.has(`${pods.containerId[row]}\n${pods.ifname[row]}`));
+    return this.rows(network).filter((row) => !keep.has(`${pods.containerIdOf(row)}\n${pods.ifname[row]}`));
   }
 
   /** What a runtime would call valid: attachments whose namespace lives. */
@@ -174,7 +174,7 @@ export class NodeBackend {
       .filter(
         (row) => pods.ns[row] >= 0 && kit.k.ns.alive[pods.ns[row]] === 1 && this.cni.check(row).length === 0,
       )
-      .map((row) => ({ containerID: pods.containerId[row], ifname: pods.ifname[row] }));
+      .map((row) => ({ containerID: pods.containerIdOf(row), ifname: pods.ifname[row] }));
   }
 
   private isUsed(ns: number): boolean {
