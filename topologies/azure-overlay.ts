@@ -1,5 +1,6 @@
 // Azure CNI Overlay: pods live in a range of their own, a /24 per node, that only the cluster's fabric knows.
-// A VM of the VNet can be reached from a pod, but sees the node's address, and cannot start a conversation with a pod.
+// A VM of the VNet can be reached from a pod, but sees the node's address, and cannot start a conversation
+// with a pod.
 
 import { defineTopology, expect, ms, type Net, sec } from "vnetem";
 

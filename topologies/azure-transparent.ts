@@ -1,4 +1,5 @@
-// Azure CNI in transparent mode: no bridge; every pod hangs on a /32 route of its node, with a link-local gateway.
+// Azure CNI in transparent mode: no bridge; every pod hangs on a /32 route of its node, with a link-local
+// gateway.
 // A ping between pods of one node loses one hop, between nodes two: each node routes.
 
 import { defineTopology, expect, ms, type Net } from "vnetem";

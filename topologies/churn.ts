@@ -1,6 +1,6 @@
-// Rolling replacement under traffic: every backend is replaced again and again while datagrams flow, each replacement a CNI
-// DEL and ADD with a new address. New flows find the new pods; what was under way to an old one is the only thing at risk,
-// and with links that deliver at once nothing is.
+// Rolling replacement under traffic: every backend is replaced again and again while datagrams flow, each
+// replacement a CNI DEL and ADD with a new address. New flows find the new pods; what was under way to an old
+// one is the only thing at risk, and with links that deliver at once nothing is.
 
 import { defineTopology, expect, ms, type Net, sec } from "vnetem";
 

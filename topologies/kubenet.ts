@@ -1,4 +1,5 @@
-// kubenet: a bridge cbr0 with a /24 of pods on every node, one user-defined route per node, NICs that forward.
+// kubenet: a bridge cbr0 with a /24 of pods on every node, one user-defined route per node, NICs that
+// forward.
 // Taking the forwarding flag away breaks what crosses nodes and nothing else (azure.md statement 88).
 
 import { defineTopology, expect, ms, type Net, sec } from "vnetem";

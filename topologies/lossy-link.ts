@@ -1,5 +1,5 @@
-// A link with delay, jitter, loss, duplication and reordering between two nodes, and a scripted fault: the first two pings
-// are eaten. Everything is drawn from the seed: run it twice and compare.
+// A link with delay, jitter, loss, duplication and reordering between two nodes, and a scripted fault: the
+// first two pings are eaten. Everything is drawn from the seed: run it twice and compare.
 
 import { defineTopology, expect, mbps, ms, type Net, sec } from "vnetem";
 

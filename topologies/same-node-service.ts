@@ -1,5 +1,6 @@
-// A pod asks a Service whose only backend stands on the same bridge, and a backend asks its own Service: the four ways this
-// works or breaks, by net.bridge.bridge-nf-call-iptables and the port's hairpin flag (kube-proxy.md 3.2).
+// A pod asks a Service whose only backend stands on the same bridge, and a backend asks its own Service: the
+// four ways this works or breaks, by net.bridge.bridge-nf-call-iptables and the port's hairpin flag
+// (kube-proxy.md 3.2).
 
 import { defineTopology, expect, ms, type Net, sec, type TopologyBuilder } from "vnetem";
 

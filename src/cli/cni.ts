@@ -1,5 +1,6 @@
-// vnetem cni: one CNI command against a saved emulation. Environment and stdin in, result JSON out, as the specification
-// says; the saved emulation is read before and written after, under a lock, so that a runtime may call in parallel.
+// vnetem cni: one CNI command against a saved emulation. Environment and stdin in, result JSON out, as the
+// specification says; the saved emulation is read before and written after, under a lock, so that a runtime
+// may call in parallel.
 
 import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";

@@ -1,5 +1,5 @@
-// How the command line fails: one line on stderr, exit 2 for bad input, 1 for an expectation that did not hold. Anything
-// else is our bug and shows its stack.
+// How the command line fails: one line on stderr, exit 2 for bad input, 1 for an expectation that did not
+// hold. Anything else is our bug and shows its stack.
 
 import { ExpectationError, TopologyError, UnknownNameError } from "../index.ts";
 import { TopologyFileError } from "./load-topology.ts";

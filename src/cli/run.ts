@@ -87,7 +87,8 @@ function print(net: Net, file: string, failure: string | null, files: string[]):
   for (const line of net.lines) console.log(line);
   if (net.lines.length > 0) console.log();
   const { time, packets, delivered, dropped } = net.counters();
-  const hosts = `${net.podInfos().length} pods on ${net.clusters.reduce((n, c) => n + c.nodes.length, 0)} nodes`;
+  const nodes = net.clusters.reduce((n, c) => n + c.nodes.length, 0);
+  const hosts = `${net.podInfos().length} pods on ${nodes} nodes`;
   console.log(`${basename(file)}: ${hosts}, seed ${net.spec.seed}, ${formatTime(time)} of virtual time`);
   console.log(`${packets} packets made, ${delivered} delivered to sockets, ${dropsText(dropped)}`);
   for (const service of net.deliveries()) {

@@ -1,5 +1,6 @@
-// One Kubernetes cluster as the data plane sees it: nodes, workloads with labels, pods that come and go, Services whose
-// endpoints follow their selectors, and the revision of the Service table each node has caught up with.
+// One Kubernetes cluster as the data plane sees it: nodes, workloads with labels, pods that come and go,
+// Services whose endpoints follow their selectors, and the revision of the Service table each node has caught
+// up with.
 // Absent (a later issue): schedulers, probes, controllers, EndpointSlices; pods are placed where fewest are.
 
 import type { Cni } from "../cni/cni.ts";
@@ -114,7 +115,9 @@ export class Cluster {
     return this.workloads.push(workload) - 1;
   }
 
-  /** A pod of the workload, attached to the network and an endpoint of what selects it; its row, or why not. */
+  /**
+   * A pod of the workload, attached to the network and an endpoint of what selects it; its row, or why not.
+   */
   addPod(w: number): number | AddPodFailure {
     const workload = this.workloads[w];
     const node = workload.node >= 0 ? workload.node : this.room.first();
@@ -163,7 +166,10 @@ export class Cluster {
     pods.remove(p);
   }
 
-  /** The pod's interface dies and nothing answers any more; it stays an endpoint until it is removed or replaced. */
+  /**
+   * The pod's interface dies and nothing answers any more; it stays an endpoint until it is removed or
+   * replaced.
+   */
   failPod(p: number): void {
     this.walk.k.setUp(this.pods.eth0[p], false);
     this.pods.phase[p] = PodPhase.FAILED;
@@ -278,7 +284,10 @@ export class Cluster {
   }
 }
 
-/** Kubernetes' equality selector: every label asked for is there; an empty one selects nothing (a Service without). */
+/**
+ * Kubernetes' equality selector: every label asked for is there; an empty one selects nothing (a Service
+ * without).
+ */
 export function selects(selector: Service["selector"], labels: Service["selector"]): boolean {
   const wanted = Object.entries(selector);
   return wanted.length > 0 && wanted.every(([key, value]) => labels[key] === value);

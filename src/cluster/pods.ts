@@ -1,5 +1,5 @@
-// Pods of all clusters as columns, and the workloads they belong to. A pod keeps its row until it is removed; its name is
-// its workload's name, with a number for deployments.
+// Pods of all clusters as columns, and the workloads they belong to. A pod keeps its row until it is removed;
+// its name is its workload's name, with a number for deployments.
 
 import { growI32, growU8, Ids } from "../core/columns.ts";
 

@@ -1,4 +1,5 @@
-// Our own mistakes stop the program here; bad traffic and bad input never do (they have drop reasons and TopologyError).
+// Our own mistakes stop the program here; bad traffic and bad input never do (they have drop reasons and
+// TopologyError).
 
 export class AssertionError extends Error {
   override name = "AssertionError";

@@ -1,5 +1,6 @@
-// Virtual time and the event heap. Time is integer nanoseconds in a number (exact for 104 days). Events are integers
-// (op, a, b) ordered by (time, sequence): what was scheduled first runs first. There are no closures and no cancelling:
+// Virtual time and the event heap. Time is integer nanoseconds in a number (exact for 104 days). Events are
+// integers (op, a, b) ordered by (time, sequence): what was scheduled first runs first. There are no closures
+// and no cancelling:
 // an owner whose deadline moved looks at its own columns when the event fires and ignores it.
 
 import { assert } from "./assert.ts";

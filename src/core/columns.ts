@@ -1,5 +1,5 @@
-// Growth of typed-array columns. Tables grow when something is described or attached, never because a frame passed
-// (except tables whose size is traffic, such as connection tracking, which double).
+// Growth of typed-array columns. Tables grow when something is described or attached, never because a frame
+// passed (except tables whose size is traffic, such as connection tracking, which double).
 
 export function growI32(a: Int32Array, capacity: number): Int32Array<ArrayBuffer> {
   const b = new Int32Array(capacity);

@@ -1,5 +1,6 @@
 // An open-addressing index over the rows of a table whose keys live in the table's own columns.
-// The index stores row + 1 and the row's hash; the caller compares keys, so no key is copied and no closure is made:
+// The index stores row + 1 and the row's hash; the caller compares keys, so no key is copied and no closure
+// is made:
 //
 //   for (let s = h & x.mask, r = x.slots[s]; r !== 0; s = (s + 1) & x.mask, r = x.slots[s])
 //     if (x.hashes[s] === h && key columns of row r - 1 match) return r - 1;

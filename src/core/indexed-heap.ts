@@ -1,5 +1,5 @@
-// A binary heap of small integers ordered by (weight, number), with weights that may change: the least loaded first, and
-// among equals the lowest number.
+// A binary heap of small integers ordered by (weight, number), with weights that may change: the least loaded
+// first, and among equals the lowest number.
 
 import { growI32 } from "./columns.ts";
 

@@ -1,6 +1,7 @@
-// Longest-prefix match over 32-bit keys, one table shared by many owners. Each (owner, prefix, length) is a row of an
-// open-addressing index; an owner remembers which lengths it uses, and a lookup tries those from the longest. A node has
-// three to five lengths, so a lookup is that many probes whatever the number of routes.
+// Longest-prefix match over 32-bit keys, one table shared by many owners. Each (owner, prefix, length) is a
+// row of an open-addressing index; an owner remembers which lengths it uses, and a lookup tries those from
+// the longest. A node has three to five lengths, so a lookup is that many probes whatever the number of
+// routes.
 
 import { growI32, growU8, growU32, Ids } from "./columns.ts";
 import { HashIndex, hash4 } from "./hash-index.ts";

@@ -1,5 +1,5 @@
-// Seeded random numbers: xoshiro128** (Blackman and Vigna), seeded through splitmix32. Every consumer takes its own
-// stream by name, so drawing more numbers in one place never moves the numbers of another.
+// Seeded random numbers: xoshiro128** (Blackman and Vigna), seeded through splitmix32. Every consumer takes
+// its own stream by name, so drawing more numbers in one place never moves the numbers of another.
 
 export class Random {
   private s0 = 0;

@@ -1,5 +1,7 @@
-// The frame slab: one buffer cut into slots. A frame is a slot number; everything known about it stands in columns.
-// Small slots hold a frame of the largest MTU in use; a few large ones hold reassembled datagrams. Free slots are stacks: the slot freed last is the warmest and is used first.
+// The frame slab: one buffer cut into slots. A frame is a slot number; everything known about it stands in
+// columns.
+// Small slots hold a frame of the largest MTU in use; a few large ones hold reassembled datagrams. Free slots
+// are stacks: the slot freed last is the warmest and is used first.
 
 import { assert } from "./assert.ts";
 

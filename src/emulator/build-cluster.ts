@@ -1,4 +1,5 @@
-// A cluster out of its description: nodes as VMs with the attachment mode's set-up, kube-proxy, workloads, Services.
+// A cluster out of its description: nodes as VMs with the attachment mode's set-up, kube-proxy, workloads,
+// Services.
 
 import { Cluster } from "../cluster/cluster.ts";
 import { AzureVnetIpam } from "../cni/ipam/azure-vnet-ipam.ts";
@@ -141,8 +142,8 @@ function buildNode(c: ClusterBuild, spec: NodeSpec, index: number): void {
   if (cni >= 0) cluster.addNode({ name: spec.name, ns, eth0, nic, cni, maxPods, pods: 0 });
 }
 
-// azure.md C40-C44: pods of a range of their own show the node's address to everyone outside it; pods with VNet addresses
-// keep theirs inside the VNet.
+// azure.md C40-C44: pods of a range of their own show the node's address to everyone outside it; pods with
+// VNet addresses keep theirs inside the VNet.
 function nonMasqueradeCidrs(c: ClusterBuild): { network: number; prefix: number }[] {
   const linkLocal = { network: 0xa9fe0000 | 0, prefix: 16 };
   if (c.spec.cni === "azure-overlay" || c.spec.cni === "kubenet") return [linkLocal, c.podCidr];
@@ -376,7 +377,8 @@ function proxyOptions(
   };
 }
 
-// Pods of the VNet modes have addresses of the nodes' subnet, and so have the nodes: AKS names that range as cluster CIDR.
+// Pods of the VNet modes have addresses of the nodes' subnet, and so have the nodes: AKS names that range as
+// cluster CIDR.
 function subnetCidr(b: Building, spec: ClusterSpec): { network: number; prefix: number } {
   const { subnets } = b.walk.vnet;
   const row = b.network.subnets.get(spec.subnet) ?? 0;

@@ -1,4 +1,5 @@
-// From a description to a running emulation. Every mistake is collected with its path; if there is one, nothing is returned.
+// From a description to a running emulation. Every mistake is collected with its path; if there is one,
+// nothing is returned.
 
 import { Pods } from "../cluster/pods.ts";
 import { Cni } from "../cni/cni.ts";
@@ -61,7 +62,10 @@ export function buildNet(spec: TopologySpec): Net {
   return net;
 }
 
-/** A NIC in a subnet with the address the platform's DHCP gives it: its primary one, and a default route (azure.md V7). */
+/**
+ * A NIC in a subnet with the address the platform's DHCP gives it: its primary one, and a default route
+ * (azure.md V7).
+ */
 export function plugNic(
   b: Building,
   ns: number,

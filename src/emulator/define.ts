@@ -1,5 +1,5 @@
-// Describing a topology. defineTopology calls the description at once and keeps what it said as plain data; building, and
-// with it every check, happens in Topology.build().
+// Describing a topology. defineTopology calls the description at once and keeps what it said as plain data;
+// building, and with it every check, happens in Topology.build().
 
 import { buildNet } from "./build.ts";
 import type { Net } from "./net.ts";
@@ -44,7 +44,10 @@ export class Topology {
   }
 }
 
-/** The emulation that `net.snapshot()` saved, whatever topology it was built from. @throws Error for other bytes */
+/**
+ * The emulation that `net.snapshot()` saved, whatever topology it was built from. @throws Error for other
+ * bytes
+ */
 export function openSnapshot(snapshot: Uint8Array): Net {
   return new Topology(specOfSnapshot(snapshot)).restore(snapshot);
 }

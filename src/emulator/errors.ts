@@ -1,4 +1,5 @@
-// The two errors a user of the emulator meets: a description that cannot be built, and an expectation that did not hold.
+// The two errors a user of the emulator meets: a description that cannot be built, and an expectation that
+// did not hold.
 
 /** One mistake: where (`cluster.aks.nodes[1].address`) and what. */
 export interface Problem {

@@ -1,4 +1,5 @@
-// Expectations of a topology script. A failed one throws ExpectationError, which `vnetem run` prints and turns into exit 1.
+// Expectations of a topology script. A failed one throws ExpectationError, which `vnetem run` prints and
+// turns into exit 1.
 
 import { ExpectationError } from "./errors.ts";
 import { Sent } from "./handles.ts";

@@ -1,5 +1,5 @@
-// Handles a script keeps: what became of a datagram, a ping, a stream of traffic, an impairment. They read; they change
-// nothing (but an impairment, which can be removed).
+// Handles a script keeps: what became of a datagram, a ping, a stream of traffic, an impairment. They read;
+// they change nothing (but an impairment, which can be removed).
 
 import { dropName } from "../node/drop.ts";
 import type { Net } from "./net.ts";

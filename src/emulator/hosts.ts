@@ -1,5 +1,5 @@
-// Names to what they stand for: pods, VMs, nodes and Services by name, addresses by themselves, "name:port" pairs. The edge
-// where strings end.
+// Names to what they stand for: pods, VMs, nodes and Services by name, addresses by themselves, "name:port"
+// pairs. The edge where strings end.
 
 import { closest, distance } from "fastest-levenshtein";
 import type { Cluster, Service } from "../cluster/cluster.ts";

@@ -1,4 +1,5 @@
-// A running emulation: time, traffic, questions. Everything a topology script and the command line do goes through here.
+// A running emulation: time, traffic, questions. Everything a topology script and the command line do goes
+// through here.
 
 import { type Cluster, type Service, selects, type Workload } from "../cluster/cluster.ts";
 import type { Pods } from "../cluster/pods.ts";
@@ -202,7 +203,9 @@ export class Net {
 
   // ---- observation ----
 
-  /** Captures frames on devices: "n0/eth0", "client/eth0"; without any, on every device of every node and pod. */
+  /**
+   * Captures frames on devices: "n0/eth0", "client/eth0"; without any, on every device of every node and pod.
+   */
   tap(...devices: string[]): void {
     const { k } = this.walk;
     const rows = devices.length > 0 ? devices.map((d) => this.hosts.device(d)) : this.allDevices();
@@ -275,7 +278,10 @@ export class Net {
 
   // ---- faults and settings ----
 
-  /** What a link does from now on to frames leaving by the device. @throws TopologyError when it makes no sense */
+  /**
+   * What a link does from now on to frames leaving by the device. @throws TopologyError when it makes no
+   * sense
+   */
   impair(device: string, config: NetemConfig): Impairment {
     const handle = this.soon.impair(device, config);
     this.walk.run(this.now);

@@ -1,5 +1,6 @@
-// What a script does to a running emulation, as plain data: actions scheduled at a time, and what became of the packets they
-// sent. Being data, it is part of a snapshot; only `call` holds a function, and refuses to be saved.
+// What a script does to a running emulation, as plain data: actions scheduled at a time, and what became of
+// the packets they sent. Being data, it is part of a snapshot; only `call` holds a function, and refuses to
+// be saved.
 
 import type { NetemConfig } from "../link/netem-config.ts";
 import type { Kernel, PacketWatch } from "../node/kernel.ts";

@@ -1,7 +1,7 @@
-// Snapshots: the whole state of an emulation as one msgpackr document, compressed. State is typed arrays, numbers, strings, plain objects,
-// arrays, maps, sets and instances of our own classes; each object is written once and referred to by number, so shared
-// and cyclic references come back as they were. Functions (listeners, callbacks) are not state: the freshly built
-// emulation that is restored into has its own.
+// Snapshots: the whole state of an emulation as one msgpackr document, compressed. State is typed arrays,
+// numbers, strings, plain objects, arrays, maps, sets and instances of our own classes; each object is
+// written once and referred to by number, so shared and cyclic references come back as they were. Functions
+// (listeners, callbacks) are not state: the freshly built emulation that is restored into has its own.
 
 import { gunzipSync, gzipSync } from "node:zlib";
 import { Packr } from "msgpackr";
@@ -81,7 +81,8 @@ function parse(bytes: Uint8Array): Document {
   return document as Document;
 }
 
-// The script comes first: the kernel refers to it once it watches packets, which a fresh emulation does not do yet.
+// The script comes first: the kernel refers to it once it watches packets, which a fresh emulation does not
+// do yet.
 function roots(net: Net): object {
   const { script, walk, pods, cni, hosts, lines } = net;
   return { script, walk, pods, cni, hosts, lines };

@@ -41,8 +41,8 @@ export interface RouteOptions {
 /** kube-proxy on every node of a cluster. */
 export interface KubeProxyOptions {
   /**
-   * How a new connection gets its endpoint: "round-robin" is exact, one turn after the other per Service port and node;
-   * "iptables" and "nftables" draw at random as those modes do. Default "round-robin".
+   * How a new connection gets its endpoint: "round-robin" is exact, one turn after the other per Service port
+   * and node; "iptables" and "nftables" draw at random as those modes do. Default "round-robin".
    */
   mode?: "round-robin" | "iptables" | "nftables";
   /** Time from an endpoint change to the rules of the nodes, ns. Default 0. */
@@ -72,11 +72,14 @@ export interface ClusterOptions {
   /** kubenet's cbr0: hairpin on its ports. Default false (promiscuous-bridge mode is absent). */
   hairpin?: boolean;
   /**
-   * MACs of pods' interfaces, which the kernel draws at random: "random" (default) from the seed; "low" and "high" below
-   * and above every NIC's, to show what a bridge with a lower port does (azure.md C8).
+   * MACs of pods' interfaces, which the kernel draws at random: "random" (default) from the seed; "low" and
+   * "high" below and above every NIC's, to show what a bridge with a lower port does (azure.md C8).
    */
   podMacs?: "random" | "low" | "high";
-  /** Most pods of a node: default 30 (azure-bridge, -tunnel, -transparent), 250 (azure-overlay), 110 (kubenet). */
+  /**
+   * Most pods of a node: default 30 (azure-bridge, -tunnel, -transparent), 250 (azure-overlay), 110
+   * (kubenet).
+   */
   maxPods?: number;
 }
 

@@ -1,5 +1,5 @@
-// What can be asked of the emulation at one instant: net.at(ms(5)).udp(…). Each call schedules one action and returns a
-// handle to look at when the time has passed.
+// What can be asked of the emulation at one instant: net.at(ms(5)).udp(…). Each call schedules one action and
+// returns a handle to look at when the time has passed.
 
 import type { NetemConfig } from "../link/netem-config.ts";
 import { Datagram, Impairment, Ping } from "./handles.ts";

@@ -1,4 +1,5 @@
-// Streams of checked datagrams between pods: described here, sent by socket/source.ts, counted by sinks and answers.
+// Streams of checked datagrams between pods: described here, sent by socket/source.ts, counted by sinks and
+// answers.
 
 import { errnoName } from "../socket/errno.ts";
 import { sourceOpen } from "../socket/source.ts";
@@ -42,7 +43,8 @@ export function openTraffic(net: Net, options: TrafficOptions): Traffic {
     frameBytes,
   });
   if (row < 0) {
-    const message = `${errnoName(-row)}: ${flows} flows of ${frameBytes}-byte frames from port ${firstPort} to ${options.to}`;
+    const what = `${flows} flows of ${frameBytes}-byte frames from port ${firstPort}`;
+    const message = `${errnoName(-row)}: ${what} to ${options.to}`;
     throw new TopologyError([{ path: "traffic", message }]);
   }
   net.schedule(Math.max(options.at ?? net.now, net.now), { kind: "traffic", row, rate, limit: packets });

@@ -1,5 +1,5 @@
-// ARP. Mirrors net/ipv4/arp.c: K 4.2. Absent: arp_filter's per-interface answers, private VLAN proxying, arp_accept modes
-// beyond "create".
+// ARP. Mirrors net/ipv4/arp.c: K 4.2. Absent: arp_filter's per-interface answers, private VLAN proxying,
+// arp_accept modes beyond "create".
 
 import { Drop } from "../node/drop.ts";
 import { Op } from "../node/op.ts";
@@ -88,7 +88,10 @@ function arpProbe(ip: Ip, f: number, d: number, tip: number): Stage {
   return ip.k.consume(f);
 }
 
-/** arp_ignore: 0 answers for any local address, 1 only for those of the device, 2 also wants the sender on its subnet. */
+/**
+ * arp_ignore: 0 answers for any local address, 1 only for those of the device, 2 also wants the sender on its
+ * subnet.
+ */
 function arpIgnored(ip: Ip, d: number, sip: number, tip: number): boolean {
   const { k } = ip;
   const mode = Math.max(k.devValue(d, ARP_IGNORE), k.nsValue(k.dev.ns[d], ALL_ARP_IGNORE));
@@ -138,7 +141,8 @@ function neighEventNs(ip: Ip, d: number, sip: number, f: number): void {
   ip.neigh.update(n, arpSenderHi(skb.view, o), arpSenderLo(skb.view, o), Nud.STALE, NEIGH_UPDATE_OVERRIDE);
 }
 
-// The last part of arp_process: an answer or an announcement updates what is known; nothing is created (arp_accept 0).
+// The last part of arp_process: an answer or an announcement updates what is known; nothing is created
+// (arp_accept 0).
 function learn(ip: Ip, f: number, d: number, sip: number, tip: number): void {
   const { k, neigh } = ip;
   const { skb } = k;
@@ -238,7 +242,10 @@ function arpSend(
   k.enqueue(f, Stage.DEV_QUEUE_XMIT);
 }
 
-/** `arping -A`: announces an address of the device to everyone on the link (sender and target are both the address). */
+/**
+ * `arping -A`: announces an address of the device to everyone on the link (sender and target are both the
+ * address).
+ */
 export function arpAnnounce(ip: Ip, d: number, addr: number): void {
   arpSend(ip, d, ARP_REQUEST, addr, addr, MAC_BROADCAST_HI, MAC_BROADCAST_LO, 0, 0);
 }

@@ -1,6 +1,8 @@
-// What follows from addresses and devices: local, broadcast and connected routes come and go with them, neighbours go with
-// their device. Mirrors net/ipv4/devinet.c and fib_frontend.c (fib_add_ifaddr, fib_del_ifaddr, fib_disable_ip).
-// Absent: promoting secondaries (promote_secondaries is 0), gratuitous ARP at address changes (arp_notify is 0, K 4.2).
+// What follows from addresses and devices: local, broadcast and connected routes come and go with them,
+// neighbours go with their device. Mirrors net/ipv4/devinet.c and fib_frontend.c (fib_add_ifaddr,
+// fib_del_ifaddr, fib_disable_ip).
+// Absent: promoting secondaries (promote_secondaries is 0), gratuitous ARP at address changes (arp_notify is
+// 0, K 4.2).
 
 import { prefixMask } from "../core/prefix-table.ts";
 import { Scope } from "../node/in-ifaddr.ts";
@@ -46,7 +48,8 @@ export class Devinet implements DeviceListener {
   }
 
   addressRemoved(d: number, addr: number): void {
-    // The address is gone already: what it alone gave goes with it, and so do routes that prefer it as source.
+    // The address is gone already: what it alone gave goes with it, and so do routes that prefer it as
+    // source.
     for (let r = this.fib.firstOfDevice(d); r >= 0; ) {
       const next = this.fib.nextOfDevice(r);
       if (this.fib.prefsrc[r] === addr) this.fib.delete(r);

@@ -1,5 +1,5 @@
-// The forwarding information base of every namespace, local and main table in one, as the kernel keeps them while there are
-// no policy rules (fib_trie_unmerge). Mirrors net/ipv4/fib_trie.c and fib_semantics.c.
+// The forwarding information base of every namespace, local and main table in one, as the kernel keeps them
+// while there are no policy rules (fib_trie_unmerge). Mirrors net/ipv4/fib_trie.c and fib_semantics.c.
 // Absent: policy rules, multipath, TOS routes, next-hop objects, throw and NAT routes.
 
 import { growF64, growI32, growU8, Ids } from "../core/columns.ts";
@@ -106,7 +106,10 @@ export class Fib {
     return r;
   }
 
-  /** Removes the first route to the prefix that matches device and gateway (-1 and 0 match any); false when none. */
+  /**
+   * Removes the first route to the prefix that matches device and gateway (-1 and 0 match any); false when
+   * none.
+   */
   remove(ns: number, dst: number, length: number, dev: number, gateway: number): boolean {
     const p = this.trie.exact(ns, dst, length);
     for (let r = p < 0 ? -1 : this.trie.value[p]; r >= 0; r = this.next[r]) {

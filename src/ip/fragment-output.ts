@@ -1,6 +1,6 @@
-// Fragmentation on output. Mirrors ip_do_fragment() of net/ipv4/ip_output.c: a datagram that was reassembled is cut where
-// it was cut before if every piece still fits (the frag_list path), otherwise at the MTU, never above the largest original
-// fragment (K 3.7).
+// Fragmentation on output. Mirrors ip_do_fragment() of net/ipv4/ip_output.c: a datagram that was reassembled
+// is cut where it was cut before if every piece still fits (the frag_list path), otherwise at the MTU, never
+// above the largest original fragment (K 3.7).
 
 import { Drop } from "../node/drop.ts";
 import { NoteKind } from "../node/notes.ts";
@@ -20,7 +20,10 @@ import { IPOPT_END, IPOPT_NOOP, ipv4OptionIsCopied } from "../wire/ipv4-options.
 import { GEOMETRY_MAX } from "./fragment.ts";
 import type { Ip } from "./ip.ts";
 
-/** Cuts the datagram; the pieces enter `next` in order. @param out device the pieces are counted on when memory is short */
+/**
+ * Cuts the datagram; the pieces enter `next` in order. @param out device the pieces are counted on when
+ * memory is short
+ */
 export function ipDoFragment(ip: Ip, f: number, outputMtu: number, out: number, next: Stage): Stage {
   const { k } = ip;
   const { skb } = k;

@@ -1,5 +1,6 @@
-// Reassembly. Mirrors net/ipv4/ip_fragment.c and inet_fragment.c: conntrack reassembles at PREROUTING, hosts at local
-// delivery, each with queues of its own (K 3.7). Overlaps discard the datagram, exact repeats only themselves (RFC 5722).
+// Reassembly. Mirrors net/ipv4/ip_fragment.c and inet_fragment.c: conntrack reassembles at PREROUTING, hosts
+// at local delivery, each with queues of its own (K 3.7). Overlaps discard the datagram, exact repeats only
+// themselves (RFC 5722).
 // Absent: ipfrag_max_dist, memory accounting by truesize (a queue costs its frames' bytes).
 
 import { growF64, growI32, growU8, growU16, Ids } from "../core/columns.ts";
@@ -35,12 +36,17 @@ import {
 const FRAG_TIME = nsSysctl("net.ipv4.ipfrag_time");
 const HIGH_THRESH = nsSysctl("net.ipv4.ipfrag_high_thresh");
 
-/** Pieces whose lengths are kept behind the reassembled datagram, so that it can be cut the same way again. */
+/**
+ * Pieces whose lengths are kept behind the reassembled datagram, so that it can be cut the same way again.
+ */
 export const GEOMETRY_MAX = 80;
 /** Added to the stage in `user`: IP_DEFRAG_CONNTRACK_BRIDGE_IN. */
 const BRIDGED = 128;
 const RTN_LOCAL = 2;
-/** ip_frag_ecn_table: what the whole's ECN field gets added, by the bits of the pieces' (bit 0 not capable, 3 congested). */
+/**
+ * ip_frag_ecn_table: what the whole's ECN field gets added, by the bits of the pieces' (bit 0 not capable, 3
+ * congested).
+ */
 const ECN_INVALID = 0xff;
 const ECN_TABLE = Uint8Array.of(0, 0, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 3, 0xff, 3, 0xff, 3, 0xff);
 
@@ -50,7 +56,9 @@ export class Fragments {
   dst = new Int32Array(16);
   id = new Uint16Array(16);
   protocol = new Uint8Array(16);
-  /** Who asked: the stage, NF_DEFRAG or IP_LOCAL_DELIVER, and BRIDGED when conntrack asked inside the bridge. */
+  /**
+   * Who asked: the stage, NF_DEFRAG or IP_LOCAL_DELIVER, and BRIDGED when conntrack asked inside the bridge.
+   */
   user = new Uint8Array(16);
   /** Fragments by offset, linked by skb.next. */
   head = new Int32Array(16);
@@ -78,7 +86,10 @@ export class Fragments {
     this.k = k;
   }
 
-  /** ip_defrag: holds the fragment; once the datagram is whole it enters `user` (for conntrack, PREROUTING) again. */
+  /**
+   * ip_defrag: holds the fragment; once the datagram is whole it enters `user` (for conntrack, PREROUTING)
+   * again.
+   */
   defrag(f: number, stage: Stage): Stage {
     const { skb } = this.k;
     const v = skb.view;
@@ -212,7 +223,8 @@ export class Fragments {
     return skb.len[f] - ipv4HeaderLength(skb.view, skb.l3[f]);
   }
 
-  // ip_frag_reasm: one datagram with the first piece's headers; the lengths of the pieces stand behind its last byte.
+  // ip_frag_reasm: one datagram with the first piece's headers; the lengths of the pieces stand behind its
+  // last byte.
   private reassemble(q: number, last: number, stage: Stage): Stage {
     const { k } = this;
     const { skb } = k;

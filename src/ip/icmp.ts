@@ -1,5 +1,6 @@
-// ICMP errors this kernel sends, and what errors received teach its routes. Mirrors net/ipv4/icmp.c (__icmp_send, rate
-// limits) and route.c (ip_rt_update_pmtu, __ip_do_redirect): K 4.3. Absent: IP options echoed in the error.
+// ICMP errors this kernel sends, and what errors received teach its routes. Mirrors net/ipv4/icmp.c
+// (__icmp_send, rate limits) and route.c (ip_rt_update_pmtu, __ip_do_redirect): K 4.3. Absent: IP options
+// echoed in the error.
 
 import { DevKind } from "../node/net-device.ts";
 import { NoteKind } from "../node/notes.ts";
@@ -104,8 +105,8 @@ export function icmpSend(ip: Ip, f: number, type: number, code: number, info: nu
   k.enqueue(e, Stage.IP_LOCAL_OUT);
 }
 
-// nf_ct_attach, which icmp_glue_bits calls: the error is RELATED to the connection of the packet it is about, even while
-// that is not confirmed, and so the nat hooks translate it back (K 3.6).
+// nf_ct_attach, which icmp_glue_bits calls: the error is RELATED to the connection of the packet it is about,
+// even while that is not confirmed, and so the nat hooks translate it back (K 3.6).
 function attachConntrack(ip: Ip, e: number, f: number): void {
   const { skb, frameOwner } = ip.k;
   const row = skb.ct[f];
@@ -117,7 +118,8 @@ function attachConntrack(ip: Ip, e: number, f: number): void {
   frameOwner.copied(e);
 }
 
-// No error about broadcasts, multicasts, later fragments or ICMP errors (RFC 1122 3.2.2), nor without a route.
+// No error about broadcasts, multicasts, later fragments or ICMP errors (RFC 1122 3.2.2), nor without a
+// route.
 function mayAnswer(ip: Ip, f: number): boolean {
   const { skb } = ip.k;
   const v = skb.view;
@@ -134,7 +136,8 @@ function mayAnswer(ip: Ip, f: number): boolean {
   return type <= ICMP_HIGHEST_TYPE && !icmpv4IsError(type);
 }
 
-// The address asked for when the packet was for us; otherwise the route back chooses, or the inbound device's address.
+// The address asked for when the packet was for us; otherwise the route back chooses, or the inbound device's
+// address.
 function sourceOf(ip: Ip, f: number): number {
   const { k } = ip;
   const { skb } = k;
@@ -154,7 +157,10 @@ function isLimited(ip: Ip, ns: number, type: number, code: number): boolean {
   return ((1 << type) & ip.k.nsValue(ns, RATEMASK)) !== 0;
 }
 
-/** Before ICMP_RCV delivers an error to a socket: path MTU and redirects are learned from it. Never ends the frame. */
+/**
+ * Before ICMP_RCV delivers an error to a socket: path MTU and redirects are learned from it. Never ends the
+ * frame.
+ */
 export function icmpLearn(ip: Ip, f: number): void {
   const { k } = ip;
   const { skb } = k;

@@ -1,5 +1,6 @@
 // IPv4 receive path. Mirrors net/ipv4/ip_input.c and ip_error() of route.c.
-// Absent: raw sockets, early demultiplexing, router alert sockets, options that ask for an address to be recorded.
+// Absent: raw sockets, early demultiplexing, router alert sockets, options that ask for an address to be
+// recorded.
 
 import { Drop } from "../node/drop.ts";
 import { NoteKind } from "../node/notes.ts";
@@ -40,7 +41,8 @@ export function ipRcv(ip: Ip, f: number): Stage {
   if (skb.pktType[f] === PacketType.OTHERHOST) return k.drop(f, Drop.OTHERHOST);
   const bad = ipv4Check(skb.view, skb.off[f], skb.end(f));
   if (bad !== 0) return k.drop(f, bad);
-  // IPCB is cleared: how small the pieces were that the bridge's PREROUTING put together is forgotten (K 3.7).
+  // IPCB is cleared: how small the pieces were that the bridge's PREROUTING put together is forgotten (K
+  // 3.7).
   skb.fragMax[f] = 0;
   skb.flags[f] &= ~SkbFlag.FRAG_PMTU;
   skb.l3[f] = skb.off[f];
@@ -75,7 +77,8 @@ export function ipRcvFinish(ip: Ip, f: number): Stage {
   }
 }
 
-// ip_rcv_options: malformed options are answered with a parameter problem; source routes are refused (accept_source_route).
+// ip_rcv_options: malformed options are answered with a parameter problem; source routes are refused
+// (accept_source_route).
 function ipRcvOptions(ip: Ip, f: number): Stage {
   const { k } = ip;
   const { skb } = k;

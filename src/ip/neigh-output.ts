@@ -1,5 +1,5 @@
-// From an IP packet to an Ethernet frame. Mirrors ip_finish_output2 and neigh_output, and the neighbour step of
-// br_nf_pre_routing_finish_bridge (net/bridge/br_netfilter_hooks.c).
+// From an IP packet to an Ethernet frame. Mirrors ip_finish_output2 and neigh_output, and the neighbour step
+// of br_nf_pre_routing_finish_bridge (net/bridge/br_netfilter_hooks.c).
 
 import { DevKind } from "../node/net-device.ts";
 import { NoteKind } from "../node/notes.ts";

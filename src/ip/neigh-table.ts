@@ -1,4 +1,5 @@
-// The columns of the ARP table: one row per (device, address). Mirrors struct neighbour of include/net/neighbour.h.
+// The columns of the ARP table: one row per (device, address). Mirrors struct neighbour of
+// include/net/neighbour.h.
 
 import { growF64, growI32, growU8, growU16, Ids } from "../core/columns.ts";
 import { HashIndex, hash2 } from "../core/hash-index.ts";

@@ -244,7 +244,8 @@ export class Neighbours {
   }
 }
 
-// skb->truesize of a frame made by a socket: data with headroom and shared info in the next kmalloc size, plus the sk_buff.
+// skb->truesize of a frame made by a socket: data with headroom and shared info in the next kmalloc size,
+// plus the sk_buff.
 function truesize(len: number): number {
   let size = 512;
   while (size < len + 448) size *= 2;

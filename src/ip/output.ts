@@ -1,4 +1,5 @@
-// IPv4 output. Mirrors net/ipv4/ip_output.c (__ip_local_out, ip_finish_output) and netfilter.c (ip_route_me_harder).
+// IPv4 output. Mirrors net/ipv4/ip_output.c (__ip_local_out, ip_finish_output) and netfilter.c
+// (ip_route_me_harder).
 // Absent: IPsec, TOS marking by routes, lightweight tunnels.
 
 import { Drop } from "../node/drop.ts";

@@ -1,6 +1,7 @@
-// Per-destination state behind ICMP rate limits and redirects. Mirrors net/ipv4/inetpeer.c (inet_peer_xrlim_allow) and the
-// token arithmetic that ip_error and ip_rt_send_redirect of net/ipv4/route.c do on the same fields: that they share them
-// is why a redirect can swallow the REJECT that follows (K 1.4, last bullet).
+// Per-destination state behind ICMP rate limits and redirects. Mirrors net/ipv4/inetpeer.c
+// (inet_peer_xrlim_allow) and the token arithmetic that ip_error and ip_rt_send_redirect of net/ipv4/route.c
+// do on the same fields: that they share them is why a redirect can swallow the REJECT that follows (K 1.4,
+// last bullet).
 
 import { growF64, growI32, Ids } from "../core/columns.ts";
 import { HashIndex, hash2 } from "../core/hash-index.ts";
@@ -78,7 +79,9 @@ export class Peers {
     return true;
   }
 
-  /** icmp_global_allow: whether the namespace may send at all; what it costs is taken later, by consumeGlobal. */
+  /**
+   * icmp_global_allow: whether the namespace may send at all; what it costs is taken later, by consumeGlobal.
+   */
   allowGlobal(ns: number, perSecond: number, burst: number): boolean {
     while (ns >= this.globalStamp.length) this.growNamespaces(this.globalStamp.length * 2);
     if (this.globalCredit[ns] > 0) return true;
@@ -93,7 +96,10 @@ export class Peers {
     return true;
   }
 
-  /** icmp_global_consume: none, one or two, at random, so that nobody learns the credit by counting (CVE-2020-25705). */
+  /**
+   * icmp_global_consume: none, one or two, at random, so that nobody learns the credit by counting
+   * (CVE-2020-25705).
+   */
   consumeGlobal(ns: number): void {
     this.globalCredit[ns] -= this.random.below(3);
   }

@@ -1,5 +1,6 @@
-// Routing decisions. Mirrors net/ipv4/route.c (ip_route_input_slow, __mkroute_input, ip_route_output_key_hash, ip_error) and
-// fib_frontend.c (fib_validate_source). Absent: multicast routing, policy routing, secondary next hops.
+// Routing decisions. Mirrors net/ipv4/route.c (ip_route_input_slow, __mkroute_input,
+// ip_route_output_key_hash, ip_error) and fib_frontend.c (fib_validate_source). Absent: multicast routing,
+// policy routing, secondary next hops.
 
 import { Drop } from "../node/drop.ts";
 import { Scope } from "../node/in-ifaddr.ts";
@@ -85,7 +86,8 @@ function broadcastInput(ip: Ip, f: number, d: number, src: number): number {
   return 0;
 }
 
-// The frame goes on to ip_error, which may answer with ICMP; the kind of error is remembered as the drop reason.
+// The frame goes on to ip_error, which may answer with ICMP; the kind of error is remembered as the drop
+// reason.
 function routeError(ip: Ip, f: number, d: number, reason: number): number {
   const { skb } = ip.k;
   skb.rtType[f] = RT_ERROR;
@@ -175,7 +177,10 @@ function broadcastOutput(ip: Ip, ns: number, dst: number, src: number): number {
   return 0;
 }
 
-/** inet_select_addr over the device, then over the other devices of the namespace (the transparent mode's pod needs it). */
+/**
+ * inet_select_addr over the device, then over the other devices of the namespace (the transparent mode's pod
+ * needs it).
+ */
 function sourceFor(ip: Ip, ns: number, d: number, dst: number): number {
   const { k } = ip;
   const own = k.inet.select(d, dst);

@@ -11,7 +11,9 @@ import type { Link } from "./link.ts";
 
 const CALL_IPTABLES = nsSysctl("net.bridge.bridge-nf-call-iptables");
 
-/** Whether iptables sees this bridged frame: the namespace's sysctl or the bridge's own attribute, IPv4 only. */
+/**
+ * Whether iptables sees this bridged frame: the namespace's sysctl or the bridge's own attribute, IPv4 only.
+ */
 export function callIptables(link: Link, f: number, bridge: number): boolean {
   const { k } = link;
   if (k.skb.protocol[f] !== ETHERTYPE_IPV4) return false;

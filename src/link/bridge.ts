@@ -1,5 +1,6 @@
 // The bridge's path of a frame. Mirrors net/bridge/br_input.c, br_forward.c and br_device.c.
-// Absent: STP, VLAN filtering, multicast database (without a querier multicast is flooded, K 4.1), neigh_suppress, MRP, CFM.
+// Absent: STP, VLAN filtering, multicast database (without a querier multicast is flooded, K 4.1),
+// neigh_suppress, MRP, CFM.
 
 import { Direction } from "../node/capture.ts";
 import { Drop } from "../node/drop.ts";
@@ -93,7 +94,8 @@ export function brDevXmit(link: Link, f: number): Stage {
   const v = skb.view;
   const o = skb.mac[f];
   if (skb.flags[f] & SkbFlag.BRIDGED_DNAT) {
-    // br_nf_pre_routing_finish_bridge_slow: the source MAC of the sender comes back, the frame goes on as bridged.
+    // br_nf_pre_routing_finish_bridge_slow: the source MAC of the sender comes back, the frame goes on as
+    // bridged.
     skb.flags[f] &= ~SkbFlag.BRIDGED_DNAT;
     v.setUint16(o + 6, skb.srcHi[f]);
     v.setInt32(o + 8, skb.srcLo[f]);
@@ -138,8 +140,8 @@ function shouldDeliver(link: Link, to: number, from: number): boolean {
   return !(flags & PortFlag.ISOLATED && dev.master[from] >= 0 && dev.portFlags[from] & PortFlag.ISOLATED);
 }
 
-// br_flood: a copy to each port that may have it, in list order; the last port gets the frame itself unless the bridge
-// also receives it. `from` is the ingress port, or the bridge when it is the sender.
+// br_flood: a copy to each port that may have it, in list order; the last port gets the frame itself unless
+// the bridge also receives it. `from` is the ingress port, or the bridge when it is the sender.
 function flood(link: Link, f: number, bridge: number, kind: number, from: number, localToo: boolean): Stage {
   const { k } = link;
   const ports = link.bridges.portsOf(bridge);

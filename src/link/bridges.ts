@@ -7,7 +7,10 @@ import { DevKind, PortFlag } from "../node/net-device.ts";
 import { type Fdb, FdbFlag } from "./fdb.ts";
 
 export class Bridges implements DeviceListener {
-  /** Ports by bridge device, newest first: br_add_if puts a port at the head of the list, and flooding walks it. */
+  /**
+   * Ports by bridge device, newest first: br_add_if puts a port at the head of the list, and flooding walks
+   * it.
+   */
   readonly ports = new Map<number, number[]>();
   /** Bridges whose MAC was set by hand and no longer follows the ports. */
   readonly fixedMac = new Set<number>();

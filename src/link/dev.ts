@@ -1,5 +1,5 @@
-// A device receives and transmits. Mirrors net/core/dev.c (__netif_receive_skb_core, __dev_queue_xmit, dev_hard_start_xmit),
-// net/ethernet/eth.c (eth_type_trans), drivers/net/veth.c and loopback.c.
+// A device receives and transmits. Mirrors net/core/dev.c (__netif_receive_skb_core, __dev_queue_xmit,
+// dev_hard_start_xmit), net/ethernet/eth.c (eth_type_trans), drivers/net/veth.c and loopback.c.
 // Absent: offloads, VLAN devices, ingress tc, XPS, RPS.
 
 import { Direction } from "../node/capture.ts";
@@ -87,7 +87,8 @@ export function devHardStartXmit(link: Link, f: number): Stage {
   const { k } = link;
   const { skb, dev } = k;
   const d = skb.dev[f];
-  // A bridged DNAT frame only passes through the bridge device on its way from port to port: no wire sees it there.
+  // A bridged DNAT frame only passes through the bridge device on its way from port to port: no wire sees it
+  // there.
   if (dev.tap[d] >= 0 && !(skb.flags[f] & SkbFlag.BRIDGED_DNAT)) k.tap(f, d, Direction.OUT);
   skb.mac[f] = skb.off[f];
   switch (dev.kind[d]) {

@@ -1,7 +1,8 @@
 // The ebtables rules that Azure CNI's bridge mode installs (azure.md 5.3), and nothing more general.
-// Mirrors net/bridge/netfilter: ebt_snat, ebt_dnat, ebt_arpreply, ebt_redirect and the chains' order. Node rules are few and
-// walked in order; the two rules per pod (E5, E6) stand behind them and are found by address, which gives the same verdict
-// as walking them, since each matches one address and every target ends the chain.
+// Mirrors net/bridge/netfilter: ebt_snat, ebt_dnat, ebt_arpreply, ebt_redirect and the chains' order. Node
+// rules are few and walked in order; the two rules per pod (E5, E6) stand behind them and are found by
+// address, which gives the same verdict as walking them, since each matches one address and every target ends
+// the chain.
 // Absent: user chains, counters per rule, limit and mark matches.
 
 import { growI32, growU16, Ids } from "../core/columns.ts";

@@ -1,5 +1,5 @@
-// The link layer of all kernels: bridges' forwarding databases, ebtables, queueing disciplines, and what `ip link` does to
-// devices. Mirrors net/core/rtnetlink.c (do_setlink) as far as addresses and MTU go.
+// The link layer of all kernels: bridges' forwarding databases, ebtables, queueing disciplines, and what `ip
+// link` does to devices. Mirrors net/core/rtnetlink.c (do_setlink) as far as addresses and MTU go.
 
 import type { Kernel } from "../node/kernel.ts";
 import { DevKind } from "../node/net-device.ts";

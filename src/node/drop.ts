@@ -1,5 +1,6 @@
-// The closed list of drop reasons. Names follow the kernel's SKB_DROP_REASON_* where one fits and DASH's port counters
-// (azure.md V55, V56) for the fabric. Malformed headers come first, from wire/reason.ts, with their own numbers.
+// The closed list of drop reasons. Names follow the kernel's SKB_DROP_REASON_* where one fits and DASH's port
+// counters (azure.md V55, V56) for the fabric. Malformed headers come first, from wire/reason.ts, with their
+// own numbers.
 
 import { WireDrop } from "../wire/reason.ts";
 

@@ -1,4 +1,5 @@
-// IPv4 addresses of devices (struct in_ifaddr), in the order they were added: the first of a device is its primary.
+// IPv4 addresses of devices (struct in_ifaddr), in the order they were added: the first of a device is its
+// primary.
 // Absent: labels, lifetimes, peer addresses.
 
 import { growI32, growU8, Ids } from "../core/columns.ts";
@@ -59,7 +60,10 @@ export class InetAddresses {
     return -1;
   }
 
-  /** Mirrors inet_select_addr() for one device: the first primary address, preferring the subnet of `dst`; 0 when none. */
+  /**
+   * Mirrors inet_select_addr() for one device: the first primary address, preferring the subnet of `dst`; 0
+   * when none.
+   */
   select(dev: number, dst: number): number {
     let fallback = 0;
     for (let r = this.firstOf(dev); r >= 0; r = this.next[r]) {

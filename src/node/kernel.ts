@@ -1,5 +1,5 @@
-// What every Linux kernel of the emulation has in common, as columns: namespaces, devices, addresses, sysctls, frames and
-// counters; and the three ways a frame ends: given on, consumed or dropped with a reason.
+// What every Linux kernel of the emulation has in common, as columns: namespaces, devices, addresses,
+// sysctls, frames and counters; and the three ways a frame ends: given on, consumed or dropped with a reason.
 
 import { assert } from "../core/assert.ts";
 import { Clock } from "../core/clock.ts";
@@ -33,7 +33,10 @@ export interface KernelOptions {
   frameBytes: number;
 }
 
-/** The part of conntrack that frames hold references to (unconfirmed entries), told when a frame is copied or ends. */
+/**
+ * The part of conntrack that frames hold references to (unconfirmed entries), told when a frame is copied or
+ * ends.
+ */
 export interface FrameOwner {
   copied(f: number): void;
   ended(f: number): void;
@@ -161,7 +164,8 @@ export class Kernel {
 
   setNsSysctl(n: number, name: NsSysctl, value: number): void {
     this.ns.sysctl[n] = this.nsConf.set(this.ns.sysctl[n], nsSysctl(name), value);
-    // Writing ip_forward sets forwarding on every device (inet_forward_change) and turns accept_redirects off.
+    // Writing ip_forward sets forwarding on every device (inet_forward_change) and turns accept_redirects
+    // off.
     if (name !== "net.ipv4.ip_forward") return;
     for (let d = this.ns.firstDev[n]; d >= 0; d = this.dev.nextInNs[d])
       this.setDevSysctl(d, "forwarding", value);

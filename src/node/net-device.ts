@@ -1,4 +1,5 @@
-// net_device and bridge-port state as columns, for every kernel of the emulation at once: a device is a row number.
+// net_device and bridge-port state as columns, for every kernel of the emulation at once: a device is a row
+// number.
 // Mirrors include/linux/netdevice.h and net/bridge/br_private.h (net_bridge_port flags).
 // Absent: offloads, multiple queues, VLAN devices, bonding.
 

@@ -1,4 +1,5 @@
-// Network namespaces (struct net) as columns: the node's own and one per pod, for every kernel of the emulation.
+// Network namespaces (struct net) as columns: the node's own and one per pod, for every kernel of the
+// emulation.
 
 import { growI32, growU8, growU16, Ids } from "../core/columns.ts";
 

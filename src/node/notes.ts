@@ -1,5 +1,5 @@
-// What a stage decided about a packet, as integers: the raw material of explain, recordings and pcapng comments. Written
-// only while somebody observes. observe/describe.ts turns notes into words.
+// What a stage decided about a packet, as integers: the raw material of explain, recordings and pcapng
+// comments. Written only while somebody observes. observe/describe.ts turns notes into words.
 
 import { growF64, growI32 } from "../core/columns.ts";
 

@@ -1,6 +1,7 @@
-// sk_buff metadata as columns beside the frame slab. `off`/`len` of the slab bound the bytes a layer sees, as skb->data and
-// skb->len do: at the Ethernet header in link/ and vnet/, at the IP header in ip/ and netfilter/. `mac`, `l3` and `l4` are
-// absolute slab offsets of the headers and do not move with them; the end of the frame is always off + len.
+// sk_buff metadata as columns beside the frame slab. `off`/`len` of the slab bound the bytes a layer sees, as
+// skb->data and skb->len do: at the Ethernet header in link/ and vnet/, at the IP header in ip/ and
+// netfilter/. `mac`, `l3` and `l4` are absolute slab offsets of the headers and do not move with them; the
+// end of the frame is always off + len.
 
 import { Slab } from "../core/slab.ts";
 

@@ -1,11 +1,15 @@
-// The stages of a packet's path. A stage is a function of one frame that returns the next stage; walk/walk.ts is the only
-// place that joins them. Names are the kernel functions they stand for; the folder that implements each stands beside it.
+// The stages of a packet's path. A stage is a function of one frame that returns the next stage; walk/walk.ts
+// is the only place that joins them. Names are the kernel functions they stand for; the folder that
+// implements each stands beside it.
 
 export const Stage = {
   /** The frame was delivered, dropped, queued or handed to an event. */
   DONE: 0,
 
-  /** ip/output.ts: ip_queue_xmit, ip_push_pending_frames: route lookup of a locally made packet, then LOCAL_OUT. */
+  /**
+   * ip/output.ts: ip_queue_xmit, ip_push_pending_frames: route lookup of a locally made packet, then
+   * LOCAL_OUT.
+   */
   IP_LOCAL_OUT: 1,
   /** netfilter/hooks.ts: NF_INET_LOCAL_OUT. */
   HOOK_LOCAL_OUT: 2,
@@ -34,7 +38,10 @@ export const Stage = {
   BR_NF_PRE_ROUTING_FINISH: 14,
   /** walk/bridge-route.ts: ip_route_input and ip_route_output on behalf of br_nf_pre_routing_finish. */
   BR_NF_ROUTE: 15,
-  /** ip/neigh-output.ts: br_nf_pre_routing_finish_bridge: destination MAC of the new next hop, or queue and ARP. */
+  /**
+   * ip/neigh-output.ts: br_nf_pre_routing_finish_bridge: destination MAC of the new next hop, or queue and
+   * ARP.
+   */
   BR_NF_NEIGH: 16,
   /** link/bridge.ts: br_handle_frame_finish: learn, look up, forward, flood, pass up. */
   BR_HANDLE_FRAME_FINISH: 17,
@@ -79,7 +86,9 @@ export const Stage = {
   TCP_RCV: 36,
   /** socket/proto-unknown.ts: no handler for the IP protocol. */
   PROTO_UNKNOWN: 41,
-  /** ip/icmp.ts: icmp_send about this frame (columns icmp and icmpInfo), then the frame ends with its reason. */
+  /**
+   * ip/icmp.ts: icmp_send about this frame (columns icmp and icmpInfo), then the frame ends with its reason.
+   */
   ICMP_SEND: 37,
 
   /** vnet/egress.ts: the fabric takes the frame from a NIC: anti-spoofing, ARP, blocked traffic. */

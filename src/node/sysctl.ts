@@ -1,5 +1,6 @@
-// Sysctls by their kernel names, with the defaults of Linux 6.18 (kube-proxy.md 3.4, 4.1-4.3, 5.3). Namespaces and devices
-// hold a row base into one table each; those with equal settings share a row, and setting one copies the row first.
+// Sysctls by their kernel names, with the defaults of Linux 6.18 (kube-proxy.md 3.4, 4.1-4.3, 5.3).
+// Namespaces and devices hold a row base into one table each; those with equal settings share a row, and
+// setting one copies the row first.
 // Times are in the sysctl's own unit; readers convert to nanoseconds.
 
 import { growI32 } from "../core/columns.ts";
@@ -109,7 +110,10 @@ export class SysctlTable {
     this.used = this.width;
   }
 
-  /** Writes one value and returns the row base to use from now on (a private copy when `base` was the shared row). */
+  /**
+   * Writes one value and returns the row base to use from now on (a private copy when `base` was the shared
+   * row).
+   */
   set(base: number, column: number, value: number): number {
     if (this.values[base + column] === value) return base;
     let row = base;

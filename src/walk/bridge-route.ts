@@ -11,7 +11,10 @@ import { NoteKind } from "../node/notes.ts";
 import { Stage } from "../node/stage.ts";
 import { ipv4Dst, ipv4Src } from "../wire/ipv4.ts";
 
-/** BR_NF_ROUTE: skb.dev is the bridge; bridged on when the new next hop is behind it, otherwise received by the node. */
+/**
+ * BR_NF_ROUTE: skb.dev is the bridge; bridged on when the new next hop is behind it, otherwise received by
+ * the node.
+ */
 export function brNfRoute(ip: Ip, link: Link, f: number): Stage {
   const { k } = ip;
   const { skb } = k;

@@ -1,10 +1,12 @@
-// The path of a packet. The cases below stand in the order in which a packet from a pod through a Service to a pod on
-// another node meets them; each names the one file to read. Stages return the next stage; nothing but this switch joins
-// them. Time moves only between frames: everything queued at one instant is walked, in order, before the next event.
+// The path of a packet. The cases below stand in the order in which a packet from a pod through a Service to
+// a pod on another node meets them; each names the one file to read. Stages return the next stage; nothing
+// but this switch joins them. Time moves only between frames: everything queued at one instant is walked, in
+// order, before the next event.
 //
-// The order of frames on a wire is the kernel's. What a stage makes beside its frame (a clone of a flood, an ICMP error,
-// an ARP request) goes all the way out before the frame moves on, as a function called in the middle would; a frame sent
-// into a veth or loopback waits in softnet until all that is done, as in the per-CPU backlog behind netif_rx().
+// The order of frames on a wire is the kernel's. What a stage makes beside its frame (a clone of a flood, an
+// ICMP error, an ARP request) goes all the way out before the frame moves on, as a function called in the
+// middle would; a frame sent into a veth or loopback waits in softnet until all that is done, as in the
+// per-CPU backlog behind netif_rx().
 
 import { assert } from "../core/assert.ts";
 import { NEVER } from "../core/clock.ts";
@@ -102,7 +104,10 @@ export class Walk {
     }
   }
 
-  /** Walks what was made since `mark` frames were waiting. Those `mark` are the siblings of the frame that made it. */
+  /**
+   * Walks what was made since `mark` frames were waiting. Those `mark` are the siblings of the frame that
+   * made it.
+   */
   private spawned(mark: number): void {
     const { backlog } = this.k;
     backlog.rotate(mark);

@@ -7,4 +7,15 @@ export interface Allowed {
   reason: string;
 }
 
-export const ALLOWED: readonly Allowed[] = [];
+export const ALLOWED: readonly Allowed[] = [
+  {
+    rule: "function length",
+    path: "src/walk/walk.ts",
+    reason: "the one switch that joins the stages: its cases are the map of a packet's path",
+  },
+  {
+    rule: "import direction",
+    path: "src/cli/main.ts",
+    reason: "--version reads the version from package.json, which is no module",
+  },
+];

@@ -1,5 +1,6 @@
-// The emulator arm: the same case, the same text, on the virtual clock. A step's frames are walked to the end before the
-// next frame is sent; what timers cause until the next step belongs to the step before, as in the kernel arm.
+// The emulator arm: the same case, the same text, on the virtual clock. A step's frames are walked to the end
+// before the next frame is sent; what timers cause until the next step belongs to the step before, as in the
+// kernel arm.
 
 import { Direction } from "../../../src/node/capture.ts";
 import { udpOpen } from "../../../src/socket/open.ts";
@@ -70,7 +71,8 @@ class Run {
     return { frames: this.frames, state };
   }
 
-  // Frames still held by neighbour and fragment queues end when their timers have run; that is not part of the case.
+  // Frames still held by neighbour and fragment queues end when their timers have run; that is not part of
+  // the case.
   private end(): void {
     this.built.walk.run(this.built.k.clock.now + HELD_AT_MOST);
   }
@@ -114,7 +116,10 @@ class Run {
     if (direction === "out") this.respond(device, bytes);
   }
 
-  /** As in the kernel arm: a bridged DNAT frame passing through the bridge device on its way from port to port. */
+  /**
+   * As in the kernel arm: a bridged DNAT frame passing through the bridge device on its way from port to
+   * port.
+   */
   private isBridgedDnatDetour(device: string, bytes: Uint8Array): boolean {
     const { k, bridge, spec } = this.built;
     if (device !== spec.bridge?.device) return false;

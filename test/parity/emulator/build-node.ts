@@ -1,5 +1,6 @@
-// Builds a case's node in vnetem, device for device as kernel/build-node.ts builds it in namespaces: the NIC is a veth whose
-// far end stands in a namespace of its own, so that the harness plays the fabric in both arms. Changes are in change.ts.
+// Builds a case's node in vnetem, device for device as kernel/build-node.ts builds it in namespaces: the NIC
+// is a veth whose far end stands in a namespace of its own, so that the harness plays the fabric in both
+// arms. Changes are in change.ts.
 
 import { RouteType } from "../../../src/ip/fib.ts";
 import { Nud } from "../../../src/ip/neigh-table.ts";

@@ -1,4 +1,5 @@
-// What a case's changes do to the emulated node: the same effects kernel/build-node.ts has through the real tools.
+// What a case's changes do to the emulated node: the same effects kernel/build-node.ts has through the real
+// tools.
 
 import { Scope } from "../../../src/node/in-ifaddr.ts";
 import { closeNamespace } from "../../../src/socket/open.ts";
