@@ -29,7 +29,7 @@ import { DevKind } from "../../src/node/net-device.ts";
 import { SkbFlag } from "../../src/node/sk-buff.ts";
 import { Stage } from "../../src/node/stage.ts";
 import { formatIpv4, parseIpv4 } from "../../src/wire/address.ts";
-import { icmpEchoFrame, tcpFrame, udpFrame } from "../../src/wire/build.ts";
+import { icmpEchoFrame, type Payload, tcpFrame, udpFrame } from "../../src/wire/build.ts";
 import { csumIntact, csumRange } from "../../src/wire/checksum.ts";
 import { ipv4PseudoSum } from "../../src/wire/ipv4.ts";
 
@@ -98,7 +98,7 @@ export class Lab {
     return f;
   }
 
-  udp(from: string, to: string, payload: string | number = "x", checksum = true): number {
+  udp(from: string, to: string, payload: Payload = "x", checksum = true): number {
     const [a, b] = [endpoint(from), endpoint(to)];
     return this.frame(
       udpFrame({ src: a.addr, sport: a.port, dst: b.addr, dport: b.port, payload, checksum }),
