@@ -2,6 +2,7 @@
 // arp_accept modes beyond "create".
 
 import { Drop } from "../node/drop.ts";
+import { Scope } from "../node/in-ifaddr.ts";
 import { Op } from "../node/op.ts";
 import { PacketType } from "../node/sk-buff.ts";
 import { Stage } from "../node/stage.ts";
@@ -196,24 +197,12 @@ export function arpSolicit(ip: Ip, n: number, unicast: boolean, waiting: number)
     const own = ip.fib.addressType(k.dev.ns[d], from, d) === RouteType.LOCAL;
     if (own && (announce === 0 || k.inet.onlink(d, target) === k.inet.find(d, from))) source = from;
   }
-  if (source === 0) source = selectSource(ip, d, target);
+  if (source === 0) source = k.selectAddress(d, target, Scope.LINK);
   if (source === 0) return;
   const hi = unicast ? table.macHi[n] : MAC_BROADCAST_HI;
   const lo = unicast ? table.macLo[n] : MAC_BROADCAST_LO;
   // The target hardware address stays zero even when it is known.
   arpSend(ip, d, ARP_REQUEST, source, target, hi, lo, 0, 0);
-}
-
-function selectSource(ip: Ip, d: number, target: number): number {
-  const { k } = ip;
-  const own = k.inet.select(d, target);
-  if (own !== 0) return own;
-  const ns = k.dev.ns[d];
-  for (let e = k.ns.firstDev[ns]; e >= 0; e = k.dev.nextInNs[e]) {
-    const other = e === k.ns.loopback[ns] ? 0 : k.inet.select(e, 0);
-    if (other !== 0) return other;
-  }
-  return 0;
 }
 
 // arp_send: dst is the Ethernet destination, target the hardware address in the body.

@@ -2,6 +2,7 @@
 // (__icmp_send, rate limits) and route.c (ip_rt_update_pmtu, __ip_do_redirect): K 4.3. Absent: IP options
 // echoed in the error.
 
+import { Scope } from "../node/in-ifaddr.ts";
 import { DevKind } from "../node/net-device.ts";
 import { NoteKind } from "../node/notes.ts";
 import { PacketType, SkbFlag } from "../node/sk-buff.ts";
@@ -143,7 +144,7 @@ function sourceOf(ip: Ip, f: number): number {
   const { skb } = k;
   if (skb.rtType[f] === RouteType.LOCAL) return ipv4Dst(skb.view, skb.l3[f]);
   if (!k.nsValue(skb.ns[f], USE_INBOUND) || skb.iif[f] < 0) return 0;
-  return k.inet.select(skb.iif[f], ipv4Src(skb.view, skb.l3[f]));
+  return k.selectAddress(skb.iif[f], ipv4Src(skb.view, skb.l3[f]), Scope.LINK);
 }
 
 function fromLoopback(ip: Ip, f: number): boolean {

@@ -148,7 +148,7 @@ export function ipRouteOutput(ip: Ip, ns: number, dst: number, src: number): num
   ip.rtNexthop = gateway !== 0 ? gateway : dst;
   if (src !== 0) ip.rtSource = src;
   else if (fib.prefsrc[r] !== 0) ip.rtSource = fib.prefsrc[r];
-  else ip.rtSource = sourceFor(ip, ns, d, gateway !== 0 ? gateway : dst);
+  else ip.rtSource = k.selectAddress(d, fib.gateway[r], fib.scope[r]);
   const pmtu = ip.exceptions.mtu(ns, dst);
   ip.rtMtu = pmtu !== 0 && pmtu < k.dev.mtu[d] ? pmtu : k.dev.mtu[d];
   return 0;
@@ -172,24 +172,8 @@ function broadcastOutput(ip: Ip, ns: number, dst: number, src: number): number {
   ip.rtType = ipv4IsMulticast(dst) ? RouteType.MULTICAST : RouteType.BROADCAST;
   ip.rtDev = d;
   ip.rtNexthop = dst;
-  ip.rtSource = src !== 0 ? src : sourceFor(ip, ns, d, dst);
+  ip.rtSource = src !== 0 ? src : ip.k.selectAddress(d, 0, Scope.LINK);
   ip.rtMtu = ip.k.dev.mtu[d];
-  return 0;
-}
-
-/**
- * inet_select_addr over the device, then over the other devices of the namespace (the transparent mode's pod
- * needs it).
- */
-function sourceFor(ip: Ip, ns: number, d: number, dst: number): number {
-  const { k } = ip;
-  const own = k.inet.select(d, dst);
-  if (own !== 0) return own;
-  for (let e = k.ns.firstDev[ns]; e >= 0; e = k.dev.nextInNs[e]) {
-    for (let r = k.inet.firstOf(e); r >= 0; r = k.inet.next[r]) {
-      if (k.inet.scope[r] !== Scope.HOST && !k.inet.secondary[r]) return k.inet.addr[r];
-    }
-  }
   return 0;
 }
 

@@ -62,7 +62,7 @@ export function natDstRules(nf: Netfilter, f: number): number {
 }
 
 function pick(nf: Netfilter, table: ServiceTable, ns: number, p: number): number {
-  if (nf.balance[ns] === Balance.ROUND_ROBIN) return table.nextInTurn(p, ns);
+  if (nf.flags[ns] & ProxyFlag.IN_TURN) return table.nextInTurn(p, ns);
   // n rules of probability 1/n, 1/(n-1) … 1, or numgen random mod n: each endpoint alike.
   return nf.balanceRandom.below(table.lists.count);
 }

@@ -5,7 +5,7 @@
 // nat hooks come with the first rule in the kernel, too.
 
 import { assert } from "../core/assert.ts";
-import { growI32, growU8 } from "../core/columns.ts";
+import { growI32, growU16, growU8 } from "../core/columns.ts";
 import { prefixMask } from "../core/prefix-table.ts";
 import { Random } from "../core/random.ts";
 import type { DeviceListener, FrameOwner, Kernel } from "../node/kernel.ts";
@@ -36,6 +36,8 @@ export interface ProxyOptions {
    * iptables rules.
    */
   balance?: BalanceName;
+  /** Exact round-robin whatever the rule set (`numgen inc`, `statistic --mode nth`). Default: as `balance`. */
+  inTurn?: boolean;
   /** --masquerade-all. */
   masqueradeAll?: boolean;
   /**
@@ -52,6 +54,8 @@ export interface ProxyOptions {
   randomFully?: boolean;
   /** True: the node sees a change only after sync(). */
   delayed?: boolean;
+  /** False: kube-proxy's conntrack cleanup (K 2.8) runs only when cleanUp() asks for it. Default true. */
+  cleanup?: boolean;
 }
 
 /** Bits of `flags`. */
@@ -63,6 +67,8 @@ export const ProxyFlag = {
   RANDOM_FULLY: 16,
   SERVICE_CIDR: 32,
   DELAYED: 64,
+  IN_TURN: 128,
+  CLEANUP_ASKED: 256,
 } as const;
 
 export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
@@ -76,7 +82,7 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
   // Per namespace.
   /** Row in `services`; -1 when the namespace has no Service table. */
   table = new Int32Array(64).fill(-1);
-  flags = new Uint8Array(64);
+  flags = new Uint16Array(64);
   balance = new Uint8Array(64);
   clusterNet = new Int32Array(64);
   clusterMask = new Int32Array(64);
@@ -121,6 +127,8 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
     if (options.forwardPolicy === "drop") flags |= ProxyFlag.FORWARD_DROP;
     if (options.randomFully ?? true) flags |= ProxyFlag.RANDOM_FULLY;
     if (options.delayed) flags |= ProxyFlag.DELAYED;
+    if (options.inTurn ?? balance === Balance.ROUND_ROBIN) flags |= ProxyFlag.IN_TURN;
+    if (options.cleanup === false) flags |= ProxyFlag.CLEANUP_ASKED;
     if (options.clusterCidr) {
       flags |= ProxyFlag.CLUSTER_CIDR;
       this.clusterMask[ns] = prefixMask(options.clusterCidr.prefix);
@@ -141,8 +149,13 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
   detach(ns: number): void {
     if (ns >= this.table.length) return;
     this.t.flush(ns);
-    this.masquerade.remove(ns);
     this.k.ns.netfilter[ns] = 0;
+    this.removeRules(ns);
+  }
+
+  /** Every rule goes, entries stay: translations under way go on (K 2.7). */
+  removeRules(ns: number): void {
+    this.masquerade.remove(ns);
     if (this.table[ns] < 0) return;
     const table = this.services[this.table[ns]];
     if (this.flags[ns] & ProxyFlag.DELAYED) table.unfollow(this.reached[ns]);
@@ -167,8 +180,13 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
       if (kind === Change.UDP_ENDPOINTS) trigger = true;
     }
     this.reached[ns] = revision;
-    if (trigger) this.reconcile(ns);
+    if (trigger && !(this.flags[ns] & ProxyFlag.CLEANUP_ASKED)) this.reconcile(ns);
     table.advance(from, revision);
+  }
+
+  /** kube-proxy's conntrack cleanup after what changed since the last one, for a node with `cleanup` false. */
+  cleanUp(ns: number): void {
+    this.reconcile(ns);
   }
 
   /** Adds rules to POSTROUTING, after kube-proxy's. */
@@ -190,7 +208,8 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
   markStale(ns: number, port: number): void {
     const list = this.stale[ns];
     if (list.includes(port)) return;
-    if (list.push(port) === 1 && !(this.flags[ns] & ProxyFlag.DELAYED)) this.staleNodes.push(ns);
+    const byItself = !(this.flags[ns] & (ProxyFlag.DELAYED | ProxyFlag.CLEANUP_ASKED));
+    if (list.push(port) === 1 && byItself) this.staleNodes.push(ns);
   }
 
   // ---- listeners ----
@@ -252,7 +271,7 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
     while (n <= ns) n *= 2;
     this.table = growI32(this.table, n);
     this.table.fill(-1, used);
-    this.flags = growU8(this.flags, n);
+    this.flags = growU16(this.flags, n);
     this.balance = growU8(this.balance, n);
     this.clusterNet = growI32(this.clusterNet, n);
     this.clusterMask = growI32(this.clusterMask, n);

@@ -61,13 +61,13 @@ export class InetAddresses {
   }
 
   /**
-   * Mirrors inet_select_addr() for one device: the first primary address, preferring the subnet of `dst`; 0
-   * when none.
+   * One device's part of inet_select_addr(): the first primary address within `scope`, preferring the subnet
+   * of `dst`; 0 when none. Kernel.selectAddress asks the other devices, too.
    */
-  select(dev: number, dst: number): number {
+  select(dev: number, dst: number, scope: number): number {
     let fallback = 0;
     for (let r = this.firstOf(dev); r >= 0; r = this.next[r]) {
-      if (this.secondary[r] || this.scope[r] > Scope.LINK) continue;
+      if (this.secondary[r] || this.scope[r] > scope) continue;
       if (dst === 0 || ((this.addr[r] ^ dst) & prefixMask(this.length[r])) === 0) return this.addr[r];
       if (fallback === 0) fallback = this.addr[r];
     }

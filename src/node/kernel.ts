@@ -8,7 +8,7 @@ import { PairRing } from "../core/ring.ts";
 import { Capture } from "./capture.ts";
 import { Drop } from "./drop.ts";
 import { DropCounters } from "./drop-counters.ts";
-import { InetAddresses } from "./in-ifaddr.ts";
+import { InetAddresses, Scope } from "./in-ifaddr.ts";
 import { Devices, DevKind } from "./net-device.ts";
 import { Namespaces } from "./net-namespace.ts";
 import { NOTE_BYTES, NoteKind, Notes } from "./notes.ts";
@@ -145,6 +145,19 @@ export class Kernel {
     if (row < 0) return;
     this.inet.remove(row);
     for (const l of this.listeners) l.addressRemoved(d, addr);
+  }
+
+  /** inet_select_addr(): an address of the device, else of any other device of its namespace; 0 when none. */
+  selectAddress(d: number, dst: number, scope: number): number {
+    const { inet, dev } = this;
+    const own = inet.select(d, dst, scope);
+    if (own !== 0) return own;
+    for (let e = this.ns.firstDev[dev.ns[d]]; e >= 0; e = dev.nextInNs[e]) {
+      for (let r = inet.firstOf(e); r >= 0; r = inet.next[r]) {
+        if (!inet.secondary[r] && inet.scope[r] !== Scope.LINK && inet.scope[r] <= scope) return inet.addr[r];
+      }
+    }
+    return 0;
   }
 
   /** The device of namespace `n` with this name, or -1. */

@@ -332,7 +332,10 @@ export class EmulatedNode {
     const proxy = this.spec.proxy!;
     const prefix = (text: string): { network: number; prefix: number } => cidr(text);
     this.walk.nf.attachServices(this.node, this.table, {
-      balance: proxy.mode === "nftables" ? "nftables" : "round-robin",
+      balance: proxy.mode,
+      inTurn: true,
+      // As in the kernel arm, the change "conntrack-delete" stands for kube-proxy's cleanup.
+      cleanup: false,
       masqueradeAll: proxy.masqueradeAll ?? false,
       randomFully: proxy.randomFully ?? false,
       dropInvalid: proxy.mode === "iptables" && (proxy.dropInvalid ?? true),
@@ -341,7 +344,8 @@ export class EmulatedNode {
       ...(proxy.serviceCidr === undefined ? {} : { serviceCidr: prefix(proxy.serviceCidr) }),
     });
     if (proxy.nonMasqueradeCidrs !== undefined) {
-      const nonMasqueradeCidrs = proxy.nonMasqueradeCidrs.map(prefix);
+      // C41: link-local stays as it is, as long as masqLinkLocal is not set.
+      const nonMasqueradeCidrs = ["169.254.0.0/16", ...proxy.nonMasqueradeCidrs].map(prefix);
       this.walk.nf.addMasqueradeRule(this.node, {
         nonMasqueradeCidrs,
         randomFully: proxy.randomFully ?? false,

@@ -5,7 +5,7 @@ import { Scope } from "../../../src/node/in-ifaddr.ts";
 import { closeNamespace } from "../../../src/socket/open.ts";
 import { PROTO_TCP, PROTO_UDP } from "../../../src/wire/ipv4.ts";
 import { type Change, hostDevice, type ServiceSpec } from "../case.ts";
-import { type EmulatedNode, NotModelled } from "./build-node.ts";
+import { type EmulatedNode } from "./build-node.ts";
 import { address, cidr, mac } from "./parse.ts";
 
 export function applyChange(n: EmulatedNode, c: Change): void {
@@ -55,10 +55,10 @@ export function applyChange(n: EmulatedNode, c: Change): void {
     case "conntrack-flush":
       return walk.nf.t.flush(n.node);
     case "conntrack-delete":
-      // kube-proxy's own cleanup ran when the endpoints changed (netfilter/udp-cleanup.ts).
-      return;
+      // What the kernel arm says to conntrack(8) by hand, vnetem's kube-proxy finds out by itself.
+      return walk.nf.cleanUp(n.node);
     case "remove-rules":
-      throw new NotModelled(c.kind);
+      return walk.nf.removeRules(n.node);
   }
 }
 
