@@ -15,6 +15,8 @@ import { nftRules, prefixLength } from "./show-nft.ts";
 export interface ChainInfo {
   table: "nat" | "filter" | "kube-proxy";
   chain: string;
+  /** Built-in chains only. */
+  policy?: "ACCEPT" | "DROP";
   /** Rules in order, without "-A CHAIN". */
   rules: string[];
 }
@@ -82,9 +84,13 @@ export function showNat(w: Walk, ns: number): string {
 }
 
 function tableText(table: string, chains: readonly ChainInfo[]): string {
-  const mine = chains.filter((c) => c.table === table);
+  // Built-in chains in the order of their hooks, then the others by name, as iptables-save has it.
+  const isOwn = (c: ChainInfo): boolean => c.policy === undefined;
+  const all = chains.filter((c) => c.table === table);
+  const own = all.filter(isOwn).sort((a, b) => (a.chain < b.chain ? -1 : 1));
+  const mine = [...all.filter((c) => !isOwn(c)), ...own];
   let text = `*${table}\n`;
-  for (const c of mine) text += `:${c.chain} ${c.chain.startsWith("KUBE-") ? "-" : "ACCEPT"} [0:0]\n`;
+  for (const c of mine) text += `:${c.chain} ${c.policy ?? "-"} [0:0]\n`;
   for (const c of mine) for (const rule of c.rules) text += `-A ${c.chain} ${rule}\n`;
   return `${text}COMMIT\n`;
 }
@@ -99,21 +105,25 @@ function chainHash(s: ServiceRules, endpoint = ""): string {
   return base32(sha256(s.name + s.proto + endpoint), 16);
 }
 
-const quoted = (text: string): string => (/^[\w./:-]+$/.test(text) ? text : `"${text}"`);
+const quoted = (text: string): string => (/^[\w-]+$/.test(text) ? text : `"${text}"`);
 const comment = (text: string): string => `-m comment --comment ${quoted(text)}`;
 const MARK = "0x4000/0x4000";
 
 function natTable(w: Walk, ns: number, services: readonly ServiceRules[]): ChainInfo[] {
   const flags = w.nf.flags[ns];
   const chain = (name: string, ...rules: string[]): ChainInfo => ({ table: "nat", chain: name, rules });
+  const hook = (name: string, ...rules: string[]): ChainInfo => ({
+    ...chain(name, ...rules),
+    policy: "ACCEPT",
+  });
   const portals = `${comment("kubernetes service portals")} -j KUBE-SERVICES`;
   const random = flags & ProxyFlag.RANDOM_FULLY ? " --random-fully" : "";
   const entry = chain("KUBE-SERVICES");
   const chains = [
-    chain("PREROUTING", portals),
-    chain("INPUT"),
-    chain("OUTPUT", portals),
-    chain("POSTROUTING", `${comment("kubernetes postrouting rules")} -j KUBE-POSTROUTING`),
+    hook("PREROUTING", portals),
+    hook("INPUT"),
+    hook("OUTPUT", portals),
+    hook("POSTROUTING", `${comment("kubernetes postrouting rules")} -j KUBE-POSTROUTING`),
     chain("KUBE-MARK-MASQ", "-j MARK --set-xmark 0x4000/0x4000"),
     chain(
       "KUBE-POSTROUTING",
@@ -161,7 +171,7 @@ function pickRules(w: Walk, ns: number, s: ServiceRules): string[] {
   return rules;
 }
 
-const nth = (every: number): string => `--mode nth --every ${every}`;
+const nth = (every: number): string => `--mode nth --every ${every} --packet 0`;
 
 /** The kernel keeps 31 bits of it. */
 function probability(one: number): string {
@@ -178,20 +188,16 @@ function endpointRules(s: ServiceRules, e: { ip: string; port: number }): string
 function filterTable(w: Walk, ns: number, services: readonly ServiceRules[]): ChainInfo[] {
   const flags = w.nf.flags[ns];
   const chain = (name: string, ...rules: string[]): ChainInfo => ({ table: "filter", chain: name, rules });
+  const policy = flags & ProxyFlag.FORWARD_DROP ? "DROP" : "ACCEPT";
   const isNew = "-m conntrack --ctstate NEW";
   const portals = `${isNew} ${comment("kubernetes service portals")} -j KUBE-SERVICES`;
   const known = "-m conntrack --ctstate RELATED,ESTABLISHED";
   const invalid = flags & ProxyFlag.DROP_INVALID ? ["-m conntrack --ctstate INVALID -j DROP"] : [];
   const block = `! -s 127.0.0.0/8 -d 127.0.0.0/8 ${comment("block incoming localnet connections")}`;
   return [
-    chain("INPUT", "-j KUBE-FIREWALL"),
-    chain(
-      "FORWARD",
-      `${comment("kubernetes forwarding rules")} -j KUBE-FORWARD`,
-      portals,
-      ...(flags & ProxyFlag.FORWARD_DROP ? ["-j DROP"] : []),
-    ),
-    chain("OUTPUT", "-j KUBE-FIREWALL", portals),
+    { ...chain("INPUT", "-j KUBE-FIREWALL"), policy: "ACCEPT" },
+    { ...chain("FORWARD", `${comment("kubernetes forwarding rules")} -j KUBE-FORWARD`, portals), policy },
+    { ...chain("OUTPUT", "-j KUBE-FIREWALL", portals), policy: "ACCEPT" },
     chain("KUBE-FIREWALL", `${block} -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP`),
     chain(
       "KUBE-FORWARD",

@@ -1,5 +1,5 @@
-// A small cluster built by hand, without cluster/ and emulator/: nodes with the azure0 bridge and its ebtables rules in one
-// VNet, pods on the bridge, one Service table.
+// A small cluster built by hand, without cluster/ and emulator/: nodes with the azure0 bridge and its
+// ebtables rules in one VNet, pods on the bridge, one Service table.
 
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -112,7 +112,7 @@ export class Lab {
     walk.ip.fib.add({ ns, dst: 0, length: 0, type: RouteType.UNICAST, dev: eth0, gateway });
     const [hi, lo] = [k.dev.macHi[eth0], k.dev.macLo[eth0]];
     walk.link.ebtables.addPod(node.bridge, ip(address), node.eth0, hi, lo, hi, lo);
-    // As if the pod had sent something: a frame to a MAC address not learned yet would be flooded to the fabric.
+    // As if the pod had sent something: frames to a MAC address not learned are flooded to the fabric.
     walk.link.fdb.learn(node.bridge, host, hi, lo);
     walk.ip.neigh.set(node.bridge, ip(address), hi, lo, Nud.PERMANENT);
     walk.vnet.addIpConfig(node.nic, ip(address));
