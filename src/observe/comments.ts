@@ -20,45 +20,47 @@ const SHOWN = new Set<number>([
 
 export const isShown = (kind: number): boolean => SHOWN.has(kind);
 
+/** A note about a frame that is not seen again: it was dropped, or goes on in pieces. */
+export const isEnding = (kind: number): boolean => kind === NoteKind.DROP || kind === NoteKind.FRAGMENT;
+
 /** Notes by record, oldest first, of everything that is in memory now. */
-export function notesByRecord(c: Capture, n: Notes): number[][] {
+export function notesByRecord(c: Capture, n: Notes, names: Names): number[][] {
   const lists: number[][] = [];
   const placed = new Uint8Array(n.count);
   const records = new Map<number, number[]>();
-  for (let r = 0; r < c.count; r++) {
-    lists[r] = [];
-    for (let i = c.note[r]; i >= 0; i = n.next[i]) {
+  const place = (first: number, r: number): void => {
+    for (let i = first; i >= 0; i = n.next[i]) {
       placed[i] = 1;
       if (isShown(n.kind[i])) lists[r].push(i);
     }
+  };
+  for (let r = 0; r < c.count; r++) {
+    lists[r] = [];
+    place(c.note[r], r);
     const seen = records.get(c.packet[r]);
     if (seen === undefined) records.set(c.packet[r], [r]);
     else seen.push(r);
   }
-  for (let i = 0; i < n.count; i++) {
-    if (placed[i] === 1 || !isShown(n.kind[i])) continue;
-    const r = lastBefore(records.get(n.packet[i]), c, n.time[i]);
-    if (r >= 0) lists[r].push(i);
+  // From the last note of a frame back, so that each is placed with those before it.
+  for (let i = n.count - 1; i >= 0; i--) {
+    if (placed[i] === 1 || !isEnding(n.kind[i])) continue;
+    const before = (records.get(n.packet[i]) ?? []).filter((r) => c.time[r] <= n.time[i]);
+    // Copies of the packet may have been seen elsewhere at the same instant.
+    const here = before.filter((r) => names.nsOf(c.devices[c.iface[r]]) === n.ns[i]);
+    const r = here.at(-1) ?? before.at(-1);
+    if (r !== undefined) place(i, r);
   }
   for (const list of lists) list.sort((a, b) => a - b);
   return lists;
 }
 
-function lastBefore(records: number[] | undefined, c: Capture, time: number): number {
-  for (let j = (records?.length ?? 0) - 1; j >= 0; j--) {
-    const r = records![j];
-    if (c.time[r] <= time) return r;
-  }
-  return -1;
-}
-
 /** The comments of one record. That a Service was asked is left out where the DNAT says it. */
 export function commentsOf(n: Notes, notes: readonly number[], names: Names): string[] {
-  const texts: string[] = [];
+  const texts = new Set<string>();
   for (const i of notes) {
     if (n.kind[i] === NoteKind.SERVICE && n.c[i] === 1) continue;
     const decision = describeNote(n, i, names);
-    if (decision !== undefined) texts.push(decision.text);
+    if (decision !== undefined) texts.add(decision.text);
   }
-  return texts;
+  return [...texts];
 }

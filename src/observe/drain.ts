@@ -5,7 +5,7 @@
 
 import type { Kernel } from "../node/kernel.ts";
 import { NOTE_BYTES, type Notes } from "../node/notes.ts";
-import { isShown } from "./comments.ts";
+import { isEnding } from "./comments.ts";
 import type { PcapngWriter } from "./pcapng.ts";
 import type { Recorder } from "./recording.ts";
 
@@ -91,7 +91,7 @@ function keepNotes(k: Kernel): void {
   // A note refers to older ones only.
   const place = new Int32Array(n.count).fill(-1);
   for (let i = n.count - 1; i >= 0; i--) {
-    if (keep[i] === 0 && isShown(n.kind[i]) && packets.has(n.packet[i])) keep[i] = 1;
+    if (keep[i] === 0 && isEnding(n.kind[i]) && packets.has(n.packet[i])) keep[i] = 1;
     if (keep[i] === 1 && n.next[i] >= 0) keep[n.next[i]] = 1;
   }
   let kept = 0;

@@ -74,7 +74,7 @@ export interface Explanation {
   endpoint?: ChosenEndpoint;
 }
 
-/** Packets made because of this one: sockets' answers, ICMP errors, and what those brought about, in order. */
+/** Packets made because of this one: sockets' answers, ICMP errors, and what those brought about. */
 export function answersTo(n: Notes, packet: number): number[] {
   const found = [packet];
   for (let i = 0; i < n.count; i++) {

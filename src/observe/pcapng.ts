@@ -63,7 +63,7 @@ export class PcapngWriter {
   write(end: number): void {
     const { capture: c, notes: n } = this.k;
     this.describeInterfaces();
-    const lists = end > 0 ? notesByRecord(c, n) : [];
+    const lists = end > 0 ? notesByRecord(c, n, this.names) : [];
     for (let r = 0; r < end; r++) {
       const iface = this.ids[c.iface[r]];
       if (iface < 0) continue;

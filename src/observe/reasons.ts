@@ -100,6 +100,7 @@ const SENTENCES: Record<keyof typeof Drop, string> = {
   VNET_MTU: "longer than the MTU of the VNet",
   VNET_ARP_OWN: "the fabric does not answer ARP for the NIC's own address",
   VNET_PLATFORM: "an address of the platform that does not answer this",
+  VNET_LOOP: "sent round and round by a bridge that floods it back out of its NIC",
   VNET_STOPPED: "the VM of the NIC is stopped",
 };
 
