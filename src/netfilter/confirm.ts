@@ -13,7 +13,6 @@ import {
   IPS_CONFIRMED,
   IPS_DYING,
   IPS_FIXED_TIMEOUT,
-  IPS_NAT_DONE_MASK,
   IPS_NO_PORT,
   NF_ACCEPT,
   SECOND,
@@ -103,7 +102,7 @@ function join(nf: Netfilter, f: number, loser: number, winner: number): boolean 
   const { rec } = t;
   const w = winner * REC;
   if (rec[w + R_STATUS] & IPS_DYING) return false;
-  if (rec[w + R_STATUS] & IPS_NAT_DONE_MASK && !isSame(t, loser, winner)) return false;
+  if (!isSame(t, loser, winner, 0) && !isSame(t, loser, winner, R_REPLY)) return false;
   const { skb } = nf.k;
   const dir = skb.ct[f] & 1;
   account(t, winner, dir, t.acct[loser * ACCT + A_BYTES + dir * 2]);
@@ -115,13 +114,14 @@ function join(nf: Netfilter, f: number, loser: number, winner: number): boolean 
   return true;
 }
 
-/** nf_ct_match: both tuples are equal. */
-function isSame(t: ConntrackTable, a: number, b: number): boolean {
+/** nf_ct_match, and with `turned` R_REPLY nf_ct_match_reverse: both ends sent first. */
+function isSame(t: ConntrackTable, a: number, b: number, turned: number): boolean {
   const { rec } = t;
   const x = a * REC;
-  const y = b * REC;
+  const y = b * REC + turned;
+  const z = b * REC + R_REPLY - turned;
   for (let i = R_SRC; i <= R_PORTS; i++) {
-    if (rec[x + i] !== rec[y + i] || rec[x + R_REPLY + i] !== rec[y + R_REPLY + i]) return false;
+    if (rec[x + i] !== rec[y + i] || rec[x + R_REPLY + i] !== rec[z + i]) return false;
   }
   return true;
 }

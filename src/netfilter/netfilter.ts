@@ -5,7 +5,7 @@
 // nat hooks come with the first rule in the kernel, too.
 
 import { assert } from "../core/assert.ts";
-import { growI32, growU16, growU8 } from "../core/columns.ts";
+import { growI32, growU8, growU16 } from "../core/columns.ts";
 import { prefixMask } from "../core/prefix-table.ts";
 import { Random } from "../core/random.ts";
 import type { DeviceListener, FrameOwner, Kernel } from "../node/kernel.ts";
