@@ -36,7 +36,9 @@ export interface ProxyOptions {
    * iptables rules.
    */
   balance?: BalanceName;
-  /** Exact round-robin whatever the rule set (`numgen inc`, `statistic --mode nth`). Default: as `balance`. */
+  /**
+   * Exact round-robin whatever the rule set (`numgen inc`, `statistic --mode nth`). Default: as `balance`.
+   */
   inTurn?: boolean;
   /** --masquerade-all. */
   masqueradeAll?: boolean;
@@ -184,7 +186,9 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
     table.advance(from, revision);
   }
 
-  /** kube-proxy's conntrack cleanup after what changed since the last one, for a node with `cleanup` false. */
+  /**
+   * kube-proxy's conntrack cleanup after what changed since the last one, for a node with `cleanup` false.
+   */
   cleanUp(ns: number): void {
     this.reconcile(ns);
   }

@@ -19,7 +19,7 @@ function cluster(endpoints: number) {
   return lab;
 }
 
-test("K3.8 both entries are identical and UDP: the loser's packet joins the winner and is counted there", (t) => {
+test("K3.8 identical entries of UDP: the loser's packet joins the winner and is counted there", (t) => {
   const lab = cluster(1);
   const first = lab.pre(lab.udp(POD, `${VIP}:53`));
   const second = lab.pre(lab.udp(POD, `${VIP}:53`));
@@ -60,7 +60,7 @@ test("K3.8 TCP has no such rescue: the loser is dropped, also when both are iden
   }
 });
 
-test("K3.8 two directions of one UDP flow start at once: the later packet joins and nobody's port changes", (t) => {
+test("K3.8 both ends of one UDP flow send first: the later packet joins, no port changes", (t) => {
   const lab = new Lab();
   lab.nf.enable(lab.ns);
   const a = lab.pre(lab.udp("10.244.1.2:5000", "10.244.2.2:6000"));

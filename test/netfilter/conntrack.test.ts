@@ -28,7 +28,7 @@ function answer(t: ExecutionContext, lab: Lab): string {
 
 const left = (line: string): string => line.split(" ")[1] + (line.includes("[ASSURED]") ? " assured" : "");
 
-test("K3.4 UDP: 30 s; the reply keeps 30; after 2 s a packet of a replied flow makes it a stream of 120 s", (t) => {
+test("K3.4 UDP: 30 s; the reply keeps 30; after 2 s a replied flow becomes a stream of 120 s", (t) => {
   const lab = router();
   t.is(ask(t, lab), `udp 30 ${A}>${B} [UNREPLIED] ${B}>${A}`);
   t.is(answer(t, lab), `udp 30 ${A}>${B} ${B}>${A}`);
@@ -162,7 +162,7 @@ test("K3.5 UDP with a bad checksum or a bad length is INVALID; without checksum 
   lab.close(t);
 });
 
-test("K1.4 what is dropped before confirmation leaves no entry; a copy keeps it until both have ended", (t) => {
+test("K1.4 what is dropped before confirmation leaves no entry, once its copies have ended", (t) => {
   const lab = router();
   const f = lab.pre(lab.udp(A, B));
   t.is(lab.nf.t.ids.live, 1);
@@ -211,7 +211,7 @@ test("expired entries go as new ones come: the table does not grow for ever", (t
   lab.close(t);
 });
 
-test("K3.8 table full: one entry that is not ASSURED makes room; when all are, the packet is dropped", (t) => {
+test("K3.8 table full: one entry that is not ASSURED makes room; else the packet is dropped", (t) => {
   const lab = router();
   lab.k.setNsSysctl(lab.ns, "net.netfilter.nf_conntrack_max", 200);
   for (let i = 0; i < 300; i++) lab.end(t, lab.forward(lab.udp(`10.244.1.2:${1024 + i}`, B)));

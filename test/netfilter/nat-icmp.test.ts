@@ -86,7 +86,7 @@ test("K3.6 with source translation too, both addresses and ports come back", (t)
   lab.close(t);
 });
 
-test("K3.6 an error in the original direction: about a reply, quoting the VIP, the backend sees itself", (t) => {
+test("K3.6 an error about a reply quotes the VIP; the backend sees itself", (t) => {
   const lab = cluster();
   sent(t, lab);
   const reply = lab.forward(lab.udp("10.244.2.2:5353", POD), lab.bridge);
@@ -136,7 +136,7 @@ function answer(lab: Lab, f: number, type: number, code: number): number {
   return e;
 }
 
-test("K3.6 TTL expires on the own node at the very first packet: the error speaks for the VIP all the same", (t) => {
+test("K3.6 TTL expires on the own node at the very first packet: the VIP speaks all the same", (t) => {
   const lab = cluster();
   const expired = lab.pre(lab.udp(POD, `${VIP}:53`, "question"));
   const f = lab.post(lab.output(answer(lab, expired, 11, 0)), lab.bridge);

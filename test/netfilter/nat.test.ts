@@ -74,7 +74,7 @@ test("K3.3 ICMP echo: the id is the port; a collision re-picks from 0-65535", (t
   lab.close(t);
 });
 
-test("K3.3 null binding: a taken reply tuple changes the port although no rule matched, the source stays", (t) => {
+test("K3.3 null binding: a taken reply tuple changes the port, though no rule matched", (t) => {
   const lab = new Lab();
   const table = new ServiceTable();
   lab.nf.attachServices(lab.ns, table);
@@ -124,7 +124,7 @@ test("K3.3 when every port is taken the packet is dropped at confirmation, and s
   lab.close(t);
 });
 
-test("K3.3 the last tries of a TCP search evict a connection in TIME_WAIT once the new ISN is beyond it", (t) => {
+test("K3.3 the last tries for a TCP port evict one in TIME_WAIT if the new ISN is beyond it", (t) => {
   for (const [isn, evicts] of [
     [900000, true],
     [10, false],
@@ -185,7 +185,7 @@ test("K3.3 a masqueraded flow rerouted out of another interface is killed and it
   lab.close(t);
 });
 
-test("MASQUERADE without any address in the namespace drops the packet; source 0.0.0.0 is left alone", (t) => {
+test("MASQUERADE without any address drops the packet; source 0.0.0.0 is left alone", (t) => {
   const lab = masquerading(true);
   lab.k.removeAddress(lab.uplink, ip("10.0.0.1"));
   lab.k.removeAddress(lab.bridge, ip("10.244.1.1"));
@@ -242,7 +242,7 @@ test("K3.7 UDP checksum 0 stays 0 through NAT; a computed 0 goes out as 0xffff",
   lab.close(t);
 });
 
-test("K3.6, K3.7 285 packets as Linux 6.18 forwarded them, byte for byte: DNAT, SNAT, ICMP errors, checksums", (t) => {
+test("K3.6, K3.7 285 packets as Linux 6.18 forwarded them, byte for byte", (t) => {
   const lab = new Lab();
   const { k, nf, ns } = lab;
   k.removeAddress(lab.bridge, ip("10.244.1.1"));

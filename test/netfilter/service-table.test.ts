@@ -46,7 +46,7 @@ test("round robin: an added endpoint comes at the end of the lap", (t) => {
   t.is(picks(table, p, 5), "3 9 1 2 3");
 });
 
-test("round robin: the successor of a removed endpoint is next, also when it was the last of the lap", (t) => {
+test("round robin: the successor of a removed endpoint is next, also past the end", (t) => {
   const { table, p, e } = table3();
   t.is(picks(table, p, 2), "1 2");
   table.removeEndpoint(e[1]);
@@ -77,7 +77,7 @@ test("an endpoint that becomes ready again takes its old place", (t) => {
   t.is(picks(table, p, 3), "2 3 1");
 });
 
-test("K1.3 without a ready endpoint the serving, terminating ones are used; one ready one takes over", (t) => {
+test("K1.3 serving, terminating endpoints are used for want of a ready one", (t) => {
   const { table, p, e } = table3();
   table.setEndpointConditions(e[0], SERVING | TERMINATING);
   t.is(picks(table, p, 2), "2 3");

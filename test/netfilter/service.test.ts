@@ -41,7 +41,7 @@ test("K1.5 row 1: a local pod keeps its source, replies come from the VIP", (t) 
   lab.close(t);
 });
 
-test("K1.5 row 2: an outside host and the node's uplink address are masqueraded, and both ways undone", (t) => {
+test("K1.5 row 2: outside hosts and the node itself are masqueraded, and it is undone", (t) => {
   const { lab, table, web } = cluster();
   table.addEndpoint(web, ip("10.244.1.3"), 8080, lab.ns);
   const outside = lab.forward(syn(lab, "10.0.0.100:4000"), lab.bridge);
@@ -125,7 +125,7 @@ test("K1.4 internalTrafficPolicy Local: the node's own endpoints, DROP when they
   lab.close(t);
 });
 
-test("K1.4 iptables mode: an undefined port of a ClusterIP, and a ping, are routed like anything else", (t) => {
+test("K1.4 iptables mode: an undefined port of a ClusterIP, and a ping, are simply routed", (t) => {
   const { lab, table, web } = cluster();
   table.addEndpoint(web, ip("10.244.2.2"), 8080, -1);
   t.is(lab.end(t, lab.forward(syn(lab, `${CLIENT}:4000`, `${VIP}:81`))), `${CLIENT}:4000 > ${VIP}:81`);
@@ -134,7 +134,7 @@ test("K1.4 iptables mode: an undefined port of a ClusterIP, and a ping, are rout
   lab.close(t);
 });
 
-test("K1.4, K2.3 nftables mode: undefined port and ping 3/3, unallocated address of the CIDR in silence", (t) => {
+test("K1.4, K2.3 nftables mode: undefined port and ping 3/3, unallocated address silence", (t) => {
   const { lab, table, web } = cluster({ balance: "nftables", serviceCidr: cidr("10.96.0.0/16") });
   t.is(lab.end(t, lab.forward(syn(lab, `${CLIENT}:4000`))), REJECT, "no endpoint");
   table.addEndpoint(web, ip("10.244.2.2"), 8080, -1);

@@ -45,7 +45,7 @@ test("a removed endpoint: its UDP entries go, the others and TCP stay", (t) => {
   lab.close(t);
 });
 
-test("serving is what counts: readiness, policy and the terminating condition do not matter, ports do not", (t) => {
+test("serving is what counts: neither readiness, terminating, nor the port", (t) => {
   const { lab, table, dns, ep, send } = cluster();
   const e = ep(2);
   const twin = table.addEndpoint(dns, ip("10.244.2.2"), 54, -1);
@@ -60,7 +60,7 @@ test("serving is what counts: readiness, policy and the terminating condition do
   lab.close(t);
 });
 
-test("entries made before the rule existed (reply source is the VIP) go when the first endpoint comes", (t) => {
+test("entries made before the rule existed go when the first endpoint comes", (t) => {
   const lab = new Lab();
   const table = new ServiceTable();
   lab.nf.attachServices(lab.ns, table, {});
@@ -75,7 +75,7 @@ test("entries made before the rule existed (reply source is the VIP) go when the
   lab.close(t);
 });
 
-test("a service port without endpoints is included, but only a change of UDP endpoints starts the clean-up", (t) => {
+test("a service port without endpoints is included; only UDP endpoint changes start it", (t) => {
   const lab = new Lab();
   const table = new ServiceTable();
   lab.nf.attachServices(lab.ns, table, {});
@@ -126,7 +126,7 @@ test("a lagging node cleans when it syncs, by what it then sees", (t) => {
   lab.close(t);
 });
 
-test("an entry confirmed after the endpoint of its first packet was removed goes with the next clean-up", (t) => {
+test("an entry confirmed after its endpoint was removed goes with the next clean-up", (t) => {
   const { lab, table, ep } = cluster();
   const [two] = [ep(2), ep(3)];
   const waiting = lab.pre(lab.udp(`${POD}:1`, `${VIP}:53`));
