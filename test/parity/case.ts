@@ -20,6 +20,9 @@ export interface NodeCase {
   steps: Step[];
   /** Masks this case needs beyond those that always apply; see masks.ts for what each hides and why. */
   masks?: CaseMask[];
+  /** How many milliseconds the kernel arm may fall behind the steps' times before it runs the case again;
+   * default 60 for cases that wait, 400 for those that do not. */
+  lateLimit?: number;
   /** False for random cases whose state tables are not compared. Default true. */
   compareState?: boolean;
 }
@@ -131,6 +134,7 @@ export type NodeSysctl =
   | "net.ipv4.ip_default_ttl"
   | "net.ipv4.icmp_ratelimit"
   | "net.ipv4.icmp_ratemask"
+  | "net.ipv4.ipfrag_time"
   | "net.ipv4.icmp_echo_ignore_all"
   | "net.ipv4.icmp_echo_ignore_broadcasts"
   | "net.ipv4.icmp_errors_use_inbound_ifaddr"
@@ -306,6 +310,8 @@ export interface StateTables {
 export interface ArmResult {
   frames: Captured[];
   state: StateTables | null;
+  /** Emulator arms: frames dropped per "STAGE REASON", for the coverage of random runs. */
+  drops?: Map<string, number>;
 }
 
 export interface Arm {

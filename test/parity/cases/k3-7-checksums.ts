@@ -203,15 +203,20 @@ const fragments: NodeCase[] = [
   ),
 ];
 
-const timeout = makeCase("3.7/fragments-time-out", ["K3.7 ipfrag_time 30 s"], node(1500, C.ip), [
-  { at: 0, note: "the first of two", send: pieces(1600, 1480, { id: 1 }).slice(0, 1) },
-  {
-    at: 0,
-    note: "to the node itself",
-    send: udpFragments(A, BRIDGE, 40_000, 9, 1600, 1480, { id: 2 }).slice(0, 1).map(fromA),
-  },
-  { at: 28_000 },
-  { at: 32_000, note: "too late", send: pieces(1600, 1480, { id: 1 }).slice(1) },
-]);
+const timeout = makeCase(
+  "3.7/fragments-time-out",
+  ["K3.7 ipfrag_time 30 s (here 3): silence for a forwarded packet, ICMP 11/1 for one to the node itself"],
+  node(1500, C.ip, { sysctls: { "net.ipv4.ipfrag_time": 3 } }),
+  [
+    { at: 0, note: "the first of two", send: pieces(1600, 1480, { id: 1 }).slice(0, 1) },
+    {
+      at: 0,
+      note: "to the node itself",
+      send: udpFragments(A, BRIDGE, 40_000, 9, 1600, 1480, { id: 2 }).slice(0, 1).map(fromA),
+    },
+    { at: 2500 },
+    { at: 3500, note: "too late", send: pieces(1600, 1480, { id: 1 }).slice(1) },
+  ],
+);
 
 export const cases: NodeCase[] = [...sums, ...fragments, timeout];

@@ -15,6 +15,10 @@ import { CaptureSocket, type RawFrame, type TransmitSocket } from "./packet-sock
 import { readState } from "./read-state.ts";
 
 const IDLE_MS = Number(process.env.VNETEM_PARITY_IDLE_MS ?? 0);
+const SLOW_MS = 100;
+const LATE_SLOW_MS = 60;
+const LATE_MS = 400;
+const TRIES = 8;
 const LINKS_UP_MS = 3000;
 const POLL_MS = 5;
 
@@ -32,14 +36,30 @@ export interface KernelTiming {
 
 export interface KernelResult extends ArmResult {
   timing: KernelTiming;
+  /** How far the run fell behind the case's times at worst, milliseconds: the machine was busy. */
+  late: number;
   /** Kernel time stamps of `frames`, nanoseconds since the first step. */
   times: number[];
 }
 
 let runs = 0;
 
+/** Cases about timers must keep their times; the kernel's clocks tick on while a busy machine makes us wait. */
+export function isSlow(c: NodeCase): boolean {
+  return (c.steps.at(-1)?.at ?? 0) >= SLOW_MS;
+}
+
+export function isTooLate(c: NodeCase, result: KernelResult): boolean {
+  return result.late > (c.lateLimit ?? (isSlow(c) ? LATE_SLOW_MS : LATE_MS));
+}
+
+/** Runs a case, again if it fell too far behind its times. */
 export async function runOnKernel(c: NodeCase, options: KernelOptions = {}): Promise<KernelResult> {
-  return (await prepareOnKernel(c, options)).finish();
+  let result: KernelResult;
+  let tries = 0;
+  do result = await (await prepareOnKernel(c, options)).finish();
+  while (isTooLate(c, result) && ++tries < TRIES);
+  return result;
 }
 
 /** A built node at rest, before its first step. finish() must be called, and cleans up whatever happens. */
@@ -67,7 +87,7 @@ export async function prepareOnKernel(c: NodeCase, options: KernelOptions = {}):
         const t2 = performance.now();
         const state = c.compareState === false ? null : readState(c, built);
         const timing = { build, steps: t2 - t1, state: performance.now() - t2 };
-        return { frames: run.captured, state, timing, times: run.times };
+        return { frames: run.captured, state, timing, late: run.late, times: run.times };
       } finally {
         run.close();
       }
@@ -83,6 +103,7 @@ function keepNames(built: BuiltNode): void {
 class Run {
   readonly captured: Captured[] = [];
   readonly times: number[] = [];
+  late = 0;
   readonly #case: NodeCase;
   readonly #built: BuiltNode;
   readonly #capture: CaptureSocket;
@@ -128,6 +149,7 @@ class Run {
     for (const [i, step] of this.#case.steps.entries()) {
       await this.#waitUntil(start + step.at);
       this.#step = i;
+      this.late = Math.max(this.late, performance.now() - start - step.at);
       for (const change of step.change ?? []) {
         this.#built.change(change);
         if (change.kind === "add-pod" || (change.kind === "link" && change.up)) await this.#afterLink();

@@ -4,6 +4,8 @@
 
 import type { NodeCase } from "../case.ts";
 import {
+  isSlow,
+  isTooLate,
   type KernelOptions,
   type KernelResult,
   type Prepared,
@@ -11,12 +13,7 @@ import {
   runOnKernel,
 } from "./run-case.ts";
 
-const SLOW_MS = 100;
 const SIDE_BY_SIDE = 12;
-
-export function isSlow(c: NodeCase): boolean {
-  return (c.steps.at(-1)?.at ?? 0) >= SLOW_MS;
-}
 
 /** Hands each result over as it arrives; a case that could not be run hands over its error. */
 export async function runMany(
@@ -27,12 +24,17 @@ export async function runMany(
   const asError = (e: Error): Error => e;
   for (const c of cases) if (!isSlow(c)) done(c, await runOnKernel(c, options).catch(asError));
   const slow = cases.filter(isSlow).sort((a, b) => b.steps.at(-1)!.at - a.steps.at(-1)!.at);
+  const late: NodeCase[] = []; // those that fell behind get another turn, alone
   while (slow.length > 0) {
     const group = slow.splice(0, SIDE_BY_SIDE);
     const prepared: (Prepared | Error)[] = [];
     for (const c of group) prepared.push(await prepareOnKernel(c, options).catch(asError));
-    const finish = async (c: NodeCase, p: Prepared | Error): Promise<void> =>
-      done(c, p instanceof Error ? p : await p.finish().catch(asError));
+    const finish = async (c: NodeCase, p: Prepared | Error): Promise<void> => {
+      const result = p instanceof Error ? p : await p.finish().catch(asError);
+      if (!(result instanceof Error) && isTooLate(c, result)) late.push(c);
+      else done(c, result);
+    };
     await Promise.all(group.map((c, i) => finish(c, prepared[i]!)));
   }
+  for (const c of late) done(c, await runOnKernel(c, options).catch(asError));
 }
