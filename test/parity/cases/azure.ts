@@ -318,10 +318,14 @@ const transparent: NodeCase[] = [
   makeCase(
     "azure-transparent/error-source",
     ["A5.6 [X] a host veth has no address: errors are sent from the node's"],
-    node("transparent"),
+    (() => {
+      const n = node("transparent");
+      n.pods[1]!.mtu = 1400;
+      return n;
+    })(),
     [
       one("TTL 1", fromA(udp(A, up(B.ip), 4000, 5000, "data", { ttl: 1 }))),
-      one("too big", fromA(udp(A, up(B.ip), 4000, 5000, 100, { df: true }))),
+      one("too big for b", fromA(udp(A, up(B.ip), 4000, 5000, 1472, { df: true }))),
     ],
   ),
   ...(["iptables", "nftables"] as const).map((mode) =>
