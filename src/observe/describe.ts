@@ -88,7 +88,7 @@ export function describeNote(n: Notes, i: number, names: Names): Decision | unde
     case NoteKind.DELIVER:
       return {
         kind: "deliver",
-        text: `delivered to ${a < 0 ? "whom it is about" : `a ${protocolName(n.b[i])} socket`}`,
+        text: `delivered to ${a < 0 ? "the socket it is about" : `a ${protocolName(n.b[i])} socket`}`,
       };
     case NoteKind.FRAGMENT:
       return { kind: "fragment", text: fragmentText(a, n.b[i]) };

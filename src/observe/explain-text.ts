@@ -17,13 +17,14 @@ function headline(e: Explanation): string {
   const { request } = e;
   const at =
     request.at === undefined ? "" : ` ${request.verdict === "delivered" ? "to" : "at"} ${request.at}`;
-  if (request.verdict === "dropped") return `dropped${at}: ${request.reason} (${request.reasonText})`;
   if (request.verdict === "under way") return "still under way";
-  if (e.verdict === "answer dropped")
+  if (e.verdict === "answer dropped") {
     return `delivered${at}, but its answer was dropped: ${e.reason} (${e.reasonText})`;
+  }
   const answer = e.replies.find((p) => p.verdict === "delivered");
   const answered = answer === undefined ? "" : `, answered: ${answer.title} delivered to ${answer.at}`;
-  return `delivered${at}${answered}`;
+  if (request.verdict === "delivered") return `delivered${at}${answered}`;
+  return `dropped${at}: ${request.reason} (${request.reasonText})${answered}`;
 }
 
 function endpointLine(p: NonNullable<Explanation["endpoint"]>): string {

@@ -26,8 +26,10 @@ type Options = Map<number, Uint8Array[]>;
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
-export function readPcapng(file: Uint8Array): ReadFile {
-  const v = new DataView(file.buffer, file.byteOffset, file.byteLength);
+export function readPcapng(bytes: Uint8Array): ReadFile {
+  // A Buffer would slice without copying.
+  const file = Uint8Array.from(bytes);
+  const v = new DataView(file.buffer);
   const out: ReadFile = { application: "", comment: "", interfaces: [], packets: [] };
   let at = 0;
   while (at < file.length) {
