@@ -82,7 +82,7 @@ export function arpRcv(ip: Ip, f: number): Stage {
 // Duplicate address detection (RFC 5227): answered, never learned from.
 function arpProbe(ip: Ip, f: number, d: number, tip: number): Stage {
   const { skb } = ip.k;
-  const local = ip.fib.addressType(ip.k.dev.ns[d], tip, d) === RouteType.LOCAL;
+  const local = ip.fib.addressType(ip.k.dev.ns[d], tip, -1) === RouteType.LOCAL;
   if (arpOperation(skb.view, skb.off[f]) === ARP_REQUEST && local && !arpIgnored(ip, d, 0, tip)) {
     sendReply(ip, f, d, tip);
   }
@@ -157,7 +157,7 @@ function learn(ip: Ip, f: number, d: number, sip: number, tip: number): void {
   const reply = arpOperation(v, o) === ARP_REPLY;
   let gratuitous = sip === tip;
   if (gratuitous && reply) gratuitous = arpTargetHi(v, o) === hi && arpTargetLo(v, o) === lo;
-  if (gratuitous) gratuitous = ip.fib.addressType(k.dev.ns[d], sip, d) === RouteType.UNICAST;
+  if (gratuitous) gratuitous = ip.fib.addressType(k.dev.ns[d], sip, -1) === RouteType.UNICAST;
   if (n < 0) {
     if (!gratuitous && !reply) return;
     n = neigh.table.create(d, sip);
@@ -194,7 +194,7 @@ export function arpSolicit(ip: Ip, n: number, unicast: boolean, waiting: number)
   let source = 0;
   if (waiting >= 0 && announce < 2) {
     const from = ipv4Src(k.skb.view, k.skb.l3[waiting]);
-    const own = ip.fib.addressType(k.dev.ns[d], from, d) === RouteType.LOCAL;
+    const own = ip.fib.addressType(k.dev.ns[d], from, -1) === RouteType.LOCAL;
     if (own && (announce === 0 || k.inet.onlink(d, target) === k.inet.find(d, from))) source = from;
   }
   if (source === 0) source = k.selectAddress(d, target, Scope.LINK);

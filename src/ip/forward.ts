@@ -1,5 +1,5 @@
 // IPv4 forwarding: K 4.3. Mirrors net/ipv4/ip_forward.c and ip_rt_send_redirect() of route.c.
-// Absent: router alert, strict source routes (refused on input), options that record addresses.
+// Absent: router alert, strict source routes (refused on input).
 
 import { Drop } from "../node/drop.ts";
 import { PacketType, SkbFlag } from "../node/sk-buff.ts";
@@ -14,6 +14,7 @@ import {
 import { ipv4DecreaseTtl, ipv4Df, ipv4Src, ipv4Ttl } from "../wire/ipv4.ts";
 import { icmpSend } from "./icmp.ts";
 import type { Ip } from "./ip.ts";
+import { ipForwardOptions } from "./options.ts";
 import { forwardMtu } from "./output.ts";
 
 /** IP_FORWARD: TTL and MTU errors come before the FORWARD rules, after PREROUTING's DNAT. */
@@ -49,6 +50,7 @@ function sendRedirect(ip: Ip, f: number): void {
 }
 
 /** IP_FORWARD_FINISH. */
-export function ipForwardFinish(): Stage {
+export function ipForwardFinish(ip: Ip, f: number): Stage {
+  if (ip.k.skb.flags[f] & SkbFlag.IP_OPTIONS) ipForwardOptions(ip, f);
   return Stage.HOOK_POST_ROUTING;
 }

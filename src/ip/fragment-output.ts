@@ -13,6 +13,7 @@ import {
   ipv4FillChecksum,
   ipv4Fragment,
   ipv4HeaderLength,
+  ipv4IsLaterFragment,
   setIpv4Fragment,
   setIpv4TotalLength,
 } from "../wire/ipv4.ts";
@@ -103,7 +104,9 @@ function piece(
   skb.l4[c] = o + headerLength;
   skb.mac[c] = o - before;
   setIpv4TotalLength(skb.view, o, headerLength + size);
-  if (later && headerLength > IPV4_SIZE) blankOptions(ip, c, headerLength);
+  // Options were fixed already in what is itself a later piece, and are not known to the bridge.
+  if (later && skb.flags[c] & SkbFlag.IP_OPTIONS && !ipv4IsLaterFragment(skb.view, l3))
+    blankOptions(ip, c, headerLength);
   return c;
 }
 

@@ -1,8 +1,9 @@
 // ICMP errors this kernel sends, and what errors received teach its routes. Mirrors net/ipv4/icmp.c
-// (__icmp_send, rate limits) and route.c (ip_rt_update_pmtu, __ip_do_redirect): K 4.3. Absent: IP options
-// echoed in the error.
+// (__icmp_send, rate limits) and route.c (ip_rt_update_pmtu, __ip_do_redirect): K 4.3. Absent: source routes
+// reversed in the error.
 
 import { Scope } from "../node/in-ifaddr.ts";
+import { currentTimestamp, optionNeeds } from "../node/ip-options.ts";
 import { DevKind } from "../node/net-device.ts";
 import { NoteKind } from "../node/notes.ts";
 import { PacketType, SkbFlag } from "../node/sk-buff.ts";
@@ -32,6 +33,7 @@ import {
   PROTO_ICMP,
   writeIpv4Header,
 } from "../wire/ipv4.ts";
+import { ipv4OptionsEchoLength, writeIpv4OptionsEcho } from "../wire/ipv4-options-echo.ts";
 import { RouteType } from "./fib.ts";
 import type { Ip } from "./ip.ts";
 import { NUD_VALID } from "./neigh-table.ts";
@@ -74,6 +76,9 @@ export function icmpSend(ip: Ip, f: number, type: number, code: number, info: nu
   // A packet that came by loopback is answered without any limit, wherever the answer goes.
   const limited = isLimited(ip, ns, type, code) && !fromLoopback(ip, f);
   if (limited && !ip.peers.allowGlobal(ns, k.nsValue(ns, MSGS_PER_SEC), k.nsValue(ns, MSGS_BURST))) return;
+  const needs = optionNeeds(skb.flags[f]);
+  const options = skb.flags[f] & SkbFlag.IP_OPTIONS ? ipv4OptionsEchoLength(v, l3, needs) : 0;
+  if (options < 0) return;
   const to = ipv4Src(v, l3);
   if (ipRouteOutput(ip, ns, to, sourceOf(ip, f)) !== 0) return;
   const out = ip.rtDev;
@@ -84,16 +89,17 @@ export function icmpSend(ip: Ip, f: number, type: number, code: number, info: nu
     if (own && !ip.peers.allow(ns, to, k.nsValue(ns, RATELIMIT) * 1e6)) return;
     ip.peers.consumeGlobal(ns);
   }
-  const room = Math.min(ip.rtMtu, ERROR_BYTES) - IPV4_SIZE - ICMPV4_SIZE;
+  const room = Math.min(ip.rtMtu, ERROR_BYTES) - IPV4_SIZE - options - ICMPV4_SIZE;
   if (room <= IPV4_SIZE) return;
   const quoted = Math.min(skb.end(f) - l3, room);
-  const e = k.alloc(IPV4_SIZE + ICMPV4_SIZE + quoted, ns, out);
+  const e = k.alloc(IPV4_SIZE + options + ICMPV4_SIZE + quoted, ns, out);
   if (e < 0) return;
   const o = skb.off[e];
-  const icmp = o + IPV4_SIZE;
+  const icmp = o + IPV4_SIZE + options;
   // IPTOS_PREC_INTERNETCONTROL on top of the packet's own TOS.
   const tos = (ipv4Tos(v, l3) & 0x1e) | 0xc0;
   writeIpv4Header(v, o, skb.len[e], PROTO_ICMP, source, to, k.nsValue(ns, DEFAULT_TTL), tos, 0, 0);
+  if (options > 0) writeIpv4OptionsEcho(v, l3, o, needs, source, currentTimestamp(k));
   writeIcmpv4(v, icmp, type, code, info);
   skb.bytes.copyWithin(icmp + ICMPV4_SIZE, l3, l3 + quoted);
   icmpv4FillChecksum(v, icmp, skb.end(e));

@@ -24,14 +24,10 @@ import {
   PROTO_TCP,
   PROTO_UDP,
 } from "../wire/ipv4.ts";
-import {
-  IPOPT_LOOSE_ROUTE,
-  IPOPT_STRICT_ROUTE,
-  ipv4OptionFind,
-  ipv4OptionsError,
-} from "../wire/ipv4-options.ts";
+import { IPOPT_LOOSE_ROUTE, IPOPT_STRICT_ROUTE, ipv4OptionFind } from "../wire/ipv4-options.ts";
 import { RouteType } from "./fib.ts";
 import type { Ip } from "./ip.ts";
+import { ipOptionsCompile } from "./options.ts";
 import { ipRouteInputOf, RT_FORWARD } from "./route.ts";
 
 /** IP_RCV: ip_rcv_core; the frame begins at its IP header. */
@@ -82,9 +78,8 @@ export function ipRcvFinish(ip: Ip, f: number): Stage {
 function ipRcvOptions(ip: Ip, f: number): Stage {
   const { k } = ip;
   const { skb } = k;
-  const wrong = ipv4OptionsError(skb.view, skb.l3[f]);
+  const wrong = ipOptionsCompile(ip, f);
   if (wrong !== 0) return k.icmpError(f, ICMP_PARAMETER_PROBLEM, 0, wrong << 24, Drop.IP_OPTIONS);
-  skb.flags[f] |= SkbFlag.IP_OPTIONS;
   const l3 = skb.l3[f];
   const routed =
     ipv4OptionFind(skb.view, l3, IPOPT_LOOSE_ROUTE) >= 0 ||

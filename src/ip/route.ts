@@ -147,8 +147,7 @@ export function ipRouteOutput(ip: Ip, ns: number, dst: number, src: number): num
   ip.rtDev = d;
   ip.rtNexthop = gateway !== 0 ? gateway : dst;
   if (src !== 0) ip.rtSource = src;
-  else if (fib.prefsrc[r] !== 0) ip.rtSource = fib.prefsrc[r];
-  else ip.rtSource = k.selectAddress(d, fib.gateway[r], fib.scope[r]);
+  else ip.rtSource = preferredSource(ip, r);
   const pmtu = ip.exceptions.mtu(ns, dst);
   ip.rtMtu = pmtu !== 0 && pmtu < k.dev.mtu[d] ? pmtu : k.dev.mtu[d];
   return 0;
@@ -175,6 +174,12 @@ function broadcastOutput(ip: Ip, ns: number, dst: number, src: number): number {
   ip.rtSource = src !== 0 ? src : ip.k.selectAddress(d, 0, Scope.LINK);
   ip.rtMtu = ip.k.dev.mtu[d];
   return 0;
+}
+
+/** fib_result_prefsrc: the address packets of this host take that leave by a route. */
+export function preferredSource(ip: Ip, r: number): number {
+  const { k, fib } = ip;
+  return fib.prefsrc[r] !== 0 ? fib.prefsrc[r] : k.selectAddress(fib.dev[r], fib.gateway[r], fib.scope[r]);
 }
 
 /** Addresses of the frame's IP header, routed as input. */

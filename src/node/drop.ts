@@ -149,6 +149,8 @@ export const Drop = {
   VNET_PLATFORM: 174,
   /** The target VM is stopped. */
   VNET_STOPPED: 175,
+  /** Came back to the fabric again and again: flooded by a bridge whose NIC port has hairpin on. */
+  VNET_LOOP: 176,
 } as const;
 
 export type Drop = (typeof Drop)[keyof typeof Drop];

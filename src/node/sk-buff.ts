@@ -30,12 +30,15 @@ export const SkbFlag = {
   FRAG_PMTU: 512,
   /** UDP or TCP checksum was verified already. */
   CSUM_OK: 1024,
-  /** The destination is the bridge's own or the frame is flooded up: pass a copy up. */
-  LOCAL_COPY: 2048,
+  /** opt.rr_needaddr: record route had room, so the way out belongs there. */
+  RR_NEEDADDR: 2048,
   /** The IP header carries options that were parsed (opt.optlen > 0). */
   IP_OPTIONS: 4096,
   /** The UDP or TCP checksum is not written yet; IP_LOCAL_OUT writes it once the source address is known. */
   CSUM_PARTIAL: 8192,
+  /** opt.ts_needaddr, opt.ts_needtime: the same of the timestamp option. */
+  TS_NEEDADDR: 16384,
+  TS_NEEDTIME: 32768,
 } as const;
 
 export class SkBuffs extends Slab {
@@ -83,6 +86,8 @@ export class SkBuffs extends Slab {
   readonly noted: Int32Array;
   /** When the sender handed it over, ns. */
   readonly born: Float64Array;
+  /** How often the frame went through the fabric: a flooding bridge may send it round for ever. */
+  readonly crossings: Uint8Array;
   /** Free use of whoever made the packet (flow number of a traffic source); -1 when none. */
   readonly tag: Int32Array;
 
@@ -118,6 +123,7 @@ export class SkBuffs extends Slab {
     this.captured = new Int32Array(n);
     this.noted = new Int32Array(n);
     this.born = new Float64Array(n);
+    this.crossings = new Uint8Array(n);
     this.tag = new Int32Array(n);
   }
 
@@ -148,6 +154,7 @@ export class SkBuffs extends Slab {
     this.next[f] = -1;
     this.captured[f] = -1;
     this.noted[f] = -1;
+    this.crossings[f] = 0;
     this.tag[f] = -1;
     return f;
   }
@@ -197,6 +204,7 @@ export class SkBuffs extends Slab {
     this.captured[c] = this.captured[f];
     this.noted[c] = this.noted[f];
     this.born[c] = this.born[f];
+    this.crossings[c] = this.crossings[f];
     this.tag[c] = this.tag[f];
   }
 

@@ -101,7 +101,10 @@ export const Stage = {
 
 export type Stage = (typeof Stage)[keyof typeof Stage];
 
-export const STAGE_NAMES: readonly string[] = Object.keys(Stage);
+const names: string[] = [];
+for (const [name, value] of Object.entries(Stage)) names[value] = name;
+/** Names by number. */
+export const STAGE_NAMES: readonly string[] = names;
 
 /** Limit of stages one frame may pass without being queued: a loop in the model is our bug. */
 export const STAGES_MAX = 4096;

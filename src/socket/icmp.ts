@@ -2,11 +2,13 @@
 // about. The caches that ip/ keeps of redirects and path MTUs are its own business and were updated before.
 // Mirrors icmp_rcv(), icmp_echo(), icmp_timestamp(), icmp_reply(), icmp_unreach(), icmp_redirect() and
 // icmp_socket_deliver() in net/ipv4/icmp.c.
-// Absent: extended echo (RFC 8335), echoed IP options, rate limits of replies (no reply type is in the
+// Absent: extended echo (RFC 8335), rate limits of replies (no reply type is in the
 // default icmp_ratemask), raw sockets, ip_no_pmtu_disc 2 and 3.
 
 import { Drop } from "../node/drop.ts";
+import { currentTimestamp, optionNeeds } from "../node/ip-options.ts";
 import { NoteKind } from "../node/notes.ts";
+import { SkbFlag } from "../node/sk-buff.ts";
 import type { Stage } from "../node/stage.ts";
 import { nsSysctl } from "../node/sysctl.ts";
 import {
@@ -36,6 +38,7 @@ import {
   setIcmpv4Type,
 } from "../wire/icmpv4.ts";
 import { IPV4_DST, IPV4_SRC, ipv4Protocol, ipv4Tos, PROTO_ICMP, PROTO_UDP } from "../wire/ipv4.ts";
+import { ipv4OptionsEchoLength, writeIpv4OptionsEcho } from "../wire/ipv4-options-echo.ts";
 import { Rtn } from "./addr-type.ts";
 import { defaultTtl, localFrame, sendLocal, writeLocalHeader } from "./output.ts";
 import { pingErr, pingRcv } from "./ping.ts";
@@ -48,8 +51,6 @@ const ECHO_IGNORE_BROADCASTS = nsSysctl("net.ipv4.icmp_echo_ignore_broadcasts");
 const HIGHEST_UNREACHABLE = 15;
 /** Bytes of a timestamp message: originate, receive and transmit time. */
 const TIMESTAMP_BODY = 12;
-const NS_PER_MS = 1_000_000;
-const MS_PER_DAY = 86_400_000;
 
 /** icmp_rcv(). */
 export function icmpRcv(s: Sockets, f: number): Stage {
@@ -107,7 +108,7 @@ function icmpTimestamp(s: Sockets, f: number): Stage {
   const reply = replyFrame(s, f, ICMPV4_SIZE + TIMESTAMP_BODY);
   if (reply >= 0) {
     const at = skb.l4[reply];
-    const now = Math.floor(k.clock.now / NS_PER_MS) % MS_PER_DAY;
+    const now = currentTimestamp(k);
     skb.bytes.copyWithin(at, l4, l4 + ICMPV4_SIZE + 4);
     setIcmpv4Type(skb.view, at, ICMP_TIMESTAMP_REPLY);
     skb.view.setUint8(at + ICMPV4_CODE, 0);
@@ -127,7 +128,10 @@ function replyFrame(s: Sockets, f: number, length: number): number {
   const v = skb.view;
   const l3 = skb.l3[f];
   const ns = skb.ns[f];
-  const reply = localFrame(k, ns, skb.dev[f], length, false);
+  const needs = optionNeeds(skb.flags[f]);
+  const options = skb.flags[f] & SkbFlag.IP_OPTIONS ? ipv4OptionsEchoLength(v, l3, needs) : 0;
+  if (options < 0) return -1;
+  const reply = localFrame(k, ns, skb.dev[f], options + length, false);
   if (reply < 0) return reply;
   const src = skb.rtType[f] === Rtn.LOCAL ? v.getInt32(l3 + IPV4_DST) : 0;
   const dst = v.getInt32(l3 + IPV4_SRC);
@@ -143,6 +147,8 @@ function replyFrame(s: Sockets, f: number, length: number): number {
     ipv4Tos(v, l3),
     0,
   );
+  if (options > 0) writeIpv4OptionsEcho(v, l3, skb.l3[reply], needs, src, currentTimestamp(k));
+  skb.l4[reply] += options;
   return reply;
 }
 

@@ -240,7 +240,7 @@ export class Walk {
           stage = hookForward(nf, f);
           break;
         case Stage.IP_FORWARD_FINISH:
-          stage = ipForwardFinish();
+          stage = ipForwardFinish(ip, f);
           break;
 
         // The Azure fabric between NICs.
