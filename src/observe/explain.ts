@@ -80,7 +80,7 @@ export function answersTo(n: Notes, packet: number): number[] {
   for (let i = 0; i < n.count; i++) {
     if (!found.includes(n.packet[i])) continue;
     const made = madeBy(n, i);
-    if (made > 0 && !found.includes(made)) found.push(made);
+    if (made > 0) found.push(made);
   }
   return found.slice(1);
 }

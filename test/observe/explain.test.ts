@@ -6,8 +6,11 @@ import { answersTo, type Explanation, explain, type Path, type Step } from "../.
 import { explainText } from "../../src/observe/explain-text.ts";
 import { Recorder, readRecording } from "../../src/observe/recording.ts";
 import { pingOpen } from "../../src/socket/open.ts";
+import { transmitFrame } from "../../src/socket/packet.ts";
 import { pingSend } from "../../src/socket/ping.ts";
 import { SocketKind } from "../../src/socket/sockets.ts";
+import { tcpFrame } from "../../src/wire/build.ts";
+import { TCP_SYN } from "../../src/wire/tcp.ts";
 import { type Cluster, cluster, ip, type Pod } from "./kit.ts";
 
 const pods = { clusterCidr: { network: ip("10.224.0.0"), prefix: 16 } };
@@ -46,6 +49,17 @@ test("a Service on another node: places, rule, endpoint and rewrites, there and 
   t.is(e.request.at, "web-1");
   t.is(e.replies.length, 1);
   t.like(e.replies[0], { title: "UDP reply", verdict: "delivered", at: "client" });
+
+  for (const hop of e.request.hops.filter((one) => one.kind === "node")) {
+    t.is(hop.steps[0]?.fn, "netif_receive_skb");
+    t.is(hop.steps.at(-1)?.fn, "dev_hard_start_xmit");
+  }
+  const first = steps(e.request)[0]?.packet ?? "";
+  t.regex(
+    first,
+    /^IP 10\.224\.0\.20\.\d+ > 10\.0\.0\.10\.80: UDP, length 5, ttl 64$/,
+    "no MAC addresses yet",
+  );
 
   const [dnat] = steps(e.request).filter((s) => s.decisions.some((d) => d.kind === "dnat"));
   t.like(dnat, { fn: "nf_hook PRE_ROUTING", device: "azure0" });
@@ -162,6 +176,22 @@ test("an answer that is lost is not hidden behind a delivered request", (t) => {
   c.end(t);
 });
 
+test("a SYN to a closed port is refused, not delivered", (t) => {
+  const c = cluster(pods);
+  warmUp(c);
+  c.observe();
+  const macs = { srcMac: "02:00:00:00:00:14", dstMac: "12:34:56:78:9a:bc" };
+  const to = { src: c.client.ip, dst: c.web[1].ip, sport: 40000, dport: 8080, flags: TCP_SYN };
+  transmitFrame(c.k, c.client.eth0, tcpFrame({ ...macs, ...to }));
+  const packet = c.k.packets;
+  c.run(10);
+  const e = explain(c.k.notes, c.names, packet);
+  t.like(e, { verdict: "dropped", reason: "NO_SOCKET" });
+  t.is(e.request.at, "web-1");
+  t.is(e.replies[0]?.title, "TCP reset");
+  c.end(t);
+});
+
 test("ping: the echo reply is the answer", (t) => {
   const c = cluster(pods);
   warmUp(c);
@@ -246,6 +276,7 @@ test("a recording explains as well as the run it was made of", (t) => {
   ];
   // Routes and owners of addresses are not recorded.
   t.is(later.endpoint?.pod, undefined);
+  t.is(later.endpoint?.revision, live.endpoint?.revision);
   t.like(later.endpoint, { service: "default/web:80", address: live.endpoint!.address });
   t.deepEqual(places(later.request), places(live.request));
   t.deepEqual(

@@ -28,6 +28,8 @@ function traffic(): Cluster {
   c.udp(c.web[0], "10.0.0.10", 80);
   c.udp(c.client, "10.224.0.31", 8080, 3000);
   c.udp(c.client, "10.224.0.99", 8080);
+  // Past 2^32 nanoseconds, so that both halves of the timestamp matter.
+  c.run(5000);
   const macs = { srcMac: "02:00:00:00:00:14", dstMac: "12:34:56:78:9a:bc" };
   const to = { src: c.client.ip, dst: c.web[1].ip, sport: 40000, dport: 8080, flags: TCP_SYN };
   transmitFrame(c.k, c.client.eth0, tcpFrame({ ...macs, ...to }));

@@ -1,5 +1,5 @@
-// Recordings: what is written reads back, in pieces as in one; names follow rows that change hands; nothing is lost when
-// notes and captured frames are drained while packets are under way.
+// Recordings: what is written reads back, in pieces as in one; names follow rows that change hands;
+// nothing is lost when notes and captured frames are drained while packets are under way.
 
 import test from "ava";
 import { unpackMultiple } from "msgpackr";
@@ -8,7 +8,7 @@ import { Drain } from "../../src/observe/drain.ts";
 import { PcapngWriter, writePcapng } from "../../src/observe/pcapng.ts";
 import { Recorder, type RecordingHeader, readRecording } from "../../src/observe/recording.ts";
 import { STAGES } from "../../src/observe/stages.ts";
-import { type Cluster, cluster, ip } from "./kit.ts";
+import { type Cluster, cluster } from "./kit.ts";
 import { readPcapng } from "./read-pcapng.ts";
 
 const COLUMNS = ["time", "packet", "kind", "ns", "dev", "a", "b", "c", "d", "e", "frameLen"] as const;
@@ -139,36 +139,42 @@ test("draining between events changes neither the recording nor the capture", (t
   c.end(t);
 });
 
-test("a drop three seconds after the last sight stands on that sight, however often it was drained", (t) => {
+/** Seen and DNATed, a frame waits at azure0 for an ARP reply that never comes; others pass meanwhile. */
+function losing(between: (c: Cluster) => void): Cluster {
   const c = cluster();
   c.service("default/web2", "10.0.0.12", 80, [c.web[1]]);
-  const { neigh } = c.walk.ip;
   c.tap(c.client.eth0, c.client.host);
   c.udp(c.client, "10.224.0.1", 9);
-  // The node forwards to a next hop nobody answers for: the frame waits at azure0, DNATed, after it was seen.
+  between(c);
   c.k.setUp(c.nodes[0].eth0, false);
-  neigh.flushDevice(c.nodes[0].bridge, false);
-  const frames: Uint8Array[] = [];
-  const pcap = new PcapngWriter(c.k, c.names, (bytes) => frames.push(bytes));
-  const drain = new Drain(c.k, pcap, null);
+  c.walk.ip.neigh.flushDevice(c.nodes[0].bridge, false);
   c.udp(c.client, "10.0.0.12", 80);
-  for (let i = 0; i < 50; i++) {
-    drain.drain();
+  for (let i = 0; i < 40; i++) {
+    between(c);
     c.run(100);
+    if (i % 8 === 0) c.udp(c.client, c.web[0].ip, 8080, 10 + i);
   }
-  drain.close();
+  return c;
+}
+
+test("a drop three seconds after the last sight stands on that sight, however often it was drained", (t) => {
+  const frames: Uint8Array[] = [];
+  let drain: Drain | undefined;
+  const c = losing((lab) => {
+    const pcap = (): PcapngWriter => new PcapngWriter(lab.k, lab.names, (bytes) => frames.push(bytes));
+    drain ??= new Drain(lab.k, pcap(), null);
+    drain.drain();
+  });
+  drain?.close();
   const { packets } = readPcapng(Buffer.concat(frames));
   const [lost, ...more] = packets.filter((p) => p.comments.some((text) => text.includes("NEIGH_FAILED")));
   t.deepEqual(more, []);
   t.regex(lost?.comments[0] ?? "", /^DNAT 10\.0\.0\.12:80 -> 10\.224\.0\.31:8080 by KUBE-SERVICES /);
   t.is(lost?.comments.at(-1), "dropped: NEIGH_FAILED (nobody answered ARP for the next hop)");
-  const times = packets.map((p) => p.time);
-  t.deepEqual(
-    times,
-    times.toSorted((a, b) => Number(a - b)),
-    "in order",
-  );
+  const undrained = losing(() => {});
+  t.deepEqual(packets, readPcapng(writePcapng(undrained.k, undrained.names)).packets);
   c.end(t);
+  undrained.end(t);
 });
 
 test("what is no recording is refused", (t) => {
@@ -184,13 +190,12 @@ test("what is no recording is refused", (t) => {
   c.end(t);
 });
 
-test("taps that come later find notes in order", (t) => {
+test("a tap that comes after notes were drained", (t) => {
   const c = cluster();
   c.observe();
   const parts: Uint8Array[] = [];
   const drain = new Drain(c.k, null, new Recorder(7, c.names, (bytes) => parts.push(bytes)));
   c.udp(c.client, "10.0.0.10", 80);
-  c.walk.nf.masquerade.add(c.nodes[0].ns, { nonMasqueradeCidrs: [{ network: ip("10.0.0.0"), prefix: 8 }] });
   drain.drain();
   t.is(c.k.notes.count, 0);
   c.tap(c.client.eth0);

@@ -2,6 +2,7 @@
 // neighbours (linux.txt).
 
 import test from "ava";
+import { RouteType } from "../../src/ip/fib.ts";
 import { Nud } from "../../src/ip/neigh-table.ts";
 import { FdbFlag } from "../../src/link/fdb.ts";
 import { DevKind } from "../../src/node/net-device.ts";
@@ -92,6 +93,14 @@ test("ip route: order, words and linkdown", (t) => {
   // The peer was up before, which a Linux device remembers in its queueing discipline.
   const peer = linux("b: eth0 down", "b ip link show eth0").replace("qdisc noqueue", "qdisc noop");
   t.is(lines(showLinks(lab.walk, lab.b, false), "eth0"), peer);
+});
+
+test("ip route: of prefixes that begin alike the longer comes first", (t) => {
+  const lab = new Lab();
+  lab.upAll();
+  const add = { ns: lab.b, dst: 0, type: RouteType.UNICAST, dev: lab.peer(lab.azvb) };
+  for (const length of [0, 8, 1]) lab.walk.ip.fib.add({ ...add, length });
+  t.deepEqual(lab.show(lab.b, "route").match(/^\S+/gm), ["0.0.0.0/8", "0.0.0.0/1", "default"]);
 });
 
 test("ip neigh and bridge fdb after pings", (t) => {
