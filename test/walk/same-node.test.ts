@@ -1,0 +1,40 @@
+// Services and the bridge, end to end: the rows of kube-proxy.md 3.2 that one node alone cannot show.
+
+import test from "ava";
+import { type ClusterBuilder, defineTopology, ms, type Net, sec } from "../../src/index.ts";
+
+function kubenet(bridgeNetfilter: boolean, describe: (c: ClusterBuilder) => void): Net {
+  return defineTopology({ seed: 7 }, (t) => {
+    const subnet = t.vnet("v", { addressSpace: ["10.224.0.0/16"] }).subnet("s", "10.224.0.0/24");
+    const c = t.cluster("c", { subnet, cni: "kubenet", bridgeNetfilter });
+    c.nodes(2);
+    c.service("web", { port: 80, targetPort: 8080, protocol: "UDP" });
+    c.pod("client", { node: "n0" });
+    describe(c);
+  }).build();
+}
+
+for (const nf of [true, false]) {
+  test(`K3.2 cross-node backend, bridge-nf=${nf ? 1 : 0}: routed, and the answer is translated back`, (t) => {
+    const net = kubenet(nf, (c) => c.deployment("web", { udpEcho: 8080, node: "n1" }));
+    const asked = net.at(ms(1)).udp("client", "web:80", "hello");
+    net.run({ until: sec(1) });
+    t.is(asked.reply?.from, net.clusterIp("web"));
+    t.is(asked.reply?.ttl, 62, "two nodes routed the answer");
+    t.is(net.walk.k.skb.live, 0);
+  });
+}
+
+test("K3.2 ip_forward is not needed where the DNATed frame is bridged; a routed one does need it", (t) => {
+  const net = kubenet(true, (c) => {
+    c.deployment("web", { udpEcho: 8080, node: "n0" });
+    c.pod("far", { node: "n1", udpEcho: 9 });
+  });
+  net.at(0).sysctl("n0", "net.ipv4.ip_forward", 0);
+  const bridged = net.at(ms(1)).udp("client", "web:80", "hello");
+  const routed = net.at(ms(1)).udp("client", "far:9", "hello");
+  net.run({ until: sec(1) });
+  t.is(bridged.reply?.ttl, 64, "never routed");
+  t.is(routed.dropReason, "IP_FORWARDING_DISABLED");
+  t.is(net.walk.k.skb.live, 0);
+});
