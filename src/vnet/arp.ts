@@ -38,7 +38,8 @@ export function vnetArp(v: Fabric, f: number, nic: number): Stage {
   const { view } = k.skb;
   const arp = k.skb.mac[f] + ETHERNET_SIZE;
   if (arpCheck(view, arp, k.skb.end(f)) !== WIRE_OK) return vnetDrop(v, f, nic, Drop.VNET_INVALID);
-  // Replies and announcements have come where they were going (V21): a flooding bridge sends them up all the time.
+  // Replies and announcements have come where they were going (V21): a flooding bridge sends them up all the
+  // time.
   if (arpOperation(view, arp) !== ARP_REQUEST) return k.consume(f);
   const sender = arpSenderIp(view, arp);
   const target = arpTargetIp(view, arp);

@@ -53,6 +53,8 @@ import { vnetDrop } from "./port.ts";
 
 const PROTO_IPIP = 4;
 const PROTO_GRE = 47;
+/** A packet that is routed on by appliances crosses once per hop; far fewer than this. */
+const CROSSINGS_MAX = 64;
 
 /** The frame has left the guest: skb.dev is the sending NIC's device, skb.off its Ethernet header. */
 export function vnetEgress(v: Fabric, f: number): Stage {
@@ -67,6 +69,8 @@ export function vnetEgress(v: Fabric, f: number): Stage {
   nics.sent[nic]++;
   nics.sentBytes[nic] += skb.len[f];
   if (nics.running[nic] === 0) return vnetDrop(v, f, nic, Drop.VNET_STOPPED);
+  // Without a delay the round trip takes no time, and no timer could ever end it.
+  if (++skb.crossings[f] > CROSSINGS_MAX) return vnetDrop(v, f, nic, Drop.VNET_LOOP);
   if (ethernetCheck(view, eth, skb.end(f)) !== WIRE_OK) return vnetDrop(v, f, nic, Drop.VNET_INVALID);
   if (ethernetSrcHi(view, eth) !== nics.macHi[nic] || ethernetSrcLo(view, eth) !== nics.macLo[nic]) {
     if (v.settings.spoofedMac === "drop") return vnetDrop(v, f, nic, Drop.VNET_SPOOFED_MAC);

@@ -3,6 +3,8 @@
 // kernel arm.
 
 import { Direction } from "../../../src/node/capture.ts";
+import type { Kernel } from "../../../src/node/kernel.ts";
+import { NoteKind } from "../../../src/node/notes.ts";
 import { udpOpen } from "../../../src/socket/open.ts";
 import { transmitFrame } from "../../../src/socket/packet.ts";
 import { SocketKind } from "../../../src/socket/sockets.ts";
@@ -16,6 +18,7 @@ import {
   nicDevice,
   type Send,
 } from "../case.ts";
+import { dropKey } from "../random/coverage.ts";
 import { arpReplyTo, echoOf } from "../responders.ts";
 import { EmulatedNode } from "./build-node.ts";
 import { applyChange } from "./change.ts";
@@ -26,24 +29,27 @@ const MS = 1e6;
 /** Longer than any queue keeps a frame: ipfrag_time 30 s, neighbour probes a few seconds. */
 const HELD_AT_MOST = 200e9;
 
-export function emulatorArm(): Arm {
-  return { name: "emulator", run: async (c) => runOnEmulator(c), close: async () => {} };
+/** @param coverage also say which drop reasons were met at which stages */
+export function emulatorArm(coverage = false): Arm {
+  return { name: "emulator", run: async (c) => runOnEmulator(c, coverage), close: async () => {} };
 }
 
-export function runOnEmulator(c: NodeCase): ArmResult {
-  return new Run(c).result();
+export function runOnEmulator(c: NodeCase, coverage = false): ArmResult {
+  return new Run(c, coverage).result();
 }
 
 class Run {
   private readonly c: NodeCase;
   private readonly built: EmulatedNode;
   private readonly frames: Captured[] = [];
+  private readonly drops: Map<string, number> | null;
   private step = 0;
   private seen = 0;
 
-  constructor(c: NodeCase) {
+  constructor(c: NodeCase, coverage: boolean) {
     this.c = c;
     this.built = new EmulatedNode(c.node);
+    this.drops = coverage ? countDrops(this.built.k) : null;
     this.tap();
     this.built.walk.drain();
     this.seen = this.built.k.capture.count;
@@ -68,7 +74,9 @@ class Run {
     const state = this.c.compareState === false ? null : readState(this.c, this.built);
     this.end();
     if (k.skb.live !== 0) throw new Error(`${this.c.name}: ${k.skb.live} frames leaked`);
-    return { frames: this.frames, state };
+    return this.drops === null
+      ? { frames: this.frames, state }
+      : { frames: this.frames, state, drops: this.drops };
   }
 
   // Frames still held by neighbour and fragment queues end when their timers have run; that is not part of
@@ -98,6 +106,7 @@ class Run {
   private settle(): void {
     const { walk, k } = this.built;
     const { capture } = k;
+    k.notes.clear();
     for (;;) {
       walk.drain();
       if (this.seen === capture.count) return;
@@ -164,4 +173,20 @@ class Run {
     }
     udpSend(walk.sock, sock, address(udp.to), udp.port, Buffer.from(udp.text));
   }
+}
+
+/** The stage of a drop is the one noted last: nothing else runs in between. */
+function countDrops(k: Kernel): Map<string, number> {
+  const drops = new Map<string, number>();
+  k.observing = true;
+  k.notes.stages = true;
+  const dropped = (_f: number, reason: number): void => {
+    const { notes } = k;
+    let last = notes.count - 1;
+    while (last >= 0 && notes.kind[last] !== NoteKind.STAGE) last--;
+    const key = dropKey(last < 0 ? 0 : notes.a[last], reason);
+    drops.set(key, (drops.get(key) ?? 0) + 1);
+  };
+  k.watch = { arrived: () => {}, dropped };
+  return drops;
 }

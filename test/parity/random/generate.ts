@@ -1,0 +1,19 @@
+// One random case from a seed: the same seed and number of frames give the same case everywhere.
+
+import type { NodeCase } from "../case.ts";
+import { Draw } from "./draw.ts";
+import { randomNode } from "./node.ts";
+import { Traffic } from "./traffic.ts";
+
+/** Frames of one case: enough to reach deep states, few enough to be done before a neighbour is asked twice. */
+export const CASE_FRAMES = 400;
+
+export function randomCase(seed: number, frames = CASE_FRAMES): NodeCase {
+  const world = randomNode(new Draw(seed, "node"));
+  const steps = new Traffic(new Draw(seed, "traffic"), world).steps(frames);
+  return { name: `random/${seed}`, facts: [], node: world.node, steps };
+}
+
+export function framesOf(c: NodeCase): number {
+  return c.steps.reduce((sum, step) => sum + (step.send?.length ?? 0), 0);
+}

@@ -1,0 +1,91 @@
+// The random differential: seeded cases through both arms until enough frames were compared. The kernel arm works in a
+// process of its own while this one walks the same case in vnetem. A difference is shrunk and kept as a regression.
+
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Arm, ArmResult, NodeCase } from "../case.ts";
+import { compareResults } from "../compare.ts";
+import { Coverage } from "./coverage.ts";
+import { CASE_FRAMES, framesOf, randomCase } from "./generate.ts";
+import { shrink } from "./shrink.ts";
+
+const REGRESSIONS = join(dirname(fileURLToPath(import.meta.url)), "../../../../test/parity/regressions");
+/** Cases under way at one time: the kernel builds the next node while the last one is compared. */
+const AHEAD = 3;
+
+export interface RandomOptions {
+  seed: number;
+  frames: number;
+  /** Judge of the kernel. */
+  kernel: Arm;
+  /** Arms that must agree with it: the emulator, and later the emulator with its flow cache. */
+  arms: readonly Arm[];
+  /** Stop at the first difference. Default false. */
+  first?: boolean;
+  onCase?: (coverage: Coverage, differences: readonly Difference[]) => void;
+}
+
+export interface Difference {
+  seed: number;
+  arm: string;
+  text: string;
+  /** Frames compared when it was found. */
+  after: number;
+}
+
+export interface RandomReport {
+  coverage: Coverage;
+  differences: Difference[];
+}
+
+export async function runRandom(o: RandomOptions): Promise<RandomReport> {
+  const coverage = new Coverage();
+  const differences: Difference[] = [];
+  const started: { c: NodeCase; seed: number; kernel: Promise<ArmResult> }[] = [];
+  let next = o.seed;
+  let planned = 0;
+  const start = (): void => {
+    const seed = next++;
+    const c = randomCase(seed, Math.min(CASE_FRAMES, Math.max(1, o.frames - planned)));
+    planned += framesOf(c);
+    started.push({ c, seed, kernel: o.kernel.run(c) });
+  };
+  while (planned < o.frames || started.length > 0) {
+    while (started.length < AHEAD && planned < o.frames) start();
+    const { c, seed, kernel } = started.shift()!;
+    const expected = await kernel;
+    for (const arm of o.arms) {
+      const actual = await arm.run(c);
+      const text = compareResults(c, expected, actual, ["kernel", arm.name]);
+      if (arm === o.arms[0]) coverage.add(c, actual, framesOf(c));
+      if (text !== null) differences.push({ seed, arm: arm.name, text, after: coverage.sent });
+    }
+    o.onCase?.(coverage, differences);
+    if (o.first === true && differences.length > 0) break;
+  }
+  await Promise.allSettled(started.map((s) => s.kernel));
+  return { coverage, differences };
+}
+
+/** The smallest case found that still differs, written where every later run replays it. Returns its path. */
+export async function keepRegression(c: NodeCase, kernel: Arm, arm: Arm): Promise<string> {
+  const small = await shrink(c, async (candidate) => {
+    const [a, b] = [await kernel.run(candidate), await arm.run(candidate)];
+    return compareResults(candidate, a, b, ["kernel", arm.name]) !== null;
+  });
+  mkdirSync(REGRESSIONS, { recursive: true });
+  const path = join(REGRESSIONS, `${c.name.replace(/[^a-z0-9]+/g, "-")}.json`);
+  writeFileSync(path, `${JSON.stringify(small, null, 1)}\n`);
+  return path;
+}
+
+/** Cases that once differed. */
+export function readRegressions(): NodeCase[] {
+  try {
+    const names = readdirSync(REGRESSIONS).filter((n) => n.endsWith(".json"));
+    return names.sort().map((n) => JSON.parse(readFileSync(join(REGRESSIONS, n), "utf8")) as NodeCase);
+  } catch {
+    return [];
+  }
+}
