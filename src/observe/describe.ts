@@ -150,7 +150,7 @@ function describeNat(n: Notes, i: number, names: Names): Decision {
     };
   }
   const revision = n.b[j];
-  const endpoints = n.e[j];
+  const endpoints = names.endpoints(n.ns[i], n.a[j], revision);
   const of = endpoints > 0 ? ` of ${endpoints}` : "";
   const text = `${head} by KUBE-SERVICES (service ${name}, endpoint ${endpoint}${of}, revision ${revision})`;
   return { ...base, service: name, endpoint, revision, text, ...(endpoints > 0 ? { endpoints } : {}) };

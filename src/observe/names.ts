@@ -1,6 +1,7 @@
 // What rows are called: the one place where observe/ turns the numbers of notes, captures and tables into
 // names. The emulator may bring its own; those here read the state of a running emulation.
 
+import type { ServiceTable } from "../netfilter/service-table.ts";
 import type { Kernel } from "../node/kernel.ts";
 import { DevKind } from "../node/net-device.ts";
 import type { Walk } from "../walk/walk.ts";
@@ -34,6 +35,8 @@ export interface Names {
   tapped(d: number, iface: number): TappedDevice | undefined;
   /** The service port in this row of the table that namespace `n` uses. */
   service(n: number, row: number): ServiceName | undefined;
+  /** How many endpoints namespace `n` could choose from at a revision; 0 when that is forgotten. */
+  endpoints(n: number, row: number, revision: number): number;
   /** Name of the pod or node that has this address on a device. */
   owner(addr: number): string | undefined;
   /** The route to an address as `ip route` would print it. */
@@ -57,6 +60,7 @@ export function kernelNames(k: Kernel): Names {
       return { description: kindText(k, d, dev), macHi: k.dev.macHi[d], macLo: k.dev.macLo[d] };
     },
     service: () => undefined,
+    endpoints: () => 0,
     owner: () => undefined,
     route: () => undefined,
   };
@@ -78,12 +82,20 @@ function kindText(k: Kernel, d: number, dev: (d: number) => string): string {
 /** Names of everything an emulation has, as of now. */
 export function walkNames(w: Walk): Names {
   const { k, nf } = w;
+  const tableOf = (n: number): ServiceTable | undefined =>
+    n < 0 || n >= nf.table.length ? undefined : nf.services[nf.table[n]];
   return {
     ...kernelNames(k),
     service(n, row) {
-      const table = n < 0 || n >= nf.table.length ? undefined : nf.services[nf.table[n]];
+      const table = tableOf(n);
       if (table === undefined || !table.name[row]) return undefined;
       return { name: table.name[row], vip: table.vip[row], port: table.port[row] };
+    },
+    endpoints(n, row, revision) {
+      const table = tableOf(n);
+      if (table === undefined || row >= table.ports.used) return 0;
+      table.usable(row, n, revision);
+      return table.lists.count;
     },
     owner: (addr) => ownerOf(k, addr),
     route: (n, addr) => routeText(w, n, addr),

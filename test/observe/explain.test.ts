@@ -41,7 +41,13 @@ test("a Service on another node: places, rule, endpoint and rewrites, there and 
   ask(c, c.client, "10.0.0.10", 80);
   const e = ask(c, c.client, "10.0.0.10", 80);
   t.is(e.verdict, "delivered");
-  t.like(e.endpoint, { service: "default/web:80", address: "10.224.0.31:8080", pod: "web-1", number: 2 });
+  t.like(e.endpoint, {
+    service: "default/web:80",
+    address: "10.224.0.31:8080",
+    pod: "web-1",
+    number: 2,
+    of: 3,
+  });
   t.is(e.endpoint?.revision, c.table.revision);
   const path = ["pod client", "node n0", "fabric fabric", "node n1", "pod web-1"];
   t.deepEqual(places(e.request), path);
@@ -102,7 +108,7 @@ test("the text: a headline, the endpoint, a line per stage, the packet where it 
   t.is(lines[0], "client -> web:80 udp: delivered to web-0, answered: UDP reply delivered to client");
   t.regex(
     lines[1] ?? "",
-    /^service default\/web:80: endpoint 1( of 3)?, 10\.224\.0\.30:8080 \(web-0\), revision 4$/,
+    /^service default\/web:80: endpoint 1 of 3, 10\.224\.0\.30:8080 \(web-0\), revision 4$/,
   );
   t.is(lines[2], "");
   t.regex(lines[3] ?? "", /^request \(packet \d+\): delivered to web-0$/);
@@ -277,6 +283,7 @@ test("a recording explains as well as the run it was made of", (t) => {
   // Routes and owners of addresses are not recorded.
   t.is(later.endpoint?.pod, undefined);
   t.is(later.endpoint?.revision, live.endpoint?.revision);
+  t.is(later.endpoint?.of, 3);
   t.like(later.endpoint, { service: "default/web:80", address: live.endpoint!.address });
   t.deepEqual(places(later.request), places(live.request));
   t.deepEqual(
