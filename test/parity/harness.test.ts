@@ -12,6 +12,7 @@ import { kernelArmInChild } from "./kernel/arm.ts";
 import { removeLeftovers } from "./kernel/namespaces.ts";
 import { emptyIptablesRules, iptablesRules, iptablesUpdate } from "./kernel/rules-iptables.ts";
 import { emptyNftablesRules, nftablesRules, nftablesUpdate } from "./kernel/rules-nftables.ts";
+import { Masks } from "./masks.ts";
 import { preflight } from "./preflight.ts";
 import { arpReplyTo, echoOf } from "./responders.ts";
 import { normaliseConntrack } from "./state.ts";
@@ -64,6 +65,13 @@ test("random ports are named in order of appearance, in frames and in the conntr
   t.is(compareResults(c, arm(40_001), arm(60_002), arms), null);
   t.regex(resultText(c, arm(40_001)), /:P1 > .*sport=P1 /s);
   t.truthy(compareResults(c, arm(40_001), arm(700), arms), "another range");
+  const entry = (port: number): string[] => [
+    `udp 30 src=a dst=b sport=5000 dport=53 src=b dst=a sport=53 dport=${port}`,
+  ];
+  t.deepEqual(
+    [40_001, 5000, 53].map((port) => new Masks(c).unlucky(entry(port))),
+    [false, false, true],
+  );
 });
 
 test("a wrong checksum is said, also under a mask", (t) => {

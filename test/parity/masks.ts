@@ -37,6 +37,7 @@ const KERNEL_MADE_ICMP = new Set([0, 3, 5, 11, 12, 14]);
 export class Masks {
   readonly #on: Set<CaseMask>;
   readonly #sockets: boolean;
+  readonly #alwaysRandom: boolean;
   readonly #knownPorts = new Set<number>();
   readonly #knownSequences = new Set<number>();
   readonly #names = new Map<number, string>();
@@ -46,6 +47,7 @@ export class Masks {
     const added = c.steps
       .flatMap((s) => s.change ?? [])
       .flatMap((ch) => (ch.kind === "add-pod" ? [ch.pod] : []));
+    this.#alwaysRandom = c.node.proxy?.randomFully === true;
     const talks = c.steps.some((s) => s.send?.some((one) => "udp" in one));
     this.#sockets = talks || [c.node, ...c.node.pods, ...added].some((p) => (p.sockets ?? []).length > 0);
     if (this.#on.size === 0) return;
@@ -126,6 +128,18 @@ export class Masks {
     h.portNames.set(at, name);
     h.ranges.push([at, 2], [sum, 2]);
     return true;
+  }
+
+  /** A port picked at random that happens to be one the case names: the run tells nothing, run it again. */
+  unlucky(conntrack: string[]): boolean {
+    if (!this.#on.has("random-ports")) return false;
+    return conntrack.some((line) => {
+      const all = (pattern: RegExp): string[] => [...line.matchAll(pattern)].map((m) => m[1]!);
+      const ports = all(/(?:sport|dport|id)=(\d+)/g);
+      const masqueraded = all(/src=(\S+)/g)[0] !== all(/dst=(\S+)/g)[1];
+      const picked = ports[0] !== ports.at(-1) || (this.#alwaysRandom && masqueraded);
+      return picked && this.#knownPorts.has(Number(ports.at(-1)));
+    });
   }
 
   /** Conntrack lines with random ports by the names the frames gave them. */

@@ -5,9 +5,9 @@
 import type { NodeCase } from "../case.ts";
 import {
   isSlow,
-  isTooLate,
   type KernelOptions,
   type KernelResult,
+  mustRepeat,
   type Prepared,
   prepareOnKernel,
   runOnKernel,
@@ -31,7 +31,7 @@ export async function runMany(
     for (const c of group) prepared.push(await prepareOnKernel(c, options).catch(asError));
     const finish = async (c: NodeCase, p: Prepared | Error): Promise<void> => {
       const result = p instanceof Error ? p : await p.finish().catch(asError);
-      if (!(result instanceof Error) && isTooLate(c, result)) late.push(c);
+      if (!(result instanceof Error) && mustRepeat(c, result)) late.push(c);
       else done(c, result);
     };
     await Promise.all(group.map((c, i) => finish(c, prepared[i]!)));
