@@ -16,6 +16,7 @@ export class Drain {
   /** Notes that were recorded before and are still here. */
   private recorded = 0;
 
+  /** Without a writer the capture stays in memory, with the notes it needs. */
   constructor(k: Kernel, pcap: PcapngWriter | null, recorder: Recorder | null) {
     this.k = k;
     this.pcap = pcap;
@@ -26,10 +27,8 @@ export class Drain {
   drain(): void {
     const { k } = this;
     this.recorder?.write(k.notes, this.recorded);
-    const end = this.pcap === null ? k.capture.count : endedRecords(k);
-    if (end > 0) this.pcap?.write(end);
-    keepRecords(k, end);
-    keepNotes(k);
+    if (this.pcap !== null) this.flush(this.pcap, endedRecords(k));
+    trimNotes(k);
     this.recorded = k.notes.count;
   }
 
@@ -37,10 +36,14 @@ export class Drain {
   close(): void {
     const { k } = this;
     this.recorder?.write(k.notes, this.recorded);
-    this.pcap?.write(k.capture.count);
-    keepRecords(k, k.capture.count);
-    keepNotes(k);
+    if (this.pcap !== null) this.flush(this.pcap, k.capture.count);
+    trimNotes(k);
     this.recorded = k.notes.count;
+  }
+
+  private flush(pcap: PcapngWriter, end: number): void {
+    pcap.write(end);
+    keepRecords(this.k, end);
   }
 }
 
@@ -73,8 +76,8 @@ function keepRecords(k: Kernel, from: number): void {
   }
 }
 
-/** Forgets the notes that neither a living frame nor a kept record needs. */
-function keepNotes(k: Kernel): void {
+/** Forgets the notes that no frame and no capture needs. Notes.clear() would leave both with wrong ones. */
+export function trimNotes(k: Kernel): void {
   const { capture: c, notes: n, skb } = k;
   const keep = new Uint8Array(n.count);
   const packets = new Set<number>();

@@ -4,7 +4,7 @@
 import test from "ava";
 import { unpackMultiple } from "msgpackr";
 import { NOTE_BYTES, type Notes } from "../../src/node/notes.ts";
-import { Drain } from "../../src/observe/drain.ts";
+import { Drain, trimNotes } from "../../src/observe/drain.ts";
 import { PcapngWriter, writePcapng } from "../../src/observe/pcapng.ts";
 import { Recorder, type RecordingHeader, readRecording } from "../../src/observe/recording.ts";
 import { STAGES } from "../../src/observe/stages.ts";
@@ -176,6 +176,19 @@ test("a drop three seconds after the last sight stands on that sight, however of
   t.deepEqual(packets, readPcapng(writePcapng(undrained.k, undrained.names)).packets);
   c.end(t);
   undrained.end(t);
+});
+
+test("without a writer for it the capture stays, with its comments", (t) => {
+  const plain = losing(() => {});
+  const trimmed = losing((lab) => trimNotes(lab.k));
+  const drained = losing((lab) => new Drain(lab.k, null, null).drain());
+  const wanted = writePcapng(plain.k, plain.names);
+  for (const c of [trimmed, drained]) {
+    t.deepEqual(writePcapng(c.k, c.names), wanted);
+    t.true(c.k.notes.count < plain.k.notes.count);
+    c.end(t);
+  }
+  plain.end(t);
 });
 
 test("what is no recording is refused", (t) => {
