@@ -80,10 +80,11 @@ test("comments: what happened since the frame was seen before", (t) => {
     }
   }
   const service = "service default/web:80";
-  // Seen coming in from the client before it was rewritten, and leaving after.
+  // Seen coming in from the client before it was rewritten; said where it is seen next, and only there.
   const dnat = `DNAT 10.0.0.10:80 -> 10.224.0.31:8080 by KUBE-SERVICES (${service}, endpoint 2`;
   const [first] = [...said].filter(([text]) => text.startsWith(dnat));
-  t.deepEqual(first?.[1], ["n0/eth0"]);
+  t.is(first?.[1].length, 1);
+  t.regex(first?.[1][0] ?? "", /^n0\/(?:azure0|eth0)$/);
   t.regex(first?.[0] ?? "", /endpoint 2 of 3, revision 5\)$/);
   const back = `SNAT 10.224.0.31:8080 -> 10.0.0.10:80 by conntrack (reply of ${service})`;
   t.deepEqual(said.get(back), ["n0/azvclient"]);
