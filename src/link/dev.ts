@@ -5,7 +5,7 @@
 import { Direction } from "../node/capture.ts";
 import { Drop } from "../node/drop.ts";
 import { DevKind } from "../node/net-device.ts";
-import { PacketType, SkbFlag } from "../node/sk-buff.ts";
+import { PacketType } from "../node/sk-buff.ts";
 import { Stage } from "../node/stage.ts";
 import {
   ETHERNET_SIZE,
@@ -87,9 +87,7 @@ export function devHardStartXmit(link: Link, f: number): Stage {
   const { k } = link;
   const { skb, dev } = k;
   const d = skb.dev[f];
-  // A bridged DNAT frame only passes through the bridge device on its way from port to port: no wire sees it
-  // there.
-  if (dev.tap[d] >= 0 && !(skb.flags[f] & SkbFlag.BRIDGED_DNAT)) k.tap(f, d, Direction.OUT);
+  if (dev.tap[d] >= 0) k.tap(f, d, Direction.OUT);
   skb.mac[f] = skb.off[f];
   switch (dev.kind[d]) {
     case DevKind.VETH:

@@ -120,21 +120,8 @@ class Run {
     const start = capture.start[i];
     const bytes = capture.bytes.slice(start, start + capture.len[i]);
     const direction = capture.direction[i] === Direction.IN ? "in" : "out";
-    if (direction === "out" && this.isBridgedDnatDetour(device, bytes)) return;
     this.frames.push({ step: this.step, device, direction, bytes });
     if (direction === "out") this.respond(device, bytes);
-  }
-
-  /**
-   * As in the kernel arm: a bridged DNAT frame passing through the bridge device on its way from port to
-   * port.
-   */
-  private isBridgedDnatDetour(device: string, bytes: Uint8Array): boolean {
-    const { k, bridge, spec } = this.built;
-    if (device !== spec.bridge?.device) return false;
-    const hi = (bytes[6] << 8) | bytes[7];
-    const lo = (bytes[8] << 24) | (bytes[9] << 16) | (bytes[10] << 8) | bytes[11];
-    return hi !== k.dev.macHi[bridge] || lo !== k.dev.macLo[bridge];
   }
 
   private respond(device: string, frame: Uint8Array): void {

@@ -128,7 +128,7 @@ export class BuiltNode {
     lines.push(addressLine(nicIsPort ? bridge!.device : device, nic.ip, nic.prefix));
     this.node.ip(lines);
     wire.ip([`link set ${far} arp off up`]);
-    offloadsOff(this.node, [device]);
+    offloadsOff(this.node, bridge === undefined ? [device] : [device, bridge.device]);
     offloadsOff(wire, [far]);
     this.nicWire = new TransmitSocket(
       wire.fd,

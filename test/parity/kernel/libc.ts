@@ -12,19 +12,20 @@ const fn = {
   listen: c.func("int listen(int fd, int backlog)"),
   accept4: c.func("int accept4(int fd, void *addr, void *len, int flags)"),
   setsockopt: c.func("int setsockopt(int fd, int level, int name, const void *value, uint len)"),
+  getsockopt: c.func("int getsockopt(int fd, int level, int name, void *value, void *len)"),
   send: c.func("long send(int fd, const void *bytes, size_t len, int flags)"),
   sendto: c.func(
     "long sendto(int fd, const void *bytes, size_t len, int flags, const void *addr, uint alen)",
   ),
   recvfrom: c.func("long recvfrom(int fd, void *bytes, size_t len, int flags, void *addr, void *alen)"),
-  recvmmsg: c.func("int recvmmsg(int fd, void *msgs, uint n, int flags, void *timeout)"),
   ioctl: c.func("int ioctl(int fd, ulong request, void *arg)"),
   close: c.func("int close(int fd)"),
   unshare: c.func("int unshare(int flags)"),
   setns: c.func("int setns(int fd, int kind)"),
   ifNameToIndex: c.func("uint if_nametoindex(const char *name)"),
   malloc: c.func("void *malloc(size_t n)"),
-  free: c.func("void free(void *p)"),
+  mmap: c.func("void *mmap(void *at, size_t n, int protection, int flags, int fd, long offset)"),
+  munmap: c.func("int munmap(void *at, size_t n)"),
 };
 
 export const AF_INET = 2;
@@ -38,7 +39,6 @@ export const SOL_SOCKET = 1;
 export const SOL_PACKET = 263;
 export const MSG_DONTWAIT = 0x40;
 const CLONE_NEWNET = 0x40000000;
-const EAGAIN = 11;
 
 /** An errno that nobody expected, with the call that returned it. */
 export class SystemCallError extends Error {
@@ -73,10 +73,16 @@ export function accept(fd: number): number {
   return fn.accept4(fd, null, null, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
-export function setOption(fd: number, level: number, name: number, value: number): void {
-  const v = new Uint8Array(4);
-  new DataView(v.buffer).setInt32(0, value, true);
-  check(fn.setsockopt(fd, level, name, v, 4), `setsockopt ${level}/${name}`);
+/** The value is an int, or a structure of several. */
+export function setOption(fd: number, level: number, name: number, ...value: number[]): void {
+  const v = new Uint8Array(Int32Array.from(value).buffer);
+  check(fn.setsockopt(fd, level, name, v, v.length), `setsockopt ${level}/${name}`);
+}
+
+export function getOption(fd: number, level: number, name: number, length: number): Buffer {
+  const v = Buffer.alloc(length);
+  check(fn.getsockopt(fd, level, name, v, Int32Array.of(length)), `getsockopt ${level}/${name}`);
+  return v;
 }
 
 /** Sends one frame or datagram on a bound or connected socket; 0, or the errno the kernel refused it with. */
@@ -93,13 +99,6 @@ export function sendTo(fd: number, bytes: Uint8Array, address: Uint8Array): numb
 export function receiveFrom(fd: number, bytes: Uint8Array, address: Uint8Array): number {
   const len = new Uint8Array([address.length, 0, 0, 0]);
   return Number(fn.recvfrom(fd, bytes, bytes.length, MSG_DONTWAIT, address, len));
-}
-
-/** Messages received, 0 when none wait. */
-export function receiveMany(fd: number, messages: bigint, count: number): number {
-  const n = fn.recvmmsg(fd, messages, count, MSG_DONTWAIT, null);
-  if (n < 0 && koffi.errno() !== EAGAIN) throw new SystemCallError("recvmmsg");
-  return Math.max(n, 0);
 }
 
 export function ioctl(fd: number, request: number, arg: Uint8Array | bigint): number {
@@ -136,6 +135,22 @@ export function allocate(length: number): NativeMemory {
   const bytes = Buffer.from(koffi.view(address, length));
   bytes.fill(0);
   return { address, bytes };
+}
+
+const PROT_READ_WRITE = 3;
+const MAP_SHARED = 1;
+const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
+
+/** Memory a socket shares with the kernel. */
+export function mapShared(fd: number, length: number): NativeMemory {
+  const address = fn.mmap(null, length, PROT_READ_WRITE, MAP_SHARED, fd, 0) as bigint;
+  if (address === MAP_FAILED) throw new SystemCallError("mmap");
+  return { address, bytes: Buffer.from(koffi.view(address, length)) };
+}
+
+/** The bytes must not be touched any more. */
+export function unmap(memory: NativeMemory): void {
+  check(fn.munmap(memory.address, memory.bytes.length), "munmap");
 }
 
 /** sockaddr_in, network byte order inside. */

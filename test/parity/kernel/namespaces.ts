@@ -132,7 +132,6 @@ export function removeLeftovers(): number {
 // ----------------------------------------------------------------------------- device ioctls, per namespace
 
 const SIOCGIFFLAGS = 0x8913;
-const SIOCGIFHWADDR = 0x8927;
 const SIOCETHTOOL = 0x8946;
 const IFREQ_LEN = 40;
 const IFF_UP = 1 << 0;
@@ -188,16 +187,5 @@ export function notRunning(namespace: Namespace, devices: string[]): string[] {
     });
     close(fd);
     return late;
-  });
-}
-
-/** A device's present MAC, as hex without colons. */
-export function hardwareAddress(namespace: Namespace, device: string): string {
-  return namespace.inside(() => {
-    const fd = socket(AF_INET, SOCK_DGRAM, 0);
-    const r = deviceRequest(device);
-    ioctl(fd, SIOCGIFHWADDR, r.address);
-    close(fd);
-    return r.bytes.toString("hex", 18, 24);
   });
 }

@@ -1,29 +1,35 @@
 // AF_PACKET sockets: one that sees every frame of a namespace in both directions, and small ones that
 // transmit out of one device. No promiscuous mode anywhere: on a bridge it would change what the bridge
 // delivers.
+//
+// The capture reads a ring that the kernel copies each frame into at once (TPACKET_V2). A plain packet socket
+// would keep a clone of the frame until it is read, and that is not harmless: ip_do_fragment() takes another
+// way for a cloned datagram, and the clone of a fragment shows what is written into it later.
 
 import {
   AF_PACKET,
-  allocate,
   bind,
   close,
   enterNetwork,
+  getOption,
+  mapShared,
   type NativeMemory,
-  receiveMany,
   SOCK_RAW,
   SOL_PACKET,
-  SOL_SOCKET,
   send,
   setOption,
   socket,
+  unmap,
 } from "./libc.ts";
 
 const ETH_P_ALL = 0x0003;
-const SO_RCVBUFFORCE = 33;
-const SO_TIMESTAMPNS = 35;
-const PACKET_AUXDATA = 8;
-const RECEIVE_BUFFER = 64 << 20;
+const PACKET_RX_RING = 5;
+const PACKET_STATISTICS = 6;
+const PACKET_VERSION = 10;
+const TPACKET_V2 = 1;
 const PACKET_OUTGOING = 4;
+const TP_STATUS_KERNEL = 0;
+const TP_STATUS_USER = 1;
 const TP_STATUS_VLAN_VALID = 1 << 4;
 const TP_STATUS_VLAN_TPID_VALID = 1 << 6;
 
@@ -45,39 +51,12 @@ function linkAddress(index: number, protocol: number): Uint8Array {
   return a;
 }
 
-// One set of recvmmsg structures serves every socket of the thread, since a batch is copied out before the
-// next call.
-const BATCH = 64;
-const FRAME_MAX = 10_240;
-const ADDRESS_LEN = 32;
-const CONTROL_LEN = 128;
-const MMSGHDR_LEN = 64;
-const OFFSET = {
-  iov: BATCH * MMSGHDR_LEN,
-  address: BATCH * (MMSGHDR_LEN + 16),
-  control: BATCH * (MMSGHDR_LEN + 16 + ADDRESS_LEN),
-  frame: BATCH * (MMSGHDR_LEN + 16 + ADDRESS_LEN + CONTROL_LEN),
-};
-let batch: NativeMemory | null = null;
-
-function receiveBatch(): NativeMemory {
-  if (batch !== null) return batch;
-  const m = allocate(OFFSET.frame + BATCH * FRAME_MAX);
-  const at = (offset: number): bigint => m.address + BigInt(offset);
-  for (let i = 0; i < BATCH; i++) {
-    const iov = OFFSET.iov + i * 16;
-    m.bytes.writeBigUInt64LE(at(OFFSET.frame + i * FRAME_MAX), iov);
-    m.bytes.writeBigUInt64LE(BigInt(FRAME_MAX), iov + 8);
-    // struct mmsghdr: name, namelen, iov, iovlen, control, controllen, flags, then the length received.
-    const h = i * MMSGHDR_LEN;
-    m.bytes.writeBigUInt64LE(at(OFFSET.address + i * ADDRESS_LEN), h);
-    m.bytes.writeBigUInt64LE(at(iov), h + 16);
-    m.bytes.writeBigUInt64LE(1n, h + 24);
-    m.bytes.writeBigUInt64LE(at(OFFSET.control + i * CONTROL_LEN), h + 32);
-  }
-  batch = m;
-  return m;
-}
+/** One slot holds the longest frame a case sends, with struct tpacket2_hdr and sockaddr_ll before it. */
+const SLOT = 16_384;
+const SLOTS = 512;
+/** sockaddr_ll behind the 32 bytes of tpacket2_hdr: where the device and the packet type are. */
+const INDEX_AT = 36;
+const TYPE_AT = 42;
 
 /** Puts back the 802.1Q tag the kernel lifts out of the frame before taps see it. */
 function withTag(bytes: Uint8Array, tpid: number, tci: number): Uint8Array {
@@ -88,65 +67,58 @@ function withTag(bytes: Uint8Array, tpid: number, tci: number): Uint8Array {
   return out;
 }
 
-function decode(m: Buffer, i: number): RawFrame {
-  const length = m.readUInt32LE(i * MMSGHDR_LEN + 56);
-  const start = OFFSET.frame + i * FRAME_MAX;
-  let bytes: Uint8Array = new Uint8Array(m.buffer.slice(start, start + length));
-  const a = OFFSET.address + i * ADDRESS_LEN;
-  let time = 0n;
-  let c = OFFSET.control + i * CONTROL_LEN;
-  const end = c + Number(m.readBigUInt64LE(i * MMSGHDR_LEN + 40));
-  while (c + 16 <= end) {
-    const len = Number(m.readBigUInt64LE(c));
-    const level = m.readInt32LE(c + 8);
-    const type = m.readInt32LE(c + 12);
-    if (level === SOL_SOCKET && type === SO_TIMESTAMPNS) {
-      time = m.readBigInt64LE(c + 16) * 1_000_000_000n + m.readBigInt64LE(c + 24);
-    } else if (level === SOL_PACKET && type === PACKET_AUXDATA) {
-      const status = m.readUInt32LE(c + 16);
-      if (status & TP_STATUS_VLAN_VALID) {
-        const tpid = status & TP_STATUS_VLAN_TPID_VALID ? m.readUInt16LE(c + 34) : 0x8100;
-        bytes = withTag(bytes, tpid, m.readUInt16LE(c + 32));
-      }
-    }
-    c += (len + 7) & ~7;
+/** struct tpacket2_hdr: status, len, snaplen, mac, net, sec, nsec, vlan_tci, vlan_tpid. */
+function decode(m: Buffer, o: number): RawFrame {
+  const status = m.readUInt32LE(o);
+  const length = m.readUInt32LE(o + 4);
+  if (m.readUInt32LE(o + 8) !== length) throw new Error(`a frame of ${length} bytes is too long to capture`);
+  const start = o + m.readUInt16LE(o + 12);
+  let bytes: Uint8Array = Uint8Array.from(m.subarray(start, start + length));
+  if (status & TP_STATUS_VLAN_VALID) {
+    const tpid = status & TP_STATUS_VLAN_TPID_VALID ? m.readUInt16LE(o + 26) : 0x8100;
+    bytes = withTag(bytes, tpid, m.readUInt16LE(o + 24));
   }
   return {
-    deviceIndex: m.readInt32LE(a + 4),
-    direction: m[a + 10] === PACKET_OUTGOING ? "out" : "in",
-    time,
+    deviceIndex: m.readInt32LE(o + INDEX_AT),
+    direction: m[o + TYPE_AT] === PACKET_OUTGOING ? "out" : "in",
+    time: BigInt(m.readUInt32LE(o + 16)) * 1_000_000_000n + BigInt(m.readUInt32LE(o + 20)),
     bytes,
   };
 }
 
 export class CaptureSocket {
   readonly #fd: number;
+  readonly #ring: NativeMemory;
+  #next = 0;
 
   /** Sees every device of the namespace, also those that appear later. */
   constructor(namespace: number) {
     enterNetwork(namespace);
     this.#fd = socket(AF_PACKET, SOCK_RAW, 0);
-    setOption(this.#fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER);
-    setOption(this.#fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
-    setOption(this.#fd, SOL_PACKET, PACKET_AUXDATA, 1);
+    setOption(this.#fd, SOL_PACKET, PACKET_VERSION, TPACKET_V2);
+    // struct tpacket_req: one slot is one block.
+    setOption(this.#fd, SOL_PACKET, PACKET_RX_RING, SLOT, SLOTS, SLOT, SLOTS);
+    this.#ring = mapShared(this.#fd, SLOT * SLOTS);
     bind(this.#fd, linkAddress(0, ETH_P_ALL));
   }
 
   /** Everything captured since the last call, in order. */
   drain(into: RawFrame[]): void {
-    const m = receiveBatch();
+    const { bytes } = this.#ring;
     for (;;) {
-      for (let i = 0; i < BATCH; i++) {
-        m.bytes.writeUInt32LE(ADDRESS_LEN, i * MMSGHDR_LEN + 8);
-        m.bytes.writeBigUInt64LE(BigInt(CONTROL_LEN), i * MMSGHDR_LEN + 40);
-      }
-      const n = receiveMany(this.#fd, m.address, BATCH);
-      for (let i = 0; i < n; i++) into.push(decode(m.bytes, i));
-      if (n < BATCH) return;
+      const o = this.#next * SLOT;
+      if (!(bytes.readUInt32LE(o) & TP_STATUS_USER)) break;
+      into.push(decode(bytes, o));
+      bytes.writeUInt32LE(TP_STATUS_KERNEL, o);
+      this.#next = (this.#next + 1) % SLOTS;
     }
+    // struct tpacket_stats, cleared by reading: packets, drops.
+    const lost = getOption(this.#fd, SOL_PACKET, PACKET_STATISTICS, 8).readUInt32LE(4);
+    if (lost > 0) throw new Error(`${lost} frames found no room in the capture ring`);
   }
 
   close(): void {
+    unmap(this.#ring);
     close(this.#fd);
   }
 }

@@ -11,7 +11,6 @@ import { type ArmResult, type Captured, hostDevice, type NodeCase, nicDevice, ty
 import { Masks } from "../masks.ts";
 import { arpReplyTo, echoOf } from "../responders.ts";
 import { BuiltNode } from "./build-node.ts";
-import { hardwareAddress } from "./namespaces.ts";
 import { CaptureSocket, type RawFrame, type TransmitSocket } from "./packet-socket.ts";
 import { readState } from "./read-state.ts";
 
@@ -113,27 +112,12 @@ class Run {
   #names: Map<number, string>;
   #step = 0;
   #begin = 0n;
-  #bridgeMac = "";
 
   constructor(c: NodeCase, built: BuiltNode) {
     this.#case = c;
     this.#built = built;
     this.#capture = built.node.inside(() => new CaptureSocket(built.node.fd));
     this.#names = built.deviceNames();
-    this.#learnBridgeMac();
-  }
-
-  #learnBridgeMac(): void {
-    const bridge = this.#built.spec.bridge;
-    if (bridge !== undefined) this.#bridgeMac = hardwareAddress(this.#built.node, bridge.device);
-  }
-
-  /** A frame that br_netfilter sends through the bridge device, only because the neighbour entry of its new
-   * destination has no cached header yet, on its way from port to port (BRNF_BRIDGED_DNAT): no wire ever
-   * sees it there. */
-  #isBridgedDnatDetour(raw: RawFrame, device: string): boolean {
-    if (raw.direction !== "out" || device !== this.#built.spec.bridge?.device) return false;
-    return Buffer.from(raw.bytes.buffer, 6, 6).toString("hex") !== this.#bridgeMac;
   }
 
   /** Returns when every device runs; what the kernel sent while they came up is not part of the case. */
@@ -156,8 +140,7 @@ class Run {
       for (const change of step.change ?? []) {
         this.#built.change(change);
         if (change.kind === "add-pod" || (change.kind === "link" && change.up)) await this.#afterLink();
-        this.#learnBridgeMac();
-        await this.#rest();
+            await this.#rest();
       }
       for (const send of step.send ?? []) {
         this.#send(send);
@@ -216,7 +199,7 @@ class Run {
 
   #take(raw: RawFrame): void {
     const device = this.#names.get(raw.deviceIndex);
-    if (device === undefined || this.#isBridgedDnatDetour(raw, device)) return; // undefined: loopback
+    if (device === undefined) return; // loopback
     this.captured.push({ step: this.#step, device, direction: raw.direction, bytes: raw.bytes });
     this.times.push(Number(raw.time - this.#begin));
     if (raw.direction === "out") this.#respond(device, raw.bytes);
