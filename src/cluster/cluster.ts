@@ -34,6 +34,7 @@ export interface Workload {
 export interface ServicePort {
   /** Row of the Service table. */
   row: number;
+  /** Empty when the only port of a Service has none. */
   name: string;
   port: number;
   targetPort: number;
@@ -189,7 +190,8 @@ export class Cluster {
   /** One port of a Service, with the endpoints its selector finds now. */
   addServicePort(s: number, port: Omit<ServicePort, "row">, local: boolean): void {
     const service = this.services[s];
-    const name = `${service.name}:${port.name}`;
+    // A servicePortName as kube-proxy prints it.
+    const name = `default/${service.name}${port.name === "" ? "" : `:${port.name}`}`;
     const row = this.table.addServicePort(name, service.clusterIp, port.protocol, port.port, local);
     service.ports.push({ ...port, row });
     for (const workload of this.workloads) {

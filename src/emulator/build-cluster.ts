@@ -270,7 +270,7 @@ function buildService(c: ClusterBuild, spec: ServiceSpec): void {
       b.problems.push({ path: `${at}.port`, message: `${key} is used twice in this Service` });
     taken.add(key);
     if (!isPort(port.port) || !isPort(targetPort)) continue;
-    const label = port.name ?? key;
+    const label = port.name ?? (spec.ports.length === 1 ? "" : key);
     const local = spec.internalTrafficPolicy === "Local";
     cluster.addServicePort(s, { name: label, port: port.port, targetPort, protocol }, local);
   }

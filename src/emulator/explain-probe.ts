@@ -1,6 +1,7 @@
 // Sends the one packet that explain is about, with every stage recorded.
 
 import { SkbFlag } from "../node/sk-buff.ts";
+import { trimNotes } from "../observe/drain.ts";
 import { localFrame, sendLocal, writeLocalHeader } from "../socket/output.ts";
 import { IPV4_DF, PROTO_TCP } from "../wire/ipv4.ts";
 import { TCP_SIZE, TCP_SYN, writeTcpHeader } from "../wire/tcp.ts";
@@ -16,7 +17,7 @@ const PROBE_WINDOW = 64_240;
 export function probe(net: Net, from: string, to: string, protocol: "udp" | "tcp" | "icmp"): number {
   const { k } = net.walk;
   net.run({ for: 0 });
-  k.notes.clear();
+  trimNotes(k);
   const before = { observing: k.observing, stages: k.notes.stages };
   k.observing = true;
   k.notes.stages = true;

@@ -238,7 +238,8 @@ export function brPassFrameUp(link: Link, f: number): Stage {
   skb.iif[f] = bridge;
   skb.off[f] = skb.mac[f];
   dev.rxPackets[bridge]++;
-  dev.rxBytes[bridge] += skb.len[f];
+  // br_pass_frame_up counts skb->len, from which the Ethernet header has been pulled.
+  dev.rxBytes[bridge] += skb.len[f] - ETHERNET_SIZE;
   if (dev.tap[bridge] >= 0) k.tap(f, bridge, Direction.IN);
   if (k.observing) k.note(f, NoteKind.BRIDGE, bridge, -2, 0, 0, 0);
   if (skb.flags[f] & SkbFlag.BR_NF) {

@@ -72,7 +72,12 @@ function carry(v: Fabric, f: number, from: number, to: number): Stage {
   k.skb.outDev[f] = to;
   k.skb.nexthop[f] = nics.generation[to];
   const delay = v.vnets.delay[nics.vnet[from]];
-  if (delay === 0) return Stage.VNET_INGRESS;
+  if (delay === 0 && from !== to) return Stage.VNET_INGRESS;
+  if (delay === 0) {
+    // Back to where it came from: behind what waits, so that an answer may teach the flooding bridge first.
+    k.enqueue(f, Stage.VNET_INGRESS);
+    return Stage.DONE;
+  }
   k.clock.at(k.clock.now + delay, Op.VNET_DELIVER, f, to);
   return Stage.DONE;
 }
