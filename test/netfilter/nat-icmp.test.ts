@@ -124,6 +124,23 @@ test("K3.6 an error with a wrong checksum, or one that quotes too little, does n
   lab.close(t);
 });
 
+test("K3.6 an error that quotes 8 bytes of TCP: nothing behind the quote is written", (t) => {
+  const lab = new Lab();
+  const table = new ServiceTable();
+  lab.nf.attachServices(lab.ns, table, {});
+  table.addEndpoint(table.addServicePort("web", ip(VIP), 6, 80), ip("10.244.2.2"), 8080, -1);
+  const syn = lab.forward(lab.tcp(POD, `${VIP}:80`, 2));
+  const quote = packet(lab, syn).slice(0, 28);
+  lab.end(t, syn);
+  const f = error(lab, { from: "10.244.2.2", type: 3, code: 1, quote });
+  const { skb } = lab.k;
+  const behind = skb.bytes.slice(skb.end(f), skb.end(f) + 40);
+  lab.post(lab.forwardOnly(lab.pre(f)), lab.bridge);
+  t.deepEqual(skb.bytes.slice(skb.end(f), skb.end(f) + 40), behind);
+  t.is(told(t, lab, f), `${VIP} > 10.244.1.2, about 10.244.1.2:4000 > ${VIP}:80`);
+  lab.close(t);
+});
+
 /** icmp_send: the error about `f` carries its entry, as ip/icmp.ts attaches it. */
 function answer(lab: Lab, f: number, type: number, code: number): number {
   const { skb } = lab.k;

@@ -114,12 +114,37 @@ test("K3.3 a client keeps its translated port towards other destinations (find_a
   lab.close(t);
 });
 
+test("K3.3 the kept port is that of the same translated address, however many others came since", (t) => {
+  const lab = masquerading(false);
+  const eth1 = lab.k.addDevice(lab.ns, 4, "eth1");
+  lab.k.addAddress(eth1, ip("10.1.0.1"), 24, 0);
+  const from = "10.244.1.3:5000";
+  lab.end(t, lab.forward(lab.udp("10.244.1.2:5000", "10.0.0.2:53")));
+  const port = sportOf(lab.end(t, lab.forward(lab.udp(from, "10.0.0.2:53"))));
+  t.is(lab.end(t, lab.forward(lab.udp(from, "10.1.0.2:53"), eth1)), "10.1.0.1:5000 > 10.1.0.2:53");
+  t.is(lab.end(t, lab.forward(lab.udp(from, "10.1.0.3:53"), eth1)), "10.1.0.1:5000 > 10.1.0.3:53");
+  t.is(lab.end(t, lab.forward(lab.udp(from, "10.0.0.3:53"))), `10.0.0.1:${port} > 10.0.0.3:53`);
+  lab.k.setUp(eth1, true);
+  lab.k.setUp(eth1, false);
+  t.is(lab.end(t, lab.forward(lab.udp(from, "10.0.0.4:53"))), `10.0.0.1:${port} > 10.0.0.4:53`);
+  lab.nf.t.flush(lab.ns);
+  t.is(lab.end(t, lab.forward(lab.udp(from, "10.0.0.3:53"))), "10.0.0.1:5000 > 10.0.0.3:53");
+  lab.close(t);
+});
+
 test("K3.3 when every port is taken the packet is dropped at confirmation, and says why", (t) => {
   const lab = masquerading(false);
   // Port 1 may only move within 1-511: fill those, and their neighbours.
   for (let port = 1; port < 512; port++)
     lab.end(t, lab.forward(lab.tcp(`10.244.1.2:${port}`, SERVER, TCP_SYN)));
+  let offsets = 0;
+  const draw = lab.nf.portRandom.u32.bind(lab.nf.portRandom);
+  lab.nf.portRandom.u32 = () => {
+    offsets++;
+    return draw();
+  };
   t.is(lab.end(t, lab.forward(lab.tcp("10.244.1.3:1", SERVER, TCP_SYN))), dropName(Drop.NAT_NO_PORT));
+  t.is(offsets, 5, "128, 64, 32, 16 and 8 tries from new offsets");
   t.is(lab.list().length, 511);
   lab.close(t);
 });
@@ -223,6 +248,10 @@ test("azure.md C40-C42: local destinations and non-masquerade CIDRs return, MASQ
   lab.k.addAddress(lab.bridge, ip("192.0.2.1"), 32, 0);
   t.is(send("192.0.2.1"), "10.244.1.2:4000 > 192.0.2.1:53");
   t.is(send("127.0.0.1"), "10.244.1.2:4000 > 127.0.0.1:53");
+  // A second agent's chain sees what the first one returned.
+  lab.nf.addMasqueradeRule(lab.ns, { nonMasqueradeCidrs: [cidr("10.0.0.0/16")], randomFully: false });
+  t.is(send("10.9.9.8"), "10.0.0.1:4000 > 10.9.9.8:53");
+  t.is(send("10.0.9.8"), "10.244.1.2:4000 > 10.0.9.8:53");
   lab.close(t);
 });
 

@@ -90,7 +90,7 @@ function sameSecond(golden: string, ours: string): string {
   return a !== null && b !== null && +b[1] - +a[1] === 1 ? ours : golden;
 }
 
-test("K3.4, K3.5 90 connections of Linux 6.18: verdict, state, timeout and status of 1,050 segments", (t) => {
+test("K3.4, K3.5 90 connections of Linux 6.18: verdict, state, timeout, status", (t) => {
   let lab = new Lab();
   lab.nf.enable(lab.ns);
   for (const line of goldenLines("tcp-linux-6.18.txt")) {
@@ -120,7 +120,7 @@ function step(t: ExecutionContext, lab: Lab, text: string): string {
 
 const OPEN = ["> S 1000 0", "< SA 5000 1001", "> A 1001 5001"];
 
-test("K3.4 a normal close by the client: SYN_SENT 120 … ESTABLISHED 432000 ASSURED … TIME_WAIT 120", (t) => {
+test("K3.4 a normal close by the client: from SYN_SENT 120 to TIME_WAIT 120", (t) => {
   const lab = router();
   const seen = [...OPEN, "> FA 1001 5001", "< FA 5001 1002", "> A 1002 5002"].map((s) => step(t, lab, s));
   t.deepEqual(seen, [
