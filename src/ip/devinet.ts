@@ -48,6 +48,8 @@ export class Devinet implements DeviceListener {
   }
 
   addressRemoved(d: number, addr: number): void {
+    // fib_disable_ip: without its last address the device speaks IP no more, and all it knew of it is gone.
+    if (this.k.inet.firstOf(d) < 0) return this.deviceDown(d);
     // The address is gone already: what it alone gave goes with it, and so do routes that prefer it as
     // source.
     for (let r = this.fib.firstOfDevice(d); r >= 0; ) {

@@ -68,6 +68,7 @@ export function brHandleFrameFinish(link: Link, f: number): Stage {
   if (dev.portFlags[port] & PortFlag.LEARNING) {
     link.fdb.learn(bridge, port, ethernetSrcHi(v, o), ethernetSrcLo(v, o));
   }
+  const promisc = link.bridges.promiscuous.size > 0 && link.bridges.promiscuous.has(bridge);
   const hi = ethernetDstHi(v, o);
   const lo = ethernetDstLo(v, o);
   if (macIsMulticast(hi)) {
@@ -78,12 +79,28 @@ export function brHandleFrameFinish(link: Link, f: number): Stage {
       ipv4Check(v, o + ETHERNET_SIZE, skb.end(f)) !== 0;
     if (malformed) return k.drop(f, Drop.BRIDGE_IP_INVALID);
     flood(link, f, bridge, macIsBroadcast(hi, lo) ? PortFlag.BCAST_FLOOD : PortFlag.MCAST_FLOOD, port, true);
+    if (promisc) resetConntrack(link, f);
     return Stage.BR_PASS_FRAME_UP;
   }
   const row = link.fdb.find(bridge, hi, lo);
+  if (row >= 0 && link.fdb.flags[row] & FdbFlag.LOCAL) return Stage.BR_PASS_FRAME_UP;
+  if (promisc) {
+    if (row < 0) flood(link, f, bridge, PortFlag.FLOOD, port, true);
+    else if (shouldDeliver(link, link.fdb.port[row], port)) deliverClone(link, f, link.fdb.port[row], port);
+    resetConntrack(link, f);
+    return Stage.BR_PASS_FRAME_UP;
+  }
   if (row < 0) return flood(link, f, bridge, PortFlag.FLOOD, port, false);
-  if (link.fdb.flags[row] & FdbFlag.LOCAL) return Stage.BR_PASS_FRAME_UP;
   return forwardTo(link, f, link.fdb.port[row], port);
+}
+
+// br_nf_local_in: what a promiscuous bridge hands up is a second copy of a frame that is tracked already.
+function resetConntrack(link: Link, f: number): void {
+  const { skb, frameOwner } = link.k;
+  if (skb.flags[f] & SkbFlag.CT_REF && frameOwner !== null) frameOwner.ended(f);
+  skb.flags[f] &= ~SkbFlag.CT_REF;
+  skb.ct[f] = -1;
+  skb.ctinfo[f] = 0;
 }
 
 /** BR_DEV_XMIT: the bridge device sends a frame of its own kernel. */

@@ -16,6 +16,8 @@ export class Bridges implements DeviceListener {
   readonly fixedMac = new Set<number>();
   /** Bridges with nf_call_iptables set on themselves, besides the namespace's sysctl. */
   readonly callIptables = new Set<number>();
+  /** Bridges whose own device is promiscuous: the node is handed every frame as well. */
+  readonly promiscuous = new Set<number>();
   /** MAC changes not yet seen by the neighbour tables, for ip/ to take. */
   onAddressChange: ((dev: number) => void) | null = null;
   private readonly k: Kernel;

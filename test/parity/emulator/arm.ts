@@ -22,6 +22,7 @@ import { dropKey } from "../random/coverage.ts";
 import { arpReplyTo, echoOf } from "../responders.ts";
 import { EmulatedNode } from "./build-node.ts";
 import { applyChange } from "./change.ts";
+import { refuse } from "./not-modelled.ts";
 import { address } from "./parse.ts";
 import { readState } from "./read-state.ts";
 
@@ -35,6 +36,7 @@ export function emulatorArm(coverage = false): Arm {
 }
 
 export function runOnEmulator(c: NodeCase, coverage = false): ArmResult {
+  refuse(c);
   return new Run(c, coverage).result();
 }
 
@@ -125,27 +127,34 @@ class Run {
   }
 
   private respond(device: string, frame: Uint8Array): void {
-    const { spec, k, wire, pods } = this.built;
+    const { spec, wire, pods } = this.built;
     if (device === nicDevice(spec)) {
       const { arp, echo } = spec.fabric ?? {};
       const reply = arp === undefined ? null : arpReplyTo(frame, arp, null);
-      if (reply !== null) transmitFrame(k, wire, reply);
+      if (reply !== null) this.transmit(wire, reply);
       const turned = echo === true ? echoOf(frame) : null;
-      if (turned !== null) transmitFrame(k, wire, turned);
+      if (turned !== null) this.transmit(wire, turned);
       return;
     }
     const pod = spec.pods.find((p) => hostDevice(spec, p) === device);
     if (pod?.stack !== "arp") return;
     const reply = arpReplyTo(frame, pod.mac, pod.ip);
     const built = pods.get(pod.name);
-    if (reply !== null && built !== undefined) transmitFrame(k, built.eth0, reply);
+    if (reply !== null && built !== undefined) this.transmit(built.eth0, reply);
+  }
+
+  // As send() on a packet socket: it returns when the frame has come to rest.
+  private transmit(dev: number, frame: Uint8Array): number {
+    const error = transmitFrame(this.built.k, dev, frame);
+    this.built.walk.drain();
+    return error;
   }
 
   private send(send: Send): void {
-    const { k, wire, pods } = this.built;
+    const { wire, pods } = this.built;
     if ("udp" in send) return this.talk(send.in, send.udp);
     const dev = send.at === "nic" ? wire : pods.get(send.at.slice(4))!.eth0;
-    const error = transmitFrame(k, dev, Buffer.from(send.frame, "hex"));
+    const error = this.transmit(dev, Buffer.from(send.frame, "hex"));
     if (error !== 0) throw new Error(`${this.c.name} step ${this.step}: send at ${send.at}: ${error}`);
   }
 

@@ -33,6 +33,7 @@ import {
   type SocketSpec,
   TRANSPARENT_GATEWAY,
 } from "../case.ts";
+import { NotModelled } from "./not-modelled.ts";
 import { address, cidr, mac } from "./parse.ts";
 
 const FRAMES = 4096;
@@ -49,9 +50,6 @@ const PORT_FLAGS: { [key in keyof PortSpec]-?: keyof typeof PortFlag } = {
 const HUNDREDTHS = ["proxy_delay", "locktime"];
 /** What vnetem never does, so that 0 is the only value it knows. */
 const REFUSED = ["accept_source_route", "proxy_arp_pvlan"];
-
-/** A case vnetem cannot play, and why. */
-export class NotModelled extends Error {}
 
 export class EmulatedNode {
   readonly spec: NodeSpec;
@@ -107,7 +105,7 @@ export class EmulatedNode {
       this.bridge = walk.link.bridges.add(this.node, bridge.device);
       if (bridge.mac !== undefined) walk.link.setMac(this.bridge, mac(bridge.mac).hi, mac(bridge.mac).lo);
       if (bridge.ageing !== undefined) walk.link.fdb.ageing.set(this.bridge, bridge.ageing * 1e6);
-      if (bridge.promiscuous) throw new NotModelled("a promiscuous bridge");
+      if (bridge.promiscuous === true) walk.link.bridges.promiscuous.add(this.bridge);
     }
     const wire = k.addNamespace("wire", -1);
     this.nic = walk.link.addVeth(this.node, nicDevice(this.spec), wire, "far");
@@ -355,7 +353,6 @@ export class EmulatedNode {
   }
 
   addService(s: ServiceSpec): void {
-    if (s.affinitySeconds !== undefined) throw new NotModelled("session affinity");
     const proto = s.proto === "tcp" ? PROTO_TCP : PROTO_UDP;
     const local = s.internalTrafficPolicy === "Local";
     this.table.addServicePort(s.name, address(s.vip), proto, s.port, local);
@@ -391,7 +388,8 @@ export class EmulatedNode {
   }
 
   private openSocket(ns: number, s: SocketSpec): void {
-    if (s.kind === "tcp-listen") throw new NotModelled("TCP listeners");
+    // A listener nobody talks to is not there: see not-modelled.ts.
+    if (s.kind === "tcp-listen") return;
     const kind = s.kind === "udp-echo" ? SocketKind.ECHO : SocketKind.SCRIPT;
     udpOpen(this.walk.sock, ns, { kind, port: s.port });
   }

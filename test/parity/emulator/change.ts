@@ -5,7 +5,7 @@ import { Scope } from "../../../src/node/in-ifaddr.ts";
 import { closeNamespace } from "../../../src/socket/open.ts";
 import { PROTO_TCP, PROTO_UDP } from "../../../src/wire/ipv4.ts";
 import { type Change, hostDevice, type ServiceSpec } from "../case.ts";
-import { type EmulatedNode } from "./build-node.ts";
+import type { EmulatedNode } from "./build-node.ts";
 import { address, cidr, mac } from "./parse.ts";
 
 export function applyChange(n: EmulatedNode, c: Change): void {

@@ -187,14 +187,16 @@ class Run {
     }
   }
 
-  /** Takes in what was captured and answers it; false when there was nothing. */
+  /** Sockets answer first, as if they were part of the kernel; then the fabric and the quiet pods answer what
+   * was captured. False when there was nothing. */
   #round(): boolean {
+    let served = false;
+    for (const s of this.#built.sockets) served = s.serve() || served;
+    if (served) return true;
     const raw: RawFrame[] = [];
     this.#capture.drain(raw);
     for (const frame of raw) this.#take(frame);
-    let any = raw.length > 0;
-    for (const s of this.#built.sockets) any = s.serve() || any;
-    return any;
+    return raw.length > 0;
   }
 
   #take(raw: RawFrame): void {
