@@ -3,7 +3,7 @@
 // is written in that order.
 
 import { Drop } from "../node/drop.ts";
-import { SkbFlag } from "../node/sk-buff.ts";
+import { PacketType, SkbFlag } from "../node/sk-buff.ts";
 import { Stage } from "../node/stage.ts";
 import { csumIntact, csumRange } from "../wire/checksum.ts";
 import {
@@ -91,6 +91,17 @@ export function hookLocalIn(nf: Netfilter, f: number): Stage {
   if (verdict === NF_ACCEPT) verdict = natHook(nf, f, NF_INET_LOCAL_IN);
   if (verdict === NF_ACCEPT) verdict = confirm(nf, f);
   return verdict === NF_ACCEPT ? Stage.IP_LOCAL_DELIVER_FINISH : k.drop(f, verdict);
+}
+
+/**
+ * br_nf_local_in: what is not addressed to the node's own MAC may end above the bridge, before any hook that
+ * would enter its connection into the table: it is entered here.
+ */
+export function hookBridgeLocalIn(nf: Netfilter, f: number): Stage {
+  const { skb } = nf.k;
+  if (!(skb.flags[f] & SkbFlag.BR_NF) || skb.pktType[f] === PacketType.HOST) return Stage.BR_PASS_FRAME_UP;
+  const verdict = confirm(nf, f);
+  return verdict === NF_ACCEPT ? Stage.BR_PASS_FRAME_UP : nf.k.drop(f, verdict);
 }
 
 export function hookForward(nf: Netfilter, f: number): Stage {

@@ -69,7 +69,6 @@ export class ServiceTable {
   epNode = new Int32Array(64);
   epConditions = new Uint8Array(64);
   epSeq = new Int32Array(64);
-  private epAdded = new Int32Array(64);
   private epRemoved = new Int32Array(64);
   private epNext = new Int32Array(64);
   private epPrev = new Int32Array(64);
@@ -143,7 +142,6 @@ export class ServiceTable {
     this.epNode[e] = node;
     this.epConditions[e] = conditions;
     this.epSeq[e] = ++this.lastSeq[p];
-    this.epAdded[e] = revision;
     this.epRemoved[e] = NOT_REMOVED;
     this.epSince[e] = revision;
     this.epOld[e] = -1;
@@ -240,7 +238,7 @@ export class ServiceTable {
     for (let s = h & mask, r = slots[s]; r !== 0; s = (s + 1) & mask, r = slots[s]) {
       const e = r - 1;
       if (hashes[s] !== h || this.epPort[e] !== p || this.epIp[e] !== ip) continue;
-      if (this.epAdded[e] > revision || revision >= this.epRemoved[e]) continue;
+      if (revision >= this.epRemoved[e]) continue;
       if (this.conditionsAt(e, revision) & EndpointCondition.SERVING) return true;
     }
     return false;
@@ -269,6 +267,7 @@ export class ServiceTable {
     return this.proto[p] === PROTO_UDP ? Change.UDP_ENDPOINTS : Change.OTHER;
   }
 
+  /** 0 before the endpoint was added. */
   private conditionsAt(e: number, revision: number): number {
     if (revision >= this.epSince[e]) return this.epConditions[e];
     let o = this.epOld[e];
@@ -441,7 +440,6 @@ export class ServiceTable {
     this.epNode = growI32(this.epNode, n);
     this.epConditions = growU8(this.epConditions, n);
     this.epSeq = growI32(this.epSeq, n);
-    this.epAdded = growI32(this.epAdded, n);
     this.epRemoved = growI32(this.epRemoved, n);
     this.epNext = growI32(this.epNext, n);
     this.epPrev = growI32(this.epPrev, n);

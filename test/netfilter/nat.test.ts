@@ -79,12 +79,15 @@ test("K3.3 null binding: a taken reply tuple changes the port, though no rule ma
   const table = new ServiceTable();
   lab.nf.attachServices(lab.ns, table);
   for (const vip of ["10.96.0.10", "10.96.0.11"]) {
-    const p = table.addServicePort(vip, ip(vip), 6, 80);
-    table.addEndpoint(p, ip("10.244.2.2"), 8080, -1);
+    for (const proto of [6, 17]) {
+      table.addEndpoint(table.addServicePort(vip, ip(vip), proto, 80), ip("10.244.2.2"), 8080, -1);
+    }
   }
-  const seen = ["10.244.2.2:8080", "10.96.0.10:80", "10.96.0.11:80"].map((to) =>
-    lab.end(t, lab.forward(lab.tcp("10.244.1.2:50000", to, TCP_SYN))),
-  );
+  const targets = ["10.244.2.2:8080", "10.96.0.10:80", "10.96.0.11:80"];
+  const seen = targets.map((to) => lab.end(t, lab.forward(lab.tcp("10.244.1.2:50000", to, TCP_SYN))));
+  const udp = targets.map((to) => sportOf(lab.end(t, lab.forward(lab.udp("10.244.1.2:50000", to)))));
+  t.is(udp[0], 50000);
+  t.is(new Set(udp).size, 3, "UDP likewise");
   for (const tuple of seen) t.regex(tuple, /^10\.244\.1\.2:\d+ > 10\.244\.2\.2:8080$/);
   const ports = seen.map(sportOf);
   t.is(ports[0], 50000);
@@ -172,6 +175,20 @@ test("K3.3 the last tries for a TCP port evict one in TIME_WAIT if the new ISN i
     t.is(lab.list().length, 511);
     lab.close(t);
   }
+});
+
+test("K3.3 an established connection is never evicted for a port", (t) => {
+  const lab = masquerading(false);
+  for (let port = 1; port < 512; port++) {
+    const from = `10.244.1.2:${port}`;
+    lab.end(t, lab.forward(lab.tcp(from, SERVER, TCP_SYN, { seq: 1000 })));
+    const back = `10.0.0.1:${port}`;
+    lab.end(t, lab.forward(lab.tcp(SERVER, back, TCP_SYN | TCP_ACK, { seq: 5000, ack: 1001 })));
+    lab.end(t, lab.forward(lab.tcp(from, SERVER, TCP_ACK, { seq: 1001, ack: 5001 })));
+  }
+  const late = lab.forward(lab.tcp("10.244.1.3:1", SERVER, TCP_SYN, { seq: 900000 }));
+  t.is(lab.end(t, late), dropName(Drop.NAT_NO_PORT));
+  lab.close(t);
 });
 
 test("K3.3 masqueraded entries die with their interface, and with the address they use", (t) => {

@@ -103,11 +103,13 @@ test("K1.4 REJECT is for NEW packets: an established flow outlives its endpoints
 });
 
 test("nf_send_unreach: no answer to a packet whose checksum is wrong", (t) => {
-  const { lab } = cluster();
+  const { lab, table } = cluster();
   lab.k.setNsSysctl(lab.ns, "net.netfilter.nf_conntrack_checksum", 0);
   const f = syn(lab, `${CLIENT}:4000`);
   lab.k.skb.view.setUint16(lab.k.skb.l3[f] + 36, 0xbeef);
   t.is(lab.end(t, lab.forward(f)), "SERVICE_REJECT");
+  table.addServicePort("dns", ip(VIP), 17, 53);
+  t.is(lab.end(t, lab.forward(lab.udp(`${CLIENT}:1`, `${VIP}:53`, "x", false))), REJECT, "none is fine");
   lab.close(t);
 });
 
@@ -175,7 +177,10 @@ test("K2.2 FORWARD policy drop: marked and answered packets pass, other NEW ones
 });
 
 test("K2.2 KUBE-FIREWALL: 127/8 from elsewhere is dropped at INPUT and OUTPUT", (t) => {
-  const { lab } = cluster();
+  const { lab, table, web } = cluster();
+  table.addEndpoint(web, ip("127.0.0.1"), 8080, lab.ns);
+  const translated = lab.post(lab.output(syn(lab, "10.0.0.1:4000")), lab.bridge);
+  t.is(lab.end(t, translated), "10.244.1.1:4000 > 127.0.0.1:8080", "state DNAT is let through");
   t.is(lab.end(t, lab.input(lab.udp("10.0.0.9:1", "127.0.0.1:53"))), "KUBE_FIREWALL");
   t.is(lab.end(t, lab.output(lab.udp("10.0.0.1:1", "127.0.0.1:53"))), "KUBE_FIREWALL");
   t.is(lab.end(t, lab.input(lab.udp("127.0.0.1:1", "127.0.0.1:53"))), "127.0.0.1:1 > 127.0.0.1:53");

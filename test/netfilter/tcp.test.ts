@@ -204,6 +204,37 @@ test("K3.5 10 MB beyond the window: INVALID; liberal: accepted; 200 kB before it
   lab.close(t);
 });
 
+// The three below were sent through Linux 6.18.44 as well, with these answers.
+
+test("K3.4 in LAST_ACK the challenge to a SYN that passed does not count as the last ACK", (t) => {
+  const lab = router();
+  for (const s of [...OPEN, "> FA 1001 5001", "< FA 5001 1002"]) step(t, lab, s);
+  t.is(step(t, lab, "> S 90000 0"), "ok LAST_ACK 30 a");
+  t.is(step(t, lab, "< A 5002 1002"), "ok LAST_ACK 30 a");
+  t.is(step(t, lab, "> A 1002 5002"), "ok TIME_WAIT 120 a");
+  lab.close(t);
+});
+
+test("K3.4 FINs or RSTs out of window from both sides shorten 432000 s to 300", (t) => {
+  for (const second of ["< FA 9005001 1001", "< RA 9005001 1001"]) {
+    const lab = router();
+    for (const s of OPEN) step(t, lab, s);
+    t.is(step(t, lab, "> FA 9001001 5001"), "invalid ESTABLISHED 432000 a");
+    t.is(step(t, lab, second), "invalid ESTABLISHED 300 a");
+    lab.close(t);
+  }
+});
+
+test("K3.5 a few bytes more than the window: passed, and they may be acknowledged", (t) => {
+  const lab = router();
+  for (const s of [...OPEN, "< PA 5001 1001 1400", "> A 1001 6401"]) step(t, lab, s);
+  t.is(step(t, lab, "< PA 35605 1001 1000"), "ok ESTABLISHED 432000 a");
+  t.is(step(t, lab, "> PA 1001 6401 10"), "ok ESTABLISHED 300 a");
+  t.is(step(t, lab, "> A 1011 36605"), "ok ESTABLISHED 300 a");
+  t.is(step(t, lab, "< A 36605 1011"), "ok ESTABLISHED 432000 a");
+  lab.close(t);
+});
+
 test("K3.5 bad TCP checksum: INVALID on the way in, not looked at when made here or switched off", (t) => {
   const lab = router();
   const bad = (): number => {
