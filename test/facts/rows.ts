@@ -173,7 +173,8 @@ K4.3/special blackhole, unreachable and prohibit routes ~ blackhole / unreachabl
 K4.3/ttl TTL 64 by default; one less per routed hop, none per bridged ~ TTL 255 to 64
 K4.3/redirect the way in is the way out: 5/1, none with NAT rules ~ redirect: in-interface = out-interface
 K4.3/redirect-kept the host keeps the new gateway 300 s ~ redirect is kept
-K4.3/rp-filter rp_filter 0, 1 and 2, the larger of all and the interface's ~ rp_filter=1
+K4.3/rp-filter rp_filter 0, 1 and 2 ~ rp_filter=1
+K4.3/rp-filter-max the larger of all.rp_filter and the interface's counts ~ the larger of all.rp_filter
 K4.3/martians own, loopback, broadcast and multicast sources are dropped ~ martian sources:
 K4.3/localnet 127/8 from the wire only with route_localnet ~ 127/8 destination from the wire
 K4.3/error-source an error has the address of the interface it leaves by ~ source = ingress-side address
@@ -183,7 +184,8 @@ K4.3/global errors per host: 1,000 a second, 50 at once ~ 1000/s with burst 50
 K4.3/six 20 datagrams to a closed port: six errors ~ exactly 6 unreachables
 K4.3/refill 30 at 0.2 s: seven in 1.2 s, then one a second ~ gave 7 in the first 1.2 s
 K4.3/echo-free echo replies are not limited ~ 30 echo requests
-K4.3/exempt 3/4 and errors over loopback are not limited ~ type 3 code 4 is exempt
+K4.3/exempt 3/4 is not limited ~ type 3 code 4 is exempt
+K4.3/exempt-lo errors over loopback are not limited ~ errors over loopback
 K5.2/syn closed port, SYN: RST,ACK of the number behind it ~ segment to closed port, every row
 K5.2/syn-data closed port, SYN with data: data counts ~ segment to closed port, every row
 K5.2/syn-fin closed port, SYN and FIN: both count ~ segment to closed port, every row

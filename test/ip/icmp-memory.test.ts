@@ -13,7 +13,7 @@ import { injectFrame } from "../../src/socket/packet.ts";
 import { SocketKind } from "../../src/socket/sockets.ts";
 import { udpSend } from "../../src/socket/udp-send.ts";
 import { Walk } from "../../src/walk/walk.ts";
-import { formatMac, parseIpv4 } from "../../src/wire/address.ts";
+import { formatIpv4, formatMac, parseIpv4 } from "../../src/wire/address.ts";
 import { icmpErrorFrame, udpFrame } from "../../src/wire/build.ts";
 import { seen } from "./frames.ts";
 
@@ -69,6 +69,36 @@ test("K4.3 30 echo requests at 10 ms are all answered: replies are not limited",
   const pings = Array.from({ length: 30 }, (_, i) => net.at(ms(10 * i)).ping("a", "b"));
   net.run({ until: sec(1) });
   t.is(pings.filter((p) => p.reply !== null).length, 30);
+});
+
+test("K4.3 errors over loopback are not limited: 20 datagrams to a closed port of its own, 20 errors", (t) => {
+  const net = kubenet(1);
+  const own = net.walk.vnet.primaryAddress(net.walk.k.dev.nic[net.hosts.device("n0")]);
+  const to = `${formatIpv4(own)}:9`;
+  const asked = Array.from({ length: 20 }, () => net.at(ms(1)).udp("n0", to, "anybody?"));
+  net.run({ until: sec(1) });
+  t.is(asked.filter((a) => a.error === "ECONNREFUSED").length, 20);
+});
+
+test("K4.3 the larger of all.rp_filter and the device's own counts", (t) => {
+  const dropped = (all: number, own: number): boolean => {
+    const net = kubenet(1);
+    const { k } = net.walk;
+    k.setNsSysctl(net.hosts.host("n0").ns, "net.ipv4.conf.all.rp_filter", all);
+    k.setDevSysctl(net.hosts.device("n0/cbr0"), "rp_filter", own);
+    const [srcMac, dstMac] = [macOf(net, "a"), macOf(net, "n0/cbr0")];
+    // A source behind the other device: strict refuses it, loose does not.
+    const odd = udpFrame({ srcMac, dstMac, src: "10.224.0.77", dst: "10.224.0.200", sport: 1, dport: 2 });
+    net.soon.sendFrame("a/eth0", odd);
+    net.run({ for: ms(1) });
+    return net.drops().some((d) => d.reason === "IP_RPFILTER");
+  };
+  const table = [0, 1, 2].map((all) => [0, 1, 2].map((own) => dropped(all, own)));
+  t.deepEqual(table, [
+    [false, true, false],
+    [true, true, false],
+    [false, false, false],
+  ]);
 });
 
 test("K4.3 ip_forward=1 sets accept_redirects=0 and forwards on every device; send_redirects stays 1", (t) => {
