@@ -3,13 +3,15 @@
 
 import { RouteType } from "../ip/fib.ts";
 import type { Ip } from "../ip/ip.ts";
-import { ipRouteInput, ipRouteOutput } from "../ip/route.ts";
+import { ipRouteInput } from "../ip/route.ts";
 import { toBridgeItself } from "../link/br-netfilter.ts";
 import type { Link } from "../link/link.ts";
-import { Drop } from "../node/drop.ts";
 import { NoteKind } from "../node/notes.ts";
 import { Stage } from "../node/stage.ts";
 import { ipv4Dst, ipv4Src } from "../wire/ipv4.ts";
+
+// The kernel's second try, by way of ip_route_output when forwarding is off, is not here: it waits for an error
+// that ip_route_input no longer returns (3.2/no-forwarding), so even bridged DNAT needs ip_forward.
 
 /**
  * BR_NF_ROUTE: skb.dev is the bridge; bridged on when the new next hop is behind it, otherwise received by
@@ -21,16 +23,7 @@ export function brNfRoute(ip: Ip, link: Link, f: number): Stage {
   const bridge = skb.dev[f];
   const dst = ipv4Dst(skb.view, skb.l3[f]);
   const bad = ipRouteInput(ip, f, dst, ipv4Src(skb.view, skb.l3[f]));
-  const unreachable = bad === 0 && skb.rtType[f] === RouteType.UNREACHABLE;
   if (bad !== 0) return k.drop(f, bad);
-  if (unreachable && !k.isForwarding(bridge)) {
-    // Bridged DNAT needs no ip_forward: the way out is asked for as if the node itself sent.
-    if (ipRouteOutput(ip, skb.ns[f], dst, 0) !== 0 || ip.rtDev !== bridge)
-      return k.drop(f, Drop.IP_INNOROUTES);
-    skb.nexthop[f] = ip.rtNexthop;
-    skb.outDev[f] = bridge;
-    skb.rtType[f] = RouteType.UNICAST;
-  }
   if (k.observing) k.note(f, NoteKind.ROUTE, skb.rtType[f], skb.outDev[f], skb.nexthop[f], 0, 0);
   if (skb.rtType[f] === RouteType.UNICAST && skb.outDev[f] === bridge) return Stage.BR_NF_NEIGH;
   skb.rtType[f] = 0;

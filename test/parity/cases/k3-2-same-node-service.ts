@@ -16,7 +16,22 @@ function node(callIptables: number, hairpin = false): NodeSpec {
   return n;
 }
 
-export const cases: NodeCase[] = [1, 0].flatMap((nf) => [
+function noForwarding(): NodeCase {
+  const n = node(1);
+  return makeCase(
+    "3.2/no-forwarding",
+    ["K3.2 ip_forward is not needed for the bridged case: on 6.18 it is, DNAT in the bridge is lost without"],
+    { ...n, sysctls: { ...n.sysctls, "net.ipv4.ip_forward": 0 } },
+    [
+      { at: 0, note: "DNATed", send: [{ at: "pod:a", frame: udp(A, vipFrom, 40_000, 53, "query") }] },
+      { at: 0, note: "untouched", send: [{ at: "pod:a", frame: udp(A, B, 40_000, 5353, "query") }] },
+      { at: 0, note: "switched on", change: [{ kind: "sysctl", key: "net.ipv4.ip_forward", value: 1 }] },
+      { at: 0, send: [{ at: "pod:a", frame: udp(A, vipFrom, 40_001, 53, "query") }] },
+    ],
+  );
+}
+
+const perBridgeNf: NodeCase[] = [1, 0].flatMap((nf) => [
   makeCase(`3.2/udp-bridge-nf-${nf}`, [`K3.2 pod a to ClusterIP, backend b, bridge-nf=${nf}`], node(nf), [
     { at: 0, note: "a asks", send: [{ at: "pod:a", frame: udp(A, vipFrom, 40_000, 53, "query") }] },
     {
@@ -58,3 +73,5 @@ export const cases: NodeCase[] = [1, 0].flatMap((nf) => [
     ),
   ),
 ]);
+
+export const cases: NodeCase[] = [...perBridgeNf, noForwarding()];
