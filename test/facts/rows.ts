@@ -60,7 +60,7 @@ K3.2/self-off-0 to itself, hairpin off, bridge-nf 0: works, masqueraded ~ hairpi
 K3.2/self-on-1 to itself, hairpin on, bridge-nf 1: works, TTL kept ~ hairpin on, bridge-nf=1
 K3.2/self-on-0 to itself, hairpin on, bridge-nf 0: works as with hairpin off ~ hairpin on, bridge-nf=0
 K3.2/cross-node backend on another node: routed with bridge-nf 0 and 1 ~ cross-node backend
-K3.2/no-forwarding the bridged case needs no ip_forward ~ ip_forward is not needed
+K3.2/no-forwarding the bridged case needs no ip_forward; on 6.18 it does ~ ip_forward is not needed
 K3.4/syn-sent SYN_SENT and SYN_SENT2 120 s ~ SYN_SENT 120
 K3.4/syn-recv SYN_RECV 60 s ~ SYN_RECV 60
 K3.4/established ESTABLISHED 432000 s ~ ESTABLISHED 432000 ASSURED

@@ -128,7 +128,7 @@ const ROWS: readonly Row[] = [
   },
   { reason: "IP_LOCAL_SOURCE", at: "n0/cbr0", why: "the node's own source", odd: { src: "10.244.0.1" } },
   { reason: "IP_INVALID_SOURCE", at: "n0/cbr0", why: "a group as source address", odd: { src: "224.0.0.9" } },
-  { reason: "IP_INVALID_DEST", at: "n0/cbr0", why: "to 0.0.0.9", odd: { dst: "0.0.0.9" } },
+  { reason: "IP_INVALID_DEST", at: "n0/cbr0", why: "to 0.0.0.0", odd: { dst: "0.0.0.0" } },
   { reason: "IP_LOCALNET", at: "n0/cbr0", why: "to 127.0.0.1 from the wire", odd: { dst: "127.0.0.1" } },
   {
     reason: "IP_BLACKHOLE",
@@ -205,3 +205,21 @@ for (const { reason, at, why, set, odd, frames, wait } of ROWS) {
     t.is(net.walk.k.skb.live, 0);
   });
 }
+
+test("VNET_LOOP: an appliance that sends packets back to the fabric, which sends them to the appliance", (t) => {
+  const net = defineTopology({ seed: 7 }, (t) => {
+    t.routeTable("round", [{ prefix: "10.244.99.0/24", nextHop: "VirtualAppliance", address: "10.224.0.4" }]);
+    const vnet = t.vnet("v", { addressSpace: ["10.224.0.0/16"] });
+    const c = t.cluster("c", {
+      subnet: vnet.subnet("s", "10.224.0.0/24", { routeTable: "round" }),
+      cni: "kubenet",
+    });
+    c.nodes(2);
+    c.pod("c", { node: "n1" });
+  }).build();
+  const lost = net.at(ms(1)).ping("c", "10.244.99.1", { ttl: 255 });
+  net.run({ until: sec(1) });
+  t.is(lost.dropReason, "VNET_LOOP");
+  t.is(lost.droppedAt, "n0/eth0");
+  t.is(net.walk.k.skb.live, 0);
+});

@@ -24,17 +24,3 @@ for (const nf of [true, false]) {
     t.is(net.walk.k.skb.live, 0);
   });
 }
-
-test("K3.2 ip_forward is not needed for bridged DNAT, says the sheet; Linux 6.18 needs it there too", (t) => {
-  const net = kubenet(true, (c) => {
-    c.deployment("web", { udpEcho: 8080, node: "n0" });
-    c.pod("near", { node: "n0", udpEcho: 9 });
-  });
-  net.at(0).sysctl("n0", "net.ipv4.ip_forward", 0);
-  const translated = net.at(ms(1)).udp("client", "web:80", "hello");
-  const bridged = net.at(ms(1)).udp("client", "near:9", "hello");
-  net.run({ until: sec(1) });
-  t.is(translated.dropReason, "IP_FORWARDING_DISABLED");
-  t.is(bridged.reply?.ttl, 64, "never routed");
-  t.is(net.walk.k.skb.live, 0);
-});
