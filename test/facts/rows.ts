@@ -52,7 +52,7 @@ K1.5/detectors detectors NodeCIDR, BridgeInterface and InterfaceNamePrefix
 K1.5/snat-source SNAT to the primary address of the way out ~ primary address of the
 K1.5/source-kept a pod's source is kept on one node and across nodes ~ keeps the pod source
 K3.2/bridged same bridge, bridge-nf 1: bridged, TTL kept ~ pod a to ClusterIP, backend b, bridge-nf=1
-K3.2/routed same bridge, bridge-nf 0: the answer is not translated ~ pod a to ClusterIP, backend b, bridge-nf=0
+K3.2/routed same bridge, bridge-nf 0: no translation back ~ pod a to ClusterIP, backend b, bridge-nf=0
 K3.2/ttl-1-bridged TTL 1, bridge-nf 1: delivered ~ same with TTL 1, bridge-nf=1
 K3.2/ttl-1-routed TTL 1, bridge-nf 0: time exceeded ~ same with TTL 1, bridge-nf=0
 K3.2/self-off-1 to itself, hairpin off, bridge-nf 1: lost, and no entry ~ hairpin off, bridge-nf=1

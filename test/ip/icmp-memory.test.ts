@@ -71,7 +71,7 @@ test("K4.3 30 echo requests at 10 ms are all answered: replies are not limited",
   t.is(pings.filter((p) => p.reply !== null).length, 30);
 });
 
-test("K4.3 errors over loopback are not limited: 20 datagrams to a closed port of its own, 20 errors", (t) => {
+test("K4.3 errors over loopback are not limited: 20 datagrams to a closed port, 20 errors", (t) => {
   const net = kubenet(1);
   const own = net.walk.vnet.primaryAddress(net.walk.k.dev.nic[net.hosts.device("n0")]);
   const to = `${formatIpv4(own)}:9`;
@@ -101,7 +101,7 @@ test("K4.3 the larger of all.rp_filter and the device's own counts", (t) => {
   ]);
 });
 
-test("K4.3 ip_forward=1 sets accept_redirects=0 and forwards on every device; send_redirects stays 1", (t) => {
+test("K4.3 ip_forward=1 sets accept_redirects=0, send_redirects stays 1; every device forwards", (t) => {
   const k = new Kernel({ seed: 7, frames: 8, largeFrames: 1, frameBytes: 1600 });
   const ns = k.addNamespace("n", -1);
   const before = k.addDevice(ns, DevKind.NIC, "eth0");
