@@ -12,6 +12,7 @@ import { devSysctl, nsSysctl } from "../node/sysctl.ts";
 import {
   ICMP_FRAG_NEEDED,
   ICMP_HIGHEST_TYPE,
+  ICMP_PARAMETER_PROBLEM,
   ICMP_REDIRECT,
   ICMP_UNREACHABLE,
   ICMPV4_SIZE,
@@ -77,7 +78,8 @@ export function icmpSend(ip: Ip, f: number, type: number, code: number, info: nu
   const limited = isLimited(ip, ns, type, code) && !fromLoopback(ip, f);
   if (limited && !ip.peers.allowGlobal(ns, k.nsValue(ns, MSGS_PER_SEC), k.nsValue(ns, MSGS_BURST))) return;
   const needs = optionNeeds(skb.flags[f]);
-  const options = skb.flags[f] & SkbFlag.IP_OPTIONS ? ipv4OptionsEchoLength(v, l3, needs) : 0;
+  const wrong = type === ICMP_PARAMETER_PROBLEM ? info >>> 24 : 0;
+  const options = skb.flags[f] & SkbFlag.IP_OPTIONS ? ipv4OptionsEchoLength(v, l3, needs, wrong) : 0;
   if (options < 0) return;
   const to = ipv4Src(v, l3);
   if (ipRouteOutput(ip, ns, to, sourceOf(ip, f)) !== 0) return;
@@ -99,7 +101,7 @@ export function icmpSend(ip: Ip, f: number, type: number, code: number, info: nu
   // IPTOS_PREC_INTERNETCONTROL on top of the packet's own TOS.
   const tos = (ipv4Tos(v, l3) & 0x1e) | 0xc0;
   writeIpv4Header(v, o, skb.len[e], PROTO_ICMP, source, to, k.nsValue(ns, DEFAULT_TTL), tos, 0, 0);
-  if (options > 0) writeIpv4OptionsEcho(v, l3, o, needs, source, currentTimestamp(k));
+  if (options > 0) writeIpv4OptionsEcho(v, l3, o, needs, wrong, source, currentTimestamp(k));
   writeIcmpv4(v, icmp, type, code, info);
   skb.bytes.copyWithin(icmp + ICMPV4_SIZE, l3, l3 + quoted);
   icmpv4FillChecksum(v, icmp, skb.end(e));

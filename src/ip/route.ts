@@ -68,7 +68,8 @@ export function ipRouteInput(ip: Ip, f: number, dst: number, src: number): numbe
   const onlink = validateSource(ip, d, src, out);
   if (onlink > 0) return onlink;
   const gateway = fib.gateway[r];
-  if (out === d && onlink < 0 && (k.devValue(d, SHARED_MEDIA) || k.inet.onlink(out, gateway) >= 0)) {
+  const redirects = out === d && onlink < 0 && orConf(ip, d, SEND_REDIRECTS, ALL_SEND_REDIRECTS);
+  if (redirects && (k.devValue(d, SHARED_MEDIA) || k.inet.onlink(out, gateway) >= 0)) {
     skb.flags[f] |= SkbFlag.REDIRECT;
   }
   skb.rtType[f] = RT_FORWARD;

@@ -8,8 +8,10 @@ import { PortFlag } from "../node/net-device.ts";
 import { NoteKind } from "../node/notes.ts";
 import { PacketType, SkbFlag } from "../node/sk-buff.ts";
 import { Stage } from "../node/stage.ts";
+import { ARP_SENDER_HI } from "../wire/arp.ts";
 import {
   ETHERNET_SIZE,
+  ETHERTYPE_ARP,
   ETHERTYPE_IPV4,
   ethernetDstHi,
   ethernetDstLo,
@@ -201,6 +203,9 @@ function brForward(link: Link, f: number, to: number, from: number): Stage {
 /** BR_FORWARD: NF_BR_FORWARD: br_netfilter's FORWARD first, then ebtables filter FORWARD. */
 export function brForwardHook(link: Link, f: number): Stage {
   const { k } = link;
+  // br_nf_forward_arp, which runs whenever br_netfilter is there (bridge-nf-call-arptables is 1).
+  if (k.skb.protocol[f] === ETHERTYPE_ARP && k.skb.end(f) < k.skb.l3[f] + ARP_SENDER_HI)
+    return k.drop(f, Drop.ARP_INHDR);
   if (!(k.skb.flags[f] & SkbFlag.BR_NF)) return brNfForwardFinish(link, f);
   k.skb.physOut[f] = k.skb.dev[f];
   if (k.skb.pktType[f] === PacketType.OTHERHOST) {
@@ -231,7 +236,7 @@ export function brNfForwardFinish(link: Link, f: number): Stage {
 /** BR_FORWARD_FINISH: NF_BR_POST_ROUTING: ebtables nat POSTROUTING, then br_netfilter's POSTROUTING. */
 export function brForwardFinish(link: Link, f: number): Stage {
   const { skb } = link.k;
-  ebtPostRouting(link, f);
+  if (!ebtPostRouting(link, f)) return Stage.DONE;
   if (!(skb.flags[f] & SkbFlag.BR_NF) || skb.physOut[f] < 0) return Stage.BR_DEV_QUEUE_PUSH_XMIT;
   skb.dev[f] = skb.outDev[f];
   skb.pull(f, skb.l3[f] - skb.off[f]);

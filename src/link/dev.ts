@@ -11,6 +11,7 @@ import {
   ETHERNET_SIZE,
   ETHERTYPE_ARP,
   ETHERTYPE_IPV4,
+  ETHERTYPE_QINQ,
   ETHERTYPE_VLAN,
   ethernetCheck,
   ethernetDstHi,
@@ -19,7 +20,7 @@ import {
   macIsBroadcast,
   macIsMulticast,
 } from "../wire/ethernet.ts";
-import { VLAN_SIZE } from "../wire/vlan.ts";
+import { VLAN_SIZE, vlanCheck } from "../wire/vlan.ts";
 import type { Link } from "./link.ts";
 
 /** NETIF_RECEIVE: the frame begins at its Ethernet header and skb.dev is the receiving device. */
@@ -30,6 +31,12 @@ export function netifReceive(link: Link, f: number): Stage {
   if (dev.up[d] === 0) return k.drop(f, Drop.DEV_READY);
   const bad = ethernetCheck(skb.view, skb.off[f], skb.end(f));
   if (bad !== 0) return k.drop(f, bad);
+  // skb_vlan_untag comes before the taps.
+  const type = ethernetType(skb.view, skb.off[f]);
+  if (type === ETHERTYPE_VLAN || type === ETHERTYPE_QINQ) {
+    const cut = vlanCheck(skb.view, skb.off[f] + ETHERNET_SIZE, skb.end(f));
+    if (cut !== 0) return k.drop(f, cut);
+  }
   if (dev.tap[d] >= 0) k.tap(f, d, Direction.IN);
   dev.rxPackets[d]++;
   dev.rxBytes[d] += skb.len[f];
@@ -59,10 +66,9 @@ export function ethTypeTrans(link: Link, f: number, d: number): void {
 export function deliverToProtocol(link: Link, f: number): Stage {
   const { skb } = link.k;
   let type = skb.protocol[f];
-  if (type === ETHERTYPE_VLAN) {
+  if (type === ETHERTYPE_VLAN || type === ETHERTYPE_QINQ) {
     // A tag nobody here has a device for makes the frame another host's; a priority tag (VID 0) is taken off.
     const tag = skb.l3[f];
-    if (skb.end(f) < tag + VLAN_SIZE) return link.k.drop(f, Drop.UNHANDLED_PROTO);
     if ((skb.view.getUint16(tag) & 0xfff) !== 0) return link.k.drop(f, Drop.OTHERHOST);
     type = skb.view.getUint16(tag + 2);
     skb.l3[f] += VLAN_SIZE;

@@ -13,11 +13,13 @@ import { NoteKind } from "../node/notes.ts";
 import { PacketType } from "../node/sk-buff.ts";
 import { Stage } from "../node/stage.ts";
 import {
+  ARP_HARDWARE_LENGTH,
+  ARP_PROTOCOL_LENGTH,
+  ARP_PROTOCOL_TYPE,
   ARP_REPLY,
   ARP_REQUEST,
   ARP_SENDER_HI,
   ARP_SIZE,
-  arpCheck,
   arpOperation,
   arpSenderHi,
   arpSenderIp,
@@ -39,6 +41,9 @@ import {
 } from "../wire/ethernet.ts";
 import { IPV4_DST, IPV4_SIZE } from "../wire/ipv4.ts";
 import type { Link } from "./link.ts";
+
+const MAC_SIZE = 6;
+const IP_SIZE = 4;
 
 export const EbtChain = { BROUTING: 0, PREROUTING: 1, FORWARD: 2, POSTROUTING: 3 } as const;
 export const EbtTarget = { DROP: 0, SNAT: 1, DNAT: 2, ARPREPLY: 3, REDIRECT: 4 } as const;
@@ -138,9 +143,10 @@ export class Ebtables {
     const v = skb.view;
     const l3 = skb.l3[f];
     if (skb.protocol[f] === ETHERTYPE_ARP) {
-      if (arpCheck(v, l3, skb.end(f)) !== 0 || arpOperation(v, l3) !== ARP_REQUEST) return false;
-      const row = this.findPod(bridge, arpTargetIp(v, l3));
-      if (row < 0) return false;
+      const target = arpTargetAt(link, f, l3);
+      if (target < 0 || arpOperation(v, l3) !== ARP_REQUEST) return false;
+      const row = this.findPod(bridge, v.getInt32(target));
+      if (row < 0 || !isAnswerable(link, f)) return false;
       arpReply(link, f, port, this.arpHi[row], this.arpLo[row]);
       if (this.k.observing) this.k.note(f, NoteKind.EBTABLES, 5, this.arpHi[row], this.arpLo[row], 0, 0);
       return true;
@@ -174,6 +180,7 @@ export function ebtPreRouting(link: Link, f: number, bridge: number, port: numbe
     for (let i = 0; i < rules.length; i++) {
       const rule = rules[i];
       if (rule.chain !== chain || !matches(link, f, rule, port)) continue;
+      if (rule.target === EbtTarget.ARPREPLY && !isAnswerable(link, f)) continue;
       if (link.k.observing) link.k.note(f, NoteKind.EBTABLES, rule.row, rule.macHi, rule.macLo, 0, 0);
       if (rule.target === EbtTarget.REDIRECT) {
         const { dev, skb } = link.k;
@@ -205,23 +212,57 @@ export function ebtForward(link: Link, f: number): Stage {
   return Stage.BR_FORWARD_FINISH;
 }
 
-/** nat POSTROUTING: E1 gives frames the uplink's source MAC, in the ARP body too. */
-export function ebtPostRouting(link: Link, f: number): void {
+/**
+ * nat POSTROUTING: E1 gives frames the uplink's source MAC, in the ARP body too. False when the frame was
+ * dropped.
+ */
+export function ebtPostRouting(link: Link, f: number): boolean {
   const { skb } = link.k;
   const rules = link.ebtables.rules.get(skb.outDev[f]);
-  if (rules === undefined) return;
+  if (rules === undefined) return true;
   for (let i = 0; i < rules.length; i++) {
     const rule = rules[i];
     if (rule.chain !== EbtChain.POSTROUTING || !matches(link, f, rule, skb.dev[f])) continue;
     setEthernetSrc(skb.view, skb.mac[f], rule.macHi, rule.macLo);
-    const l3 = skb.l3[f];
-    if (skb.protocol[f] === ETHERTYPE_ARP && arpCheck(skb.view, l3, skb.end(f)) === 0) {
-      skb.view.setUint16(l3 + ARP_SENDER_HI, rule.macHi);
-      skb.view.setInt32(l3 + ARP_SENDER_HI + 2, rule.macLo);
-    }
+    if (skb.protocol[f] === ETHERTYPE_ARP && !setArpSender(link, f, rule)) return false;
     if (link.k.observing) link.k.note(f, NoteKind.EBTABLES, rule.row, rule.macHi, rule.macLo, 0, 0);
-    return;
+    return true;
   }
+  return true;
+}
+
+// ebt_snat_tg asks for the length of the hardware address and for nothing else, and drops what is cut off
+// before the end of the sender's.
+function setArpSender(link: Link, f: number, rule: EbtRule): boolean {
+  const { skb } = link.k;
+  const v = skb.view;
+  const sender = skb.l3[f] + ARP_SENDER_HI;
+  const end = skb.end(f);
+  if (end >= sender && v.getUint8(skb.l3[f] + ARP_HARDWARE_LENGTH) !== MAC_SIZE) return true;
+  if (end < sender + MAC_SIZE) {
+    link.k.drop(f, Drop.EBTABLES);
+    return false;
+  }
+  v.setUint16(sender, rule.macHi);
+  v.setInt32(sender + 2, rule.macLo);
+  return true;
+}
+
+// ebt_arp_mt: where the target address is, by the lengths the frame itself gives; -1 when it has none.
+function arpTargetAt(link: Link, f: number, l3: number): number {
+  const { skb } = link.k;
+  const v = skb.view;
+  if (skb.end(f) < l3 + ARP_SENDER_HI) return -1;
+  if (v.getUint16(l3 + ARP_PROTOCOL_TYPE) !== ETHERTYPE_IPV4) return -1;
+  if (v.getUint8(l3 + ARP_PROTOCOL_LENGTH) !== IP_SIZE) return -1;
+  const at = l3 + ARP_SENDER_HI + 2 * v.getUint8(l3 + ARP_HARDWARE_LENGTH) + IP_SIZE;
+  return skb.end(f) < at + IP_SIZE ? -1 : at;
+}
+
+// ebt_arpreply_tg leaves a request with other than Ethernet addresses to the next rule.
+function isAnswerable(link: Link, f: number): boolean {
+  const { skb } = link.k;
+  return skb.view.getUint8(skb.l3[f] + ARP_HARDWARE_LENGTH) === MAC_SIZE;
 }
 
 function matches(link: Link, f: number, rule: EbtRule, port: number): boolean {
@@ -232,8 +273,10 @@ function matches(link: Link, f: number, rule: EbtRule, port: number): boolean {
   if (rule.unicastSource && macIsMulticast(ethernetSrcHi(skb.view, skb.mac[f]))) return false;
   const l3 = skb.l3[f];
   if (rule.proto === ETHERTYPE_ARP && rule.arpOp >= 0) {
-    if (arpCheck(skb.view, l3, skb.end(f)) !== 0 || arpOperation(skb.view, l3) !== rule.arpOp) return false;
-    return !rule.hasAddress || arpTargetIp(skb.view, l3) === rule.address;
+    if (skb.end(f) < l3 + ARP_SENDER_HI || arpOperation(skb.view, l3) !== rule.arpOp) return false;
+    if (!rule.hasAddress) return true;
+    const target = arpTargetAt(link, f, l3);
+    return target >= 0 && skb.view.getInt32(target) === rule.address;
   }
   if (!rule.hasAddress) return true;
   return skb.end(f) >= l3 + IPV4_SIZE && skb.view.getInt32(l3 + IPV4_DST) === rule.address;

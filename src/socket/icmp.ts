@@ -129,7 +129,7 @@ function replyFrame(s: Sockets, f: number, length: number): number {
   const l3 = skb.l3[f];
   const ns = skb.ns[f];
   const needs = optionNeeds(skb.flags[f]);
-  const options = skb.flags[f] & SkbFlag.IP_OPTIONS ? ipv4OptionsEchoLength(v, l3, needs) : 0;
+  const options = skb.flags[f] & SkbFlag.IP_OPTIONS ? ipv4OptionsEchoLength(v, l3, needs, 0) : 0;
   if (options < 0) return -1;
   const reply = localFrame(k, ns, skb.dev[f], options + length, false);
   if (reply < 0) return reply;
@@ -147,7 +147,7 @@ function replyFrame(s: Sockets, f: number, length: number): number {
     ipv4Tos(v, l3),
     0,
   );
-  if (options > 0) writeIpv4OptionsEcho(v, l3, skb.l3[reply], needs, src, currentTimestamp(k));
+  if (options > 0) writeIpv4OptionsEcho(v, l3, skb.l3[reply], needs, 0, src, currentTimestamp(k));
   skb.l4[reply] += options;
   return reply;
 }

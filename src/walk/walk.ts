@@ -31,6 +31,7 @@ import {
 import { devHardStartXmit, devQueueXmit, netifReceive } from "../link/dev.ts";
 import { Link } from "../link/link.ts";
 import {
+  hookBridgeLocalIn,
   hookForward,
   hookLocalIn,
   hookLocalOut,
@@ -217,7 +218,9 @@ export class Walk {
           stage = brDevQueuePushXmit(link, f);
           break;
         case Stage.BR_PASS_FRAME_UP:
-          stage = brPassFrameUp(link, f);
+          // NF_BR_LOCAL_IN stands in front of it.
+          stage = hookBridgeLocalIn(nf, f);
+          if (stage === Stage.BR_PASS_FRAME_UP) stage = brPassFrameUp(link, f);
           break;
         case Stage.BR_DEV_XMIT:
           stage = brDevXmit(link, f);

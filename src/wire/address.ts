@@ -62,7 +62,7 @@ export const maskOf = (prefix: number): number => (prefix === 0 ? 0 : -1 << (32 
 
 export const ipv4IsMulticast = (a: number): boolean => a >>> 28 === 0xe;
 export const ipv4IsLoopback = (a: number): boolean => a >>> 24 === 127;
-/** 0.0.0.0/8 (ipv4_is_zeronet). */
-export const ipv4IsZeronet = (a: number): boolean => a >>> 24 === 0;
+/** ipv4_is_zeronet: since Linux 5.3 only 0.0.0.0 itself, the rest of 0/8 is like any other address. */
+export const ipv4IsZeronet = (a: number): boolean => a === 0;
 export const ipv4IsLimitedBroadcast = (a: number): boolean => a === -1;
 export const ipv4IsLinkLocal = (a: number): boolean => a >>> 16 === 0xa9fe;

@@ -18,10 +18,11 @@ const ENTRY = 4;
  * Bytes of the options that answer those of the header at `from`, padded to whole words; -1 when one has room
  * for only a part of an entry: then Linux does not answer at all.
  * @param needs OptionNeed bits of the packet
+ * @param wrong where ip_options_compile() stopped, counted from the start of the header; 0 for nowhere
  */
-export function ipv4OptionsEchoLength(v: DataView, from: number, needs: number): number {
-  const rr = ipv4OptionFind(v, from, IPOPT_RECORD_ROUTE);
-  const ts = ipv4OptionFind(v, from, IPOPT_TIMESTAMP);
+export function ipv4OptionsEchoLength(v: DataView, from: number, needs: number, wrong: number): number {
+  const rr = optionBefore(v, from, IPOPT_RECORD_ROUTE, wrong);
+  const ts = optionBefore(v, from, IPOPT_TIMESTAMP, wrong);
   const rrLength = rr < 0 ? 0 : v.getUint8(rr + 1);
   const tsLength = ts < 0 ? 0 : v.getUint8(ts + 1);
   const rrEntry = needs & OptionNeed.RR_ADDRESS ? ENTRY : 0;
@@ -39,6 +40,7 @@ function fits(pointer: number, length: number, entry: number): boolean {
 /**
  * Writes the answer's options behind the 20 bytes at `to` and the header length into them.
  * @param needs OptionNeed bits of the packet at `from`, whose answer ipv4OptionsEchoLength found possible
+ * @param wrong as given to ipv4OptionsEchoLength
  * @param source address of the answer
  * @param now milliseconds since midnight
  */
@@ -47,11 +49,12 @@ export function writeIpv4OptionsEcho(
   from: number,
   to: number,
   needs: number,
+  wrong: number,
   source: number,
   now: number,
 ): void {
   let at = to + IPV4_SIZE;
-  const rr = ipv4OptionFind(v, from, IPOPT_RECORD_ROUTE);
+  const rr = optionBefore(v, from, IPOPT_RECORD_ROUTE, wrong);
   if (rr >= 0) {
     const length = copyOption(v, rr, at);
     const pointer = v.getUint8(at + 2);
@@ -61,7 +64,7 @@ export function writeIpv4OptionsEcho(
     }
     at += length;
   }
-  const ts = ipv4OptionFind(v, from, IPOPT_TIMESTAMP);
+  const ts = optionBefore(v, from, IPOPT_TIMESTAMP, wrong);
   if (ts >= 0) {
     const length = copyOption(v, ts, at);
     stamp(v, at, length, needs, source, now);
@@ -69,6 +72,12 @@ export function writeIpv4OptionsEcho(
   }
   while ((at - to) & 3) v.setUint8(at++, IPOPT_END);
   v.setUint8(to + IPV4_VERSION_IHL, 0x40 | ((at - to) >> 2));
+}
+
+/** opt->rr and opt->ts are set only when the option was found right. */
+function optionBefore(v: DataView, from: number, type: number, wrong: number): number {
+  const at = ipv4OptionFind(v, from, type);
+  return at >= 0 && wrong !== 0 && at + v.getUint8(at + 1) > from + wrong ? -1 : at;
 }
 
 function copyOption(v: DataView, from: number, to: number): number {

@@ -55,9 +55,10 @@ function sameBytes(a: Buffer, b: Buffer, masks: BothMasks): boolean {
     JSON.stringify([hideB.ranges, [...hideB.portNames]])
   )
     return false;
+  // The checksum of a hidden field may be cut off.
   for (const [at, length] of hideA.ranges) {
-    a.fill(0, at, at + length);
-    b.fill(0, at, at + length);
+    a.fill(0, Math.min(at, a.length), Math.min(at + length, a.length));
+    b.fill(0, Math.min(at, b.length), Math.min(at + length, b.length));
   }
   return a.equals(b);
 }

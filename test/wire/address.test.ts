@@ -77,7 +77,7 @@ test("classes of addresses", (t) => {
     false,
   ]);
   t.deepEqual(has(ipv4IsLoopback, "126.0.0.1", "127.255.0.1"), [false, true]);
-  t.deepEqual(has(ipv4IsZeronet, "0.1.2.3", "1.0.0.0"), [true, false]);
+  t.deepEqual(has(ipv4IsZeronet, "0.0.0.0", "0.1.2.3"), [true, false]);
   t.deepEqual(has(ipv4IsLimitedBroadcast, "255.255.255.255", "255.255.255.254"), [true, false]);
   t.deepEqual(has(ipv4IsLinkLocal, "169.254.169.254", "169.253.0.1"), [true, false]);
 });

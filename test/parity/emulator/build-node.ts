@@ -365,12 +365,16 @@ export class EmulatedNode {
     const proto = s.proto === "tcp" ? PROTO_TCP : PROTO_UDP;
     const p = table.find(address(s.vip), proto, s.port, table.revision);
     const wanted = s.endpoints.map((e) => `${address(e.ip)}:${e.port}`);
+    // Endpoints stand in the order they were added: those that would be out of place leave and come back.
     const present = new Set<string>();
     table.usable(p, this.node, table.revision);
+    let next = 0;
     for (const e of [...table.lists.rows.slice(0, table.lists.count)]) {
       const key = `${table.epIp[e]}:${table.epTarget[e]}`;
-      if (wanted.includes(key)) present.add(key);
-      else table.removeEndpoint(e);
+      if (key === wanted[next]) {
+        present.add(key);
+        next++;
+      } else table.removeEndpoint(e);
     }
     for (const e of s.endpoints) {
       if (present.has(`${address(e.ip)}:${e.port}`)) continue;

@@ -56,7 +56,7 @@ export function randomNode(draw: Draw): World {
     nic: { mac: NIC.mac, ip: NIC.ip, prefix: 24, gateway: GATEWAY.ip, mtu: draw.pick([1500, 1500, 1400]) },
     pods,
     sysctls: sysctls(draw),
-    deviceSysctls: deviceSysctls(draw, attachment),
+    deviceSysctls: { ...quietPods(attachment, pods), ...deviceSysctls(draw, attachment) },
     neighbours: neighbours(draw, attachment, pods),
   };
   if (attachment === "bridge") {
@@ -91,6 +91,13 @@ function randomPod(draw: Draw, attachment: Attachment, i: number, ip: string): P
     sysctls: { "net.ipv4.icmp_ratemask": 0 },
     ...mtu,
   };
+}
+
+// Whether a second redirect follows depends on the milliseconds since the first (ip_rt_send_redirect), and a
+// proxy answers after a random time.
+function quietPods(attachment: Attachment, pods: PodSpec[]): { [device: string]: DeviceSysctls } {
+  if (attachment !== "transparent") return {};
+  return Object.fromEntries(pods.map((p) => [`azv${p.name}`, { send_redirects: 0, proxy_delay: 0 }]));
 }
 
 function sysctls(draw: Draw): NodeSysctls {

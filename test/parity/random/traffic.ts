@@ -287,7 +287,7 @@ export class Traffic {
       mac: dstMac,
       ip: draw.pick([this.someAddress(), "255.255.255.255", "224.0.0.5", "127.0.0.1"]),
     };
-    const proto = draw.pick([17, 17, 47, 50, 132, 253]);
+    const proto = draw.pick([17, 17, 50, 51, 253]);
     const body = proto === 17 ? frame.udpSegment(from.ip, to.ip, 1234, 8080, 10) : [1, 2, 3, 4, 5, 6, 7, 8];
     const vlan = draw.chance(0.1) ? { vlan: draw.pick([0, 5]) } : {};
     return this.emit(at, frame.ipv4(from, to, proto, body, { ...this.ip(), ...vlan }));
