@@ -206,7 +206,7 @@ for (const { reason, at, why, set, odd, frames, wait } of ROWS) {
   });
 }
 
-test("VNET_LOOP: an appliance that sends packets back to the fabric, which sends them to the appliance", (t) => {
+test("VNET_LOOP: an appliance sends packets back to the fabric, which sends them to the appliance", (t) => {
   const net = defineTopology({ seed: 7 }, (t) => {
     t.routeTable("round", [{ prefix: "10.244.99.0/24", nextHop: "VirtualAppliance", address: "10.224.0.4" }]);
     const vnet = t.vnet("v", { addressSpace: ["10.224.0.0/16"] });
