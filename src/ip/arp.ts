@@ -1,5 +1,4 @@
-// ARP. Mirrors net/ipv4/arp.c: K 4.2. Absent: arp_filter's per-interface answers, private VLAN proxying,
-// arp_accept modes beyond "create".
+// ARP. Mirrors net/ipv4/arp.c: K 4.2. Absent: private VLAN proxying, arp_accept modes beyond "create".
 
 import { Drop } from "../node/drop.ts";
 import { Scope } from "../node/in-ifaddr.ts";
@@ -34,7 +33,7 @@ import { RouteType } from "./fib.ts";
 import type { Ip } from "./ip.ts";
 import { NEIGH_UPDATE_OVERRIDE } from "./neigh.ts";
 import { Nud } from "./neigh-table.ts";
-import { ipRouteInput, RT_FORWARD } from "./route.ts";
+import { ipRouteInput, ipRouteOutput, RT_FORWARD } from "./route.ts";
 
 const PROXY_ARP = devSysctl("proxy_arp");
 const ALL_PROXY_ARP = nsSysctl("net.ipv4.conf.all.proxy_arp");
@@ -44,6 +43,8 @@ const ARP_ANNOUNCE = devSysctl("arp_announce");
 const ALL_ARP_ANNOUNCE = nsSysctl("net.ipv4.conf.all.arp_announce");
 const ARP_ACCEPT = devSysctl("arp_accept");
 const ALL_ARP_ACCEPT = nsSysctl("net.ipv4.conf.all.arp_accept");
+const ARP_FILTER = devSysctl("arp_filter");
+const ALL_ARP_FILTER = nsSysctl("net.ipv4.conf.all.arp_filter");
 const ROUTE_LOCALNET = devSysctl("route_localnet");
 const PROXY_DELAY = devSysctl("proxy_delay");
 const LOCKTIME = devSysctl("locktime");
@@ -65,7 +66,7 @@ export function arpRcv(ip: Ip, f: number): Stage {
   if (arpOperation(v, o) === ARP_REQUEST && ipRouteInput(ip, f, tip, sip) === 0) {
     const type = skb.rtType[f];
     if (type === RouteType.LOCAL) {
-      if (!arpIgnored(ip, d, sip, tip)) {
+      if (!arpIgnored(ip, d, sip, tip) && !arpFiltered(ip, d, sip, tip)) {
         neighEventNs(ip, d, sip, f);
         sendReply(ip, f, d, tip);
       }
@@ -102,10 +103,18 @@ function arpIgnored(ip: Ip, d: number, sip: number, tip: number): boolean {
     case 1:
       return k.inet.find(d, tip) < 0;
     case 2:
-      return k.inet.find(d, tip) < 0 || k.inet.onlink(d, sip) !== k.inet.find(d, tip);
+      return k.inet.find(d, tip) < 0 || !k.inet.onlink(d, tip, sip);
     default:
       return mode === 8;
   }
+}
+
+/** arp_filter: no answer where the way back to the sender is by another device. */
+function arpFiltered(ip: Ip, d: number, sip: number, tip: number): boolean {
+  const { k } = ip;
+  const ns = k.dev.ns[d];
+  if (!k.devValue(d, ARP_FILTER) && !k.nsValue(ns, ALL_ARP_FILTER)) return false;
+  return ipRouteOutput(ip, ns, sip, tip) !== 0 || ip.rtDev !== d;
 }
 
 function proxied(ip: Ip, d: number): boolean {
@@ -195,7 +204,7 @@ export function arpSolicit(ip: Ip, n: number, unicast: boolean, waiting: number)
   if (waiting >= 0 && announce < 2) {
     const from = ipv4Src(k.skb.view, k.skb.l3[waiting]);
     const own = ip.fib.addressType(k.dev.ns[d], from, -1) === RouteType.LOCAL;
-    if (own && (announce === 0 || k.inet.onlink(d, target) === k.inet.find(d, from))) source = from;
+    if (own && (announce === 0 || k.inet.onlink(d, target, from))) source = from;
   }
   if (source === 0) source = k.selectAddress(d, target, Scope.LINK);
   if (source === 0) return;

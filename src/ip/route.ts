@@ -42,7 +42,7 @@ export function ipRouteInput(ip: Ip, f: number, dst: number, src: number): numbe
   if (ipv4IsMulticast(dst)) {
     if (dst !== ALL_HOSTS) return Drop.IP_MULTICAST_UNWANTED;
     skb.rtType[f] = RouteType.MULTICAST;
-    return ipv4IsMulticast(src) || ipv4IsLimitedBroadcast(src) ? Drop.IP_INVALID_SOURCE : 0;
+    return validateMulticastSource(ip, d, src);
   }
   if (ipv4IsMulticast(src) || ipv4IsLimitedBroadcast(src)) return Drop.IP_INVALID_SOURCE;
   if (ipv4IsLimitedBroadcast(dst) || (src === 0 && dst === 0)) return broadcastInput(ip, f, d, src);
@@ -69,13 +69,20 @@ export function ipRouteInput(ip: Ip, f: number, dst: number, src: number): numbe
   if (onlink > 0) return onlink;
   const gateway = fib.gateway[r];
   const redirects = out === d && onlink < 0 && orConf(ip, d, SEND_REDIRECTS, ALL_SEND_REDIRECTS);
-  if (redirects && (k.devValue(d, SHARED_MEDIA) || k.inet.onlink(out, gateway) >= 0)) {
+  if (redirects && (k.devValue(d, SHARED_MEDIA) || k.inet.onlink(out, src, gateway))) {
     skb.flags[f] |= SkbFlag.REDIRECT;
   }
   skb.rtType[f] = RT_FORWARD;
   skb.outDev[f] = out;
   skb.nexthop[f] = gateway !== 0 ? gateway : dst;
   return 0;
+}
+
+// ip_mc_validate_source, for a group of the link.
+function validateMulticastSource(ip: Ip, d: number, src: number): number {
+  if (ipv4IsMulticast(src) || ipv4IsLimitedBroadcast(src)) return Drop.IP_INVALID_SOURCE;
+  if (ipv4IsLoopback(src) && !orConf(ip, d, ROUTE_LOCALNET, ALL_ROUTE_LOCALNET)) return Drop.IP_LOCALNET;
+  return ipv4IsZeronet(src) ? 0 : Math.max(validateSource(ip, d, src, -1), 0);
 }
 
 function broadcastInput(ip: Ip, f: number, d: number, src: number): number {

@@ -74,12 +74,13 @@ export class InetAddresses {
     return fallback;
   }
 
-  /** Mirrors inet_addr_onlink(): the row of a device's address whose subnet contains `addr`, or -1. */
-  onlink(dev: number, addr: number): number {
+  /** inet_addr_onlink(): whether `a`, and `b` unless it is 0, are in the subnet of one address of the device. */
+  onlink(dev: number, a: number, b: number): boolean {
     for (let r = this.firstOf(dev); r >= 0; r = this.next[r]) {
-      if (((this.addr[r] ^ addr) & prefixMask(this.length[r])) === 0) return r;
+      const mask = prefixMask(this.length[r]);
+      if (((this.addr[r] ^ a) & mask) === 0 && (b === 0 || ((this.addr[r] ^ b) & mask) === 0)) return true;
     }
-    return -1;
+    return false;
   }
 
   private sameSubnet(dev: number, addr: number, length: number): number {
