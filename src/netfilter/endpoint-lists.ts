@@ -1,11 +1,12 @@
 // Lists of usable endpoints in the order they were added: one per service port for the cluster, and one per
-// node as well when its internalTrafficPolicy is Local. Follows the selection of pkg/proxy/topology.go (K
-// 1.3): the ready endpoints, or, when there are none, those still serving while they terminate.
+// node as well when its internalTrafficPolicy is Local. Follows the selection of pkg/proxy/topology.go (K 1.3):
+// the ready endpoints, or, when there are none, those still serving while they terminate.
 //
-// A list that changes while some node lags behind keeps what it was, so that the node goes on with exactly
-// that; the old copies go when the last node has caught up.
+// A node that lags goes on with exactly the list it knows: each membership has the revision it began with, and
+// one that ended while somebody lagged is kept until the last node has passed its end. A change costs its own
+// size; a lagging node pays for putting its old list together, when it picks from one that has changed since.
 
-import { growI32, Ids } from "../core/columns.ts";
+import { growI32, growU8, Ids } from "../core/columns.ts";
 import { HashIndex, hash2 } from "../core/hash-index.ts";
 
 /** Endpoint conditions (discovery/v1 EndpointConditions). */
@@ -14,6 +15,8 @@ export const EndpointCondition = { READY: 1, SERVING: 2, TERMINATING: 4 } as con
 /** The list of the whole cluster rather than of one node. */
 export const CLUSTER = -1;
 const EMPTY = new Int32Array(0);
+/** After every revision. */
+const LATER = 0x7fffffff;
 
 export const usableReady = (conditions: number): boolean => (conditions & EndpointCondition.READY) !== 0;
 export const usableTerminating = (conditions: number): boolean =>
@@ -23,8 +26,9 @@ export const usableTerminating = (conditions: number): boolean =>
 export class EndpointLists {
   port = new Int32Array(64);
   node = new Int32Array(64);
-  /** Endpoint rows by sequence number; the first `length` count. */
+  /** Endpoint rows by sequence number, and the revision each membership began with; `length` count. */
   members: Int32Array[] = [];
+  since: Int32Array[] = [];
   length = new Int32Array(64);
   /** 1 when the members are terminating ones, used for want of ready ones. */
   fallback = new Uint8Array(64);
@@ -35,18 +39,24 @@ export class EndpointLists {
   readonly ids = new Ids();
   private readonly index = new HashIndex(64);
 
-  // What lists were: valid for revisions [from, until).
-  private newest = new Int32Array(64).fill(-1);
-  private oldest = new Int32Array(64).fill(-1);
-  private oldMembers: Int32Array[] = [];
-  private oldFrom = new Int32Array(64);
-  private oldOlder = new Int32Array(64);
-  private oldNewer = new Int32Array(64);
-  private readonly oldIds = new Ids();
+  // Memberships that ended, oldest first for each list: valid for revisions [from, until).
+  private oldest = new Int32Array(64);
+  private newest = new Int32Array(64);
+  private pastEndpoint = new Int32Array(16);
+  private pastFrom = new Int32Array(16);
+  private pastUntil = new Int32Array(16);
+  private pastNext = new Int32Array(16);
+  private readonly past = new Ids();
 
   /** Left by view(). */
   rows: Int32Array = EMPTY;
   count = 0;
+  // The old list put together last: it holds for revisions [builtFrom, builtUntil).
+  private built = new Int32Array(16);
+  private builtList = -1;
+  private builtCount = 0;
+  private builtFrom = 0;
+  private builtUntil = 0;
 
   /** The list, or -1. */
   find(port: number, node: number): number {
@@ -64,12 +74,13 @@ export class EndpointLists {
     this.port[l] = port;
     this.node[l] = node;
     this.members[l] = EMPTY;
+    this.since[l] = EMPTY;
     this.length[l] = 0;
     this.fallback[l] = 0;
     this.changed[l] = revision;
     this.next[l] = next;
-    this.newest[l] = -1;
     this.oldest[l] = -1;
+    this.newest[l] = -1;
     this.index.insert(hash2(port, node), l);
     return l;
   }
@@ -79,72 +90,128 @@ export class EndpointLists {
     for (let l = first; l >= 0; l = this.next[l]) {
       this.index.remove(hash2(this.port[l], this.node[l]), l);
       this.members[l] = EMPTY;
+      this.since[l] = EMPTY;
+      if (this.builtList === l) this.builtList = -1;
       this.ids.give(l);
     }
   }
 
-  /** Leaves in `rows` and `count` what the list was at `revision`. */
-  view(l: number, revision: number): void {
-    if (l >= 0 && revision >= this.changed[l]) {
+  /** Leaves in `rows` and `count` what the list was at `revision`; `seq` is the column of sequence numbers. */
+  view(l: number, revision: number, seq: Int32Array): void {
+    if (l < 0) {
+      this.count = 0;
+      return;
+    }
+    if (revision >= this.changed[l]) {
       this.rows = this.members[l];
       this.count = this.length[l];
       return;
     }
-    this.rows = EMPTY;
-    this.count = 0;
-    for (let h = l < 0 ? -1 : this.newest[l]; h >= 0; h = this.oldOlder[h]) {
-      if (revision < this.oldFrom[h]) continue;
-      this.rows = this.oldMembers[h];
-      this.count = this.rows.length;
-      return;
-    }
+    const isBuilt = this.builtList === l && this.builtFrom <= revision && revision < this.builtUntil;
+    if (!isBuilt) this.rebuild(l, revision, seq);
+    this.rows = this.built;
+    this.count = this.builtCount;
   }
 
-  /** Before a change at `revision`: keeps a copy when somebody still uses it. True when a copy was kept. */
-  touch(l: number, revision: number, keep: boolean): boolean {
-    const from = this.changed[l];
-    this.changed[l] = revision;
-    if (!keep) return false;
-    const h = this.oldIds.take();
-    if (h >= this.oldFrom.length) this.growOld();
-    this.oldMembers[h] = this.members[l].slice(0, this.length[l]);
-    this.oldFrom[h] = from;
-    this.oldNewer[h] = -1;
-    this.oldOlder[h] = this.newest[l];
-    if (this.newest[l] >= 0) this.oldNewer[this.newest[l]] = h;
-    else this.oldest[l] = h;
-    this.newest[l] = h;
-    return true;
-  }
-
-  /** Everybody has passed the revision at which the oldest copy was replaced. */
-  forgetOldest(l: number): void {
-    const h = this.oldest[l];
-    const newer = this.oldNewer[h];
-    this.oldest[l] = newer;
-    if (newer >= 0) this.oldOlder[newer] = -1;
-    else this.newest[l] = -1;
-    this.oldMembers[h] = EMPTY;
-    this.oldIds.give(h);
-  }
-
-  /** Puts an endpoint in its place; `seq` is the column of sequence numbers. */
-  insert(l: number, endpoint: number, seq: Int32Array): void {
+  /** Puts an endpoint in its place. */
+  insert(l: number, endpoint: number, seq: Int32Array, revision: number): void {
     const n = this.length[l]++;
-    if (n === this.members[l].length) this.members[l] = growI32(this.members[l], n === 0 ? 4 : n * 2);
+    if (n === this.members[l].length) {
+      this.members[l] = growI32(this.members[l], n === 0 ? 4 : n * 2);
+      this.since[l] = growI32(this.since[l], n === 0 ? 4 : n * 2);
+    }
     const rows = this.members[l];
+    const since = this.since[l];
     const at = n === 0 || seq[rows[n - 1]] < seq[endpoint] ? n : firstAfter(rows, n, seq, seq[endpoint]);
     rows.copyWithin(at + 1, at, n);
+    since.copyWithin(at + 1, at, n);
     rows[at] = endpoint;
+    since[at] = revision;
+    this.changed[l] = revision;
   }
 
-  remove(l: number, endpoint: number, seq: Int32Array): void {
+  /** Takes an endpoint out; returns how many memberships were kept for nodes that lag. */
+  remove(l: number, endpoint: number, seq: Int32Array, revision: number, keep: boolean): number {
     const rows = this.members[l];
     const n = this.length[l];
     const at = firstAfter(rows, n, seq, seq[endpoint]) - 1;
-    if (at < 0 || rows[at] !== endpoint) return;
+    if (at < 0 || rows[at] !== endpoint) return 0;
+    if (keep) this.keep(l, at, revision);
     rows.copyWithin(at, at + 1, n);
+    this.since[l].copyWithin(at, at + 1, n);
     this.length[l]--;
+    this.changed[l] = revision;
+    return keep ? 1 : 0;
+  }
+
+  /** Takes all out; returns how many memberships were kept. */
+  clear(l: number, revision: number, keep: boolean): number {
+    const n = this.length[l];
+    if (keep) for (let i = 0; i < n; i++) this.keep(l, i, revision);
+    this.length[l] = 0;
+    this.changed[l] = revision;
+    return keep ? n : 0;
+  }
+
+  /** Everybody has passed the end of the membership that ended first. */
+  forgetOldest(l: number): void {
+    const m = this.oldest[l];
+    this.oldest[l] = this.pastNext[m];
+    if (this.oldest[l] < 0) this.newest[l] = -1;
+    this.past.give(m);
+  }
+
+  private keep(l: number, at: number, revision: number): void {
+    const m = this.past.take();
+    if (m >= this.pastFrom.length) this.growPast();
+    this.pastEndpoint[m] = this.members[l][at];
+    this.pastFrom[m] = this.since[l][at];
+    this.pastUntil[m] = revision;
+    this.pastNext[m] = -1;
+    if (this.newest[l] >= 0) this.pastNext[this.newest[l]] = m;
+    else this.oldest[l] = m;
+    this.newest[l] = m;
+  }
+
+  /** Puts together what a list was, and for which revisions it was that. */
+  private rebuild(l: number, revision: number, seq: Int32Array): void {
+    const rows = this.members[l];
+    const since = this.since[l];
+    this.builtList = l;
+    this.builtCount = 0;
+    this.builtFrom = 0;
+    this.builtUntil = LATER;
+    for (let i = 0; i < this.length[l]; i++) {
+      if (this.isPast(since[i], revision)) this.append(rows[i]);
+    }
+    for (let m = this.oldest[l]; m >= 0; m = this.pastNext[m]) {
+      const begun = this.isPast(this.pastFrom[m], revision);
+      const ended = this.isPast(this.pastUntil[m], revision);
+      if (begun && !ended) this.place(this.pastEndpoint[m], seq);
+    }
+  }
+
+  /** Was this before or at `revision`? Narrows the revisions the built list holds for. */
+  private isPast(event: number, revision: number): boolean {
+    if (event <= revision) {
+      if (event > this.builtFrom) this.builtFrom = event;
+      return true;
+    }
+    if (event < this.builtUntil) this.builtUntil = event;
+    return false;
+  }
+
+  private append(endpoint: number): void {
+    if (this.builtCount === this.built.length) this.built = growI32(this.built, this.builtCount * 2);
+    this.built[this.builtCount++] = endpoint;
+  }
+
+  private place(endpoint: number, seq: Int32Array): void {
+    this.append(endpoint);
+    const n = this.builtCount - 1;
+    const at = firstAfter(this.built, n, seq, seq[endpoint]);
+    this.built.copyWithin(at + 1, at, n);
+    this.built[at] = endpoint;
   }
 
   private grow(): void {
@@ -152,20 +219,19 @@ export class EndpointLists {
     this.port = growI32(this.port, n);
     this.node = growI32(this.node, n);
     this.length = growI32(this.length, n);
-    const fallback = new Uint8Array(n);
-    fallback.set(this.fallback);
-    this.fallback = fallback;
+    this.fallback = growU8(this.fallback, n);
     this.changed = growI32(this.changed, n);
     this.next = growI32(this.next, n);
-    this.newest = growI32(this.newest, n);
     this.oldest = growI32(this.oldest, n);
+    this.newest = growI32(this.newest, n);
   }
 
-  private growOld(): void {
-    const n = this.oldFrom.length * 2;
-    this.oldFrom = growI32(this.oldFrom, n);
-    this.oldOlder = growI32(this.oldOlder, n);
-    this.oldNewer = growI32(this.oldNewer, n);
+  private growPast(): void {
+    const n = this.pastFrom.length * 2;
+    this.pastEndpoint = growI32(this.pastEndpoint, n);
+    this.pastFrom = growI32(this.pastFrom, n);
+    this.pastUntil = growI32(this.pastUntil, n);
+    this.pastNext = growI32(this.pastNext, n);
   }
 }
 

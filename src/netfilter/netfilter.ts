@@ -178,7 +178,9 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
     for (let r = from + 1; r <= revision; r++) {
       const kind = table.revisions.kindAt(r);
       if (kind === Change.OTHER) continue;
-      this.markStale(ns, table.revisions.portAt(r));
+      const port = table.revisions.portAt(r);
+      // Only what the node has flows to can have anything to clean.
+      if (this.t.flows.node(ns, table.vip[port], table.port[port]) >= 0) this.markStale(ns, port);
       if (kind === Change.UDP_ENDPOINTS) trigger = true;
     }
     this.reached[ns] = revision;

@@ -209,12 +209,12 @@ export class ServiceTable {
   /** Leaves in lists.rows and lists.count what a new connection from this node may use. */
   usable(p: number, node: number, revision: number): void {
     const l = this.local[p] ? this.lists.find(p, node) : this.clusterList[p];
-    this.lists.view(l, revision);
+    this.lists.view(l, revision, this.epSeq);
   }
 
   /** Any endpoint in the cluster that is ready, or serving while it terminates (hasAnyEndpoints). */
   hasAnyEndpoints(p: number, revision: number): boolean {
-    this.lists.view(this.clusterList[p], revision);
+    this.lists.view(this.clusterList[p], revision, this.epSeq);
     return this.lists.count > 0;
   }
 
@@ -290,38 +290,37 @@ export class ServiceTable {
 
   private relistIn(l: number, e: number, before: number, after: number, revision: number): void {
     const { lists } = this;
+    const keep = this.revisions.followers > 0;
     const was = lists.fallback[l] ? usableTerminating(before) : usableReady(before);
     const fallsBack = lists.fallback[l] === 1 || lists.length[l] === 0;
     // In a list that fell back, or is empty, a ready endpoint takes over from all the terminating ones.
     if (fallsBack && usableReady(after)) {
-      this.touch(l, revision);
-      lists.length[l] = 0;
+      this.keepMemberships(l, lists.clear(l, revision, keep));
       lists.fallback[l] = 0;
-      lists.insert(l, e, this.epSeq);
+      lists.insert(l, e, this.epSeq, revision);
       return;
     }
     const is = fallsBack ? usableTerminating(after) : usableReady(after);
     if (was === is) return;
-    this.touch(l, revision);
     if (fallsBack) lists.fallback[l] = 1;
-    if (is) lists.insert(l, e, this.epSeq);
-    else lists.remove(l, e, this.epSeq);
-    if (lists.length[l] === 0) this.fallBack(l);
+    if (is) lists.insert(l, e, this.epSeq, revision);
+    else this.keepMemberships(l, lists.remove(l, e, this.epSeq, revision, keep));
+    if (lists.length[l] === 0) this.fallBack(l, revision);
   }
 
   /** The last ready endpoint has gone: those that terminate but still serve must do. */
-  private fallBack(l: number): void {
+  private fallBack(l: number, revision: number): void {
     const { lists } = this;
     const node = lists.node[l];
     lists.fallback[l] = 1;
     for (let e = this.first[lists.port[l]]; e >= 0; e = this.epNext[e]) {
       if (node !== CLUSTER && this.epNode[e] !== node) continue;
-      if (usableTerminating(this.epConditions[e])) lists.insert(l, e, this.epSeq);
+      if (usableTerminating(this.epConditions[e])) lists.insert(l, e, this.epSeq, revision);
     }
   }
 
-  private touch(l: number, revision: number): void {
-    if (this.lists.touch(l, revision, this.revisions.followers > 0)) this.revisions.keep(Kept.LIST, l);
+  private keepMemberships(l: number, count: number): void {
+    for (let i = 0; i < count; i++) this.revisions.keep(Kept.MEMBERSHIP, l);
   }
 
   private keepConditions(e: number): void {
@@ -343,7 +342,7 @@ export class ServiceTable {
     const { revisions } = this;
     while (revisions.takeKept()) {
       const { kind, row } = revisions;
-      if (kind === Kept.LIST) this.lists.forgetOldest(row);
+      if (kind === Kept.MEMBERSHIP) this.lists.forgetOldest(row);
       else if (kind === Kept.CONDITIONS) this.forgetConditions(row);
       else if (kind === Kept.ENDPOINT) this.freeEndpoint(row);
       else this.freePort(row);
