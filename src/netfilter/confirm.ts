@@ -60,10 +60,25 @@ export function confirm(nf: Netfilter, f: number): number {
   // The timeout counts from here.
   t.acct[e * ACCT + A_TIMEOUT] += nf.k.clock.now;
   t.insert(e);
-  const service = rec[b + R_SERVICE];
-  if (service >= 0 && t.flows.leaf[e] >= 0 && rec[b + R_REVISION] !== nf.revision(ns))
-    nf.markStale(ns, service);
+  if (t.flows.leaf[e] >= 0) watchForCleanup(nf, e, ns);
   return NF_ACCEPT;
+}
+
+/**
+ * A UDP entry may be confirmed under other rules than its first packet met: then the next clean-up must look at
+ * it, since for the others a change of their own Service is enough.
+ */
+function watchForCleanup(nf: Netfilter, e: number, ns: number): void {
+  const { rec } = nf.t;
+  const b = e * REC;
+  const revision = nf.revision(ns);
+  if (rec[b + R_SERVICE] >= 0) {
+    if (rec[b + R_REVISION] !== revision) nf.markStale(ns, rec[b + R_SERVICE]);
+    return;
+  }
+  const table = nf.services[nf.table[ns]];
+  const p = table.find(rec[b + R_DST], PROTO_UDP, rec[b + R_PORTS] & 0xffff, revision);
+  if (p >= 0) nf.markStale(ns, p);
 }
 
 function findReply(t: ConntrackTable, e: number): number {

@@ -139,6 +139,21 @@ test("an entry confirmed after its endpoint was removed goes with the next clean
   lab.close(t);
 });
 
+test("an untranslated entry confirmed after the Service came goes with the next clean-up", (t) => {
+  const lab = new Lab();
+  const table = new ServiceTable();
+  lab.nf.attachServices(lab.ns, table, {});
+  const waiting = lab.forwardOnly(lab.pre(lab.udp(`${POD}:1`, `${VIP}:53`)));
+  const dns = table.addServicePort("dns", ip(VIP), 17, 53);
+  table.addEndpoint(dns, ip("10.244.2.2"), 53, -1);
+  t.is(lab.end(t, lab.post(waiting)), `${POD}:1 > ${VIP}:53`);
+  t.is(lab.list().length, 1);
+  const other = table.addServicePort("other", ip("10.96.0.11"), 17, 53);
+  table.addEndpoint(other, ip("10.244.2.2"), 53, -1);
+  t.deepEqual(lab.list(), []);
+  lab.close(t);
+});
+
 test("only the nodes with flows to the Service are looked at, each by its own revision", (t) => {
   const { lab, table, ep, send } = cluster();
   const lagging = lab.k.addNamespace("node-1", -1);
