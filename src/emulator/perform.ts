@@ -6,7 +6,7 @@ import { errnoName } from "../socket/errno.ts";
 import { pingOpen, udpConnect, udpOpen } from "../socket/open.ts";
 import { injectFrame, transmitFrame } from "../socket/packet.ts";
 import { pingSend } from "../socket/ping.ts";
-import { Received as ReceivedKind } from "../socket/receive-queue.ts";
+import { Received as ReceivedKind, type ReceiveQueue } from "../socket/receive-queue.ts";
 import { socketRead } from "../socket/socket-error.ts";
 import { SocketKind } from "../socket/sockets.ts";
 import { sourceStart, sourceStop } from "../socket/source.ts";
@@ -14,7 +14,7 @@ import { udpSend } from "../socket/udp-send.ts";
 import { formatIpv4 } from "../wire/address.ts";
 import { PROTO_ICMP, PROTO_UDP } from "../wire/ipv4.ts";
 import type { Net } from "./net.ts";
-import type { Action } from "./script.ts";
+import type { Action, Received } from "./script.ts";
 
 /** Op.SCRIPT. */
 export function perform(net: Net, number: number): void {
@@ -31,12 +31,16 @@ export function perform(net: Net, number: number): void {
     case "stop-traffic":
       return sourceStop(net.walk.sock, action.row);
     case "scale":
+      collectReceived(net);
       return scale(net, action.workload, action.replicas);
     case "churn":
+      collectReceived(net);
       return churn(net, number, action);
     case "remove-pod":
     case "fail-pod":
     case "replace-pod":
+      // What a pod received that goes now was received.
+      collectReceived(net);
       return changePod(net, action.kind, action.pod);
     case "impair":
       net.script.outcomes[number].handle = net.walk.link.netem.attach(
@@ -63,9 +67,10 @@ function sendUdp(net: Net, number: number, action: Extract<Action, { kind: "udp"
   const port = action.sourcePort;
   const socket =
     bound >= 0 ? bound : udpOpen(sock, from.ns, { kind: SocketKind.SCRIPT, port, recvErr: true });
+  if (bound < 0 && socket >= 0) opened(net, number, socket);
   // A client of its own takes answers only from whom it asked, as connect() makes a resolver do.
   if (port === 0 && socket >= 0) udpConnect(sock, socket, to.addr, to.port, 0);
-  sent(net, number, socket, socket < 0 ? socket : udpSend(sock, socket, to.addr, to.port, action.payload));
+  sent(net, number, socket < 0 ? socket : udpSend(sock, socket, to.addr, to.port, action.payload));
 }
 
 function sendPing(net: Net, number: number, action: Extract<Action, { kind: "ping" }>): void {
@@ -73,16 +78,20 @@ function sendPing(net: Net, number: number, action: Extract<Action, { kind: "pin
   const from = net.hosts.host(action.from);
   const to = net.hosts.destination(action.to, PROTO_ICMP);
   const socket = pingOpen(sock, from.ns, { kind: SocketKind.SCRIPT, recvErr: true });
+  if (socket >= 0) opened(net, number, socket);
   const ttl = action.ttl === 0 ? {} : { ttl: action.ttl };
   const options = { seq: action.seq, data: action.size, ...ttl };
-  sent(net, number, socket, socket < 0 ? socket : pingSend(sock, socket, to.addr, options));
+  sent(net, number, socket < 0 ? socket : pingSend(sock, socket, to.addr, options));
+}
+
+function opened(net: Net, action: number, row: number): void {
+  net.script.sockets.push({ row, opened: net.walk.sock.opened[row], action });
 }
 
 // A packet number, or a negative error number.
-function sent(net: Net, number: number, socket: number, result: number): void {
+function sent(net: Net, number: number, result: number): void {
   const outcome = net.script.outcomes[number];
   outcome.sentAt = net.now;
-  outcome.socket = socket;
   if (result < 0) {
     outcome.refused = errnoName(-result);
     return;
@@ -137,24 +146,34 @@ function must(pod: number | string, name: string): void {
   if (typeof pod === "string") throw new Error(`${name}: ${pod}`);
 }
 
-/** Moves what sockets of the script received into the outcomes of the actions that opened them. */
+/**
+ * Moves what sockets of the script received into the outcome of the action it answers: what answers nothing that was
+ * asked goes to the action that opened the socket.
+ */
 export function collectReceived(net: Net): void {
   const { sock } = net.walk;
-  const { outcomes } = net.script;
-  for (let i = 0; i < outcomes.length; i++) {
-    const { socket, packet } = outcomes[i];
-    const queue = socket < 0 ? null : sock.queue[socket];
-    if (packet === 0 || queue === null || queue === undefined) continue;
-    for (let row = socketRead(sock, socket); row >= 0; row = socketRead(sock, socket)) {
-      const failed = queue.kind[row] === ReceivedKind.ERROR;
-      outcomes[i].received.push({
-        time: queue.time[row],
-        from: formatIpv4(queue.from[row]),
-        port: queue.port[row],
-        payload: queue.payload(row),
-        ttl: queue.ttl[row],
-        error: failed ? errnoName(queue.errno[row]) : null,
-      });
+  const { script } = net;
+  if (script.read === sock.arrivals) return;
+  script.read = sock.arrivals;
+  for (const { row, opened, action } of script.sockets) {
+    if (sock.opened[row] !== opened) continue;
+    const queue = sock.queue[row];
+    if (queue === null || queue.size === 0) continue;
+    for (let at = socketRead(sock, row); at >= 0; at = socketRead(sock, row)) {
+      const asked = script.byPacket.get(queue.answers[at]) ?? action;
+      script.outcomes[asked].received.push(received(queue, at));
     }
   }
+}
+
+function received(queue: ReceiveQueue, row: number): Received {
+  const failed = queue.kind[row] === ReceivedKind.ERROR;
+  return {
+    time: queue.time[row],
+    from: formatIpv4(queue.from[row]),
+    port: queue.port[row],
+    payload: queue.payload(row),
+    ttl: queue.ttl[row],
+    error: failed ? errnoName(queue.errno[row]) : null,
+  };
 }

@@ -33,13 +33,18 @@ export interface Received {
   error: string | null;
 }
 
+/** A socket opened for an action. Its row may get another tenant, which then has another opening number. */
+export interface ScriptSocket {
+  row: number;
+  opened: number;
+  action: number;
+}
+
 /** What became of one action's packet. */
 export interface Outcome {
   /** Packet number; 0 until sent. */
   packet: number;
   sentAt: number;
-  /** Socket row the answer comes to; -1 when none. */
-  socket: number;
   /** Namespace it reached; -1 while it has not. */
   arrivedNs: number;
   arrivedAt: number;
@@ -58,6 +63,9 @@ export class Script implements PacketWatch {
   readonly outcomes: Outcome[] = [];
   /** Action by packet number, while its fate is open. */
   readonly byPacket = new Map<number, number>();
+  readonly sockets: ScriptSocket[] = [];
+  /** Sockets.arrivals when the sockets were read last. */
+  read = 0;
   private readonly k: Kernel;
 
   constructor(k: Kernel) {
@@ -68,7 +76,6 @@ export class Script implements PacketWatch {
     this.outcomes.push({
       packet: 0,
       sentAt: 0,
-      socket: -1,
       arrivedNs: -1,
       arrivedAt: 0,
       dropReason: 0,

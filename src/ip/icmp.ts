@@ -109,6 +109,7 @@ export function icmpSend(ip: Ip, f: number, type: number, code: number, info: nu
   skb.l4[e] = icmp;
   skb.dev[e] = out;
   skb.flags[e] = SkbFlag.LOCAL;
+  skb.answers[e] = skb.packet[f];
   attachConntrack(ip, e, f);
   if (k.observing) k.note(f, NoteKind.ICMP_ERROR, (type << 8) | code, info, skb.packet[e], 0, 0);
   k.enqueue(e, Stage.IP_LOCAL_OUT);

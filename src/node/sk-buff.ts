@@ -81,6 +81,8 @@ export class SkBuffs extends Slab {
   readonly srcLo: Int32Array;
   /** Number of the packet this frame carries, kept by clones and fragments. */
   readonly packet: Float64Array;
+  /** Number of the packet this one answers (echo, reset, ICMP error), kept by copies; 0 when none. */
+  readonly answers: Float64Array;
   /** Row of the last capture record of this frame and the first note not yet shown there; -1 when none. */
   readonly captured: Int32Array;
   readonly noted: Int32Array;
@@ -120,6 +122,7 @@ export class SkBuffs extends Slab {
     this.srcHi = new Uint16Array(n);
     this.srcLo = new Int32Array(n);
     this.packet = new Float64Array(n);
+    this.answers = new Float64Array(n);
     this.captured = new Int32Array(n);
     this.noted = new Int32Array(n);
     this.born = new Float64Array(n);
@@ -152,6 +155,7 @@ export class SkBuffs extends Slab {
     this.reason[f] = 0;
     this.icmp[f] = 0;
     this.next[f] = -1;
+    this.answers[f] = 0;
     this.captured[f] = -1;
     this.noted[f] = -1;
     this.crossings[f] = 0;
@@ -201,6 +205,7 @@ export class SkBuffs extends Slab {
     this.srcHi[c] = this.srcHi[f];
     this.srcLo[c] = this.srcLo[f];
     this.packet[c] = this.packet[f];
+    this.answers[c] = this.answers[f];
     this.captured[c] = this.captured[f];
     this.noted[c] = this.noted[f];
     this.born[c] = this.born[f];

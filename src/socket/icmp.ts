@@ -159,6 +159,7 @@ function answer(s: Sockets, f: number, reply: number): Stage {
     const sum = icmpv4Checksum(skb.view, skb.l4[reply], skb.end(reply));
     // csum_partial_copy_nocheck() starts from all ones: an answer of nothing but zeros has checksum 0.
     setIcmpv4Checksum(skb.view, skb.l4[reply], sum === 0xffff ? 0 : sum);
+    skb.answers[reply] = skb.packet[f];
     if (k.observing) k.note(f, NoteKind.REPLY, PROTO_ICMP, skb.packet[reply], 0, 0, 0);
     sendLocal(k, reply);
   }

@@ -103,6 +103,7 @@ export function pingRcv(s: Sockets, f: number): Stage {
     }
     queue.time[row] = k.clock.now;
     queue.packet[row] = skb.packet[f];
+    queue.answers[row] = skb.answers[f];
     queue.from[row] = ipv4Src(v, l3);
     queue.port[row] = 0;
     queue.to[row] = ipv4Dst(v, l3);

@@ -44,6 +44,8 @@ export class ReceiveQueue {
   kind = new Uint8Array(4);
   time = new Float64Array(4);
   packet = new Float64Array(4);
+  /** The packet this one answers, 0 when none. */
+  answers = new Float64Array(4);
   /** Who sent the datagram or the ICMP error. */
   from = new Int32Array(4);
   /** Source port of a datagram; for an error, the port the failed datagram went to; 0 for ping. */
@@ -116,6 +118,7 @@ export class ReceiveQueue {
     this.kind = growU8(this.kind, n * 2);
     this.time = growF64(this.time, n * 2);
     this.packet = growF64(this.packet, n * 2);
+    this.answers = growF64(this.answers, n * 2);
     this.from = growI32(this.from, n * 2);
     this.port = growU16(this.port, n * 2);
     this.to = growI32(this.to, n * 2);
@@ -134,7 +137,16 @@ export class ReceiveQueue {
     const n = this.kind.length;
     const h = this.head;
     const columns = [this.kind, this.time, this.packet, this.from, this.port, this.to, this.ttl, this.tos];
-    for (const c of [...columns, this.errno, this.icmp, this.info, this.len, this.charge, this.start]) {
+    for (const c of [
+      ...columns,
+      this.answers,
+      this.errno,
+      this.icmp,
+      this.info,
+      this.len,
+      this.charge,
+      this.start,
+    ]) {
       const old = c.slice();
       for (let i = 0; i < n; i++) c[i] = old[(h + i) & (n - 1)];
     }

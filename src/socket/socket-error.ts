@@ -43,6 +43,7 @@ export function reportError(
   }
   queue.time[row] = clock.now;
   queue.packet[row] = skb.packet[f];
+  queue.answers[row] = skb.answers[f];
   queue.from[row] = ipv4Src(v, l3);
   queue.port[row] = port;
   queue.to[row] = ipv4Dst(v, inner);

@@ -74,6 +74,7 @@ function sendReset(s: Sockets, f: number, end: number): void {
   writeLocalHeader(v, o, length, PROTO_TCP, ipv4Dst(v, l3), ipv4Src(v, l3), ttl, tos, IPV4_DF);
   const from = tcpDestinationPort(v, l4);
   writeTcpHeader(v, skb.l4[reply], from, tcpSourcePort(v, l4), sequence, acknowledgment, answer, 0, TCP_SIZE);
+  skb.answers[reply] = skb.packet[f];
   if (k.observing) k.note(f, NoteKind.REPLY, PROTO_TCP, skb.packet[reply], 0, 0, 0);
   sendLocal(k, reply);
 }

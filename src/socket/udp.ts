@@ -109,6 +109,7 @@ function deliver(s: Sockets, sock: number, f: number): number {
     }
     queue.time[row] = k.clock.now;
     queue.packet[row] = skb.packet[f];
+    queue.answers[row] = skb.answers[f];
     queue.from[row] = ipv4Src(v, l3);
     queue.port[row] = udpSourcePort(v, l4);
     queue.to[row] = ipv4Dst(v, l3);
@@ -123,7 +124,10 @@ function deliver(s: Sockets, sock: number, f: number): number {
   return 0;
 }
 
-/** The echo server: a new datagram with the same payload, from the address the old one was sent to. */
+/**
+ * The echo server: a new datagram with the same payload, from the address the old one was sent to. What another
+ * echo server answered is not answered again: two of them would never stop (inetd's check_loop()).
+ */
 function echo(s: Sockets, sock: number, f: number, end: number): void {
   const { k } = s;
   const { skb } = k;
@@ -132,6 +136,7 @@ function echo(s: Sockets, sock: number, f: number, end: number): void {
   const l4 = skb.l4[f];
   const dst = ipv4Src(v, l3);
   const dport = udpSourcePort(v, l4);
+  if (skb.answers[f] !== 0) return;
   // What sendto() would refuse: EINVAL for port 0, EACCES for a broadcast address.
   if (dport === 0 || isBroadcast(k, skb.ns[f], dst)) return;
   const src = skb.rtType[f] === Rtn.LOCAL ? ipv4Dst(v, l3) : 0;
@@ -139,6 +144,7 @@ function echo(s: Sockets, sock: number, f: number, end: number): void {
   const reply = udpFrame(s, sock, skb.dev[f], src, dst, dport, length, s.ttl[sock], s.tos[sock]);
   if (reply < 0) return;
   skb.bytes.copyWithin(skb.l4[reply] + UDP_SIZE, l4 + UDP_SIZE, end);
+  skb.answers[reply] = skb.packet[f];
   if (k.observing) k.note(f, NoteKind.REPLY, PROTO_UDP, skb.packet[reply], 0, 0, 0);
   udpTransmit(s, sock, reply);
 }
