@@ -25,7 +25,7 @@ function sourceAt(net: Net, to: string): string {
   return / (\d+\.\d+\.\d+\.\d+)\.\d+ > /.exec(out[0]?.line ?? "")?.[1] ?? "nothing left the node";
 }
 
-test("A8.84 A8.85 pods with VNet addresses keep them in the VNet and to 169.254, else they show the node's", (t) => {
+test("A8.84 A8.85 a pod's VNet address is kept in the VNet and to 169.254; others see the node's", (t) => {
   const net = cluster("azure-transparent");
   net.tap("n0/eth0");
   const [pod, node] = [net.pod("client").ip, "10.224.0.4"];
