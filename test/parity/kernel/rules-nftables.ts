@@ -109,11 +109,10 @@ function addBase(r: NftablesRules, proxy: ProxySpec): void {
     const kept = ["169.254.0.0/16", ...proxy.nonMasqueradeCidrs].map((cidr) => `ip daddr ${cidr} return`);
     chain(r, "ip-masq-agent", "", [...kept, masquerade]);
   }
+  // The node's own policy, as `iptables -P FORWARD DROP` sets it: kube-proxy has no rule in this mode that
+  // could except anything from it.
   if (proxy.forwardPolicy === "DROP")
-    chain(r, "node-forward-policy", "{ type filter hook forward priority 0; policy drop; }", [
-      "mark and 0x4000 != 0 accept",
-      "ct state established,related accept",
-    ]);
+    chain(r, "node-forward-policy", "{ type filter hook forward priority 0; policy drop; }", []);
 }
 
 function addService(r: NftablesRules, proxy: ProxySpec, s: ServiceSpec, localIps: Set<string>): void {
