@@ -54,8 +54,6 @@ import { TCP_ACK_SET } from "./tcp-states.ts";
 export const NFCT_TCP_IGNORE = 0;
 export const NFCT_TCP_INVALID = 1;
 export const NFCT_TCP_ACCEPT = 2;
-/** Of judge() only: accepted, and the segment teaches something. */
-const IN_WINDOW = 3;
 
 /** IP_CT_TCP_FLAG_*, per direction. */
 export const FLAG_WINDOW_SCALE = 0x01;
@@ -134,6 +132,10 @@ function unlessLiberal(nf: Netfilter, e: number, s: number, action: number): num
   return nf.k.nsConf.values[nf.k.ns.sysctl[ns] + BE_LIBERAL] !== 0 ? NFCT_TCP_ACCEPT : action;
 }
 
+/**
+ * The check for one segment, and what an accepted one teaches about both sides. One long function: it runs for
+ * every segment, and a call with eight arguments costs as much as the arithmetic.
+ */
 export function tcpInWindow(
   nf: Netfilter,
   e: number,
@@ -148,38 +150,88 @@ export function tcpInWindow(
   const s = base + dir * TD;
   const r = base + (dir ^ 1) * TD;
   const flags = v.getUint8(l4 + TCP_FLAGS);
-  const state = tcp[base + TS_STATE];
+  const rawWin = v.getUint16(l4 + TCP_WINDOW);
   let seq = v.getInt32(l4 + TCP_SEQUENCE);
   let ack = v.getInt32(l4 + TCP_ACKNOWLEDGMENT);
   let sack = tcp[r + TD_FLAGS] & FLAG_SACK_PERM ? highestSack(v, l4, end, ack) : ack;
   let segEnd = segmentEnd(v, l4, end, flags);
-
-  if (tcp[s + TD_MAXWIN] === 0) {
-    if (flags & TCP_SYN) {
-      initSender(tcp, s, r, v, l4, end, dir, segEnd);
-      if (!(flags & TCP_ACK)) return NFCT_TCP_ACCEPT;
-    } else startMidway(tcp, s, r, v.getUint16(l4 + TCP_WINDOW), sack, segEnd);
-  } else if (
-    flags & TCP_SYN &&
-    after(segEnd, tcp[s + TD_END]) &&
-    (state === TCP_CONNTRACK_SYN_SENT || state === TCP_CONNTRACK_SYN_RECV)
-  ) {
-    // A TCP that starts over uses higher numbers than before; it may differ in options too.
-    initSender(tcp, s, r, v, l4, end, dir, segEnd);
-    if (dir === IP_CT_DIR_REPLY && !(flags & TCP_ACK)) return NFCT_TCP_ACCEPT;
+  if (tcp[s + TD_MAXWIN] === 0 || flags & TCP_SYN) {
+    if (begin(nf, e, dir, flags, sack, segEnd, l4, end)) return NFCT_TCP_ACCEPT;
   }
-
   // Without ACK, or with the zero ACK that broken stacks put into a RST, the acknowledgment counts as fine.
   if (!(flags & TCP_ACK) || (flags & TCP_RST && ack === 0)) ack = sack = tcp[r + TD_END];
   // A RST that answers a SYN.
-  if (flags & TCP_RST && seq === 0 && state === TCP_CONNTRACK_SYN_SENT) seq = segEnd = tcp[s + TD_END];
+  if (flags & TCP_RST && seq === 0 && tcp[base + TS_STATE] === TCP_CONNTRACK_SYN_SENT) {
+    seq = segEnd = tcp[s + TD_END];
+  }
 
-  const action = judge(nf, e, s, r, seq, sack, segEnd);
-  if (action !== IN_WINDOW) return action;
-  update(tcp, s, r, v.getUint16(l4 + TCP_WINDOW), flags, ack, sack, segEnd);
-  if (kind === TCP_ACK_SET)
-    countRetransmission(tcp, base, dir, seq, ack, segEnd, v.getUint16(l4 + TCP_WINDOW));
+  const receiverEnd = tcp[r + TD_END];
+  const receiverWin = tcp[r + TD_MAXWIN] >>> 0;
+  const senderWin = tcp[s + TD_MAXWIN] >>> 0;
+  const lowestEnd = tcp[s + TD_END] - receiverWin - 1;
+  const lowestAck = receiverEnd - (senderWin > MAXACKWINCONST ? senderWin : MAXACKWINCONST) - 1;
+  if (
+    !before(seq, tcp[s + TD_MAXEND] + 1) ||
+    !before(sack, receiverEnd + 1) ||
+    (receiverWin !== 0 && !after(segEnd, lowestEnd)) ||
+    !after(sack, lowestAck)
+  ) {
+    return outside(nf, e, dir, seq, sack, segEnd);
+  }
+
+  const win = flags & TCP_SYN ? rawWin : rawWin << tcp[s + TD_SCALE];
+  const swin = (win + (sack - ack)) >>> 0;
+  if (senderWin < swin) tcp[s + TD_MAXWIN] = swin;
+  if (after(segEnd, tcp[s + TD_END])) {
+    tcp[s + TD_END] = segEnd;
+    tcp[s + TD_FLAGS] |= FLAG_DATA_UNACKNOWLEDGED;
+  }
+  if (flags & TCP_ACK && (!(tcp[s + TD_FLAGS] & FLAG_MAXACK_SET) || after(ack, tcp[s + TD_MAXACK]))) {
+    tcp[s + TD_MAXACK] = ack;
+    tcp[s + TD_FLAGS] |= FLAG_MAXACK_SET;
+  }
+  if (receiverWin !== 0 && after(segEnd, tcp[s + TD_MAXEND])) {
+    tcp[r + TD_MAXWIN] += (segEnd - tcp[s + TD_MAXEND]) | 0;
+  }
+  if (after(sack + win, tcp[r + TD_MAXEND] - 1)) tcp[r + TD_MAXEND] = sack + (win === 0 ? 1 : win);
+  if (ack === receiverEnd) tcp[r + TD_FLAGS] &= ~FLAG_DATA_UNACKNOWLEDGED;
+  if (kind === TCP_ACK_SET) countRetransmission(tcp, base, dir, seq, ack, segEnd, rawWin);
   return NFCT_TCP_ACCEPT;
+}
+
+/**
+ * The first segment of a direction, or a SYN: begin with what it says. True when nothing is left to check, since
+ * it is the SYN of a simultaneous open.
+ */
+function begin(
+  nf: Netfilter,
+  e: number,
+  dir: number,
+  flags: number,
+  sack: number,
+  segEnd: number,
+  l4: number,
+  end: number,
+): boolean {
+  const { tcp } = nf.t;
+  const v = nf.k.skb.view;
+  const base = e * TCPI;
+  const s = base + dir * TD;
+  const r = base + (dir ^ 1) * TD;
+  if (tcp[s + TD_MAXWIN] === 0) {
+    if (!(flags & TCP_SYN)) {
+      startMidway(tcp, s, r, v.getUint16(l4 + TCP_WINDOW), sack, segEnd);
+      return false;
+    }
+    initSender(tcp, s, r, v, l4, end, dir, segEnd);
+    return (flags & TCP_ACK) === 0;
+  }
+  const state = tcp[base + TS_STATE];
+  if (!after(segEnd, tcp[s + TD_END])) return false;
+  if (state !== TCP_CONNTRACK_SYN_SENT && state !== TCP_CONNTRACK_SYN_RECV) return false;
+  // A TCP that starts over uses higher numbers than before; it may differ in options too.
+  initSender(tcp, s, r, v, l4, end, dir, segEnd);
+  return dir === IP_CT_DIR_REPLY && (flags & TCP_ACK) === 0;
 }
 
 /** The history of this direction is lost or not yet seen: begin with what the segment says. */
@@ -195,74 +247,32 @@ function startMidway(tcp: Int32Array, s: number, r: number, win: number, sack: n
   } else if (sack === ((tcp[r + TD_END] + 1) | 0)) tcp[r + TD_END]++;
 }
 
-/** Rules I to IV. */
-function judge(
-  nf: Netfilter,
-  e: number,
-  s: number,
-  r: number,
-  seq: number,
-  sack: number,
-  end: number,
-): number {
+/** A segment that breaks one of the rules I to IV: NFCT_TCP_IGNORE, INVALID, or ACCEPT from a liberal side. */
+function outside(nf: Netfilter, e: number, dir: number, seq: number, sack: number, segEnd: number): number {
   const { tcp } = nf.t;
+  const s = e * TCPI + dir * TD;
+  const r = e * TCPI + (dir ^ 1) * TD;
   const receiverWin = tcp[r + TD_MAXWIN] >>> 0;
-  const lowestEnd = tcp[s + TD_END] - receiverWin - 1;
-  const ackWindow = Math.max(tcp[s + TD_MAXWIN] >>> 0, MAXACKWINCONST);
-  const lowestAck = tcp[r + TD_END] - ackWindow - 1;
   const receiverEnd = tcp[r + TD_END];
-  if (!before(seq, tcp[s + TD_MAXEND] + 1)) {
-    const overshot = (end - tcp[s + TD_MAXEND] + 1) >>> 0;
-    if (
-      receiverWin !== 0 &&
-      after(end, lowestEnd) &&
-      after(sack, lowestAck) &&
-      overshot <= receiverWin &&
-      before(sack, receiverEnd + 1)
-    ) {
-      // Some TCPs send more than the window allows. Remember the end, or the peer's answer would be invalid
-      // next.
-      tcp[s + TD_END] = end;
-      tcp[s + TD_FLAGS] |= FLAG_DATA_UNACKNOWLEDGED;
-      return unlessLiberal(nf, e, s, NFCT_TCP_IGNORE);
-    }
+  const ackTooHigh = !before(sack, receiverEnd + 1);
+  if (before(seq, tcp[s + TD_MAXEND] + 1)) {
+    return unlessLiberal(nf, e, s, ackTooHigh ? NFCT_TCP_INVALID : NFCT_TCP_IGNORE);
+  }
+  const overshot = (segEnd - tcp[s + TD_MAXEND] + 1) >>> 0;
+  const ackWindow = Math.max(tcp[s + TD_MAXWIN] >>> 0, MAXACKWINCONST);
+  if (
+    receiverWin === 0 ||
+    !after(segEnd, tcp[s + TD_END] - receiverWin - 1) ||
+    !after(sack, receiverEnd - ackWindow - 1) ||
+    overshot > receiverWin ||
+    ackTooHigh
+  ) {
     return unlessLiberal(nf, e, s, NFCT_TCP_INVALID);
   }
-  if (!before(sack, receiverEnd + 1)) return unlessLiberal(nf, e, s, NFCT_TCP_INVALID);
-  if (receiverWin !== 0 && !after(end, lowestEnd)) return unlessLiberal(nf, e, s, NFCT_TCP_IGNORE);
-  if (!after(sack, lowestAck)) return unlessLiberal(nf, e, s, NFCT_TCP_IGNORE);
-  return IN_WINDOW;
-}
-
-/** What an accepted segment teaches about both sides. */
-function update(
-  tcp: Int32Array,
-  s: number,
-  r: number,
-  rawWin: number,
-  flags: number,
-  ack: number,
-  sack: number,
-  end: number,
-): void {
-  const win = flags & TCP_SYN ? rawWin : rawWin << tcp[s + TD_SCALE];
-  const swin = (win + (sack - ack)) >>> 0;
-  if (tcp[s + TD_MAXWIN] >>> 0 < swin) tcp[s + TD_MAXWIN] = swin;
-  if (after(end, tcp[s + TD_END])) {
-    tcp[s + TD_END] = end;
-    tcp[s + TD_FLAGS] |= FLAG_DATA_UNACKNOWLEDGED;
-  }
-  if (flags & TCP_ACK) {
-    if (!(tcp[s + TD_FLAGS] & FLAG_MAXACK_SET)) {
-      tcp[s + TD_MAXACK] = ack;
-      tcp[s + TD_FLAGS] |= FLAG_MAXACK_SET;
-    } else if (after(ack, tcp[s + TD_MAXACK])) tcp[s + TD_MAXACK] = ack;
-  }
-  if (tcp[r + TD_MAXWIN] !== 0 && after(end, tcp[s + TD_MAXEND])) {
-    tcp[r + TD_MAXWIN] += (end - tcp[s + TD_MAXEND]) | 0;
-  }
-  if (after(sack + win, tcp[r + TD_MAXEND] - 1)) tcp[r + TD_MAXEND] = sack + (win === 0 ? 1 : win);
-  if (ack === tcp[r + TD_END]) tcp[r + TD_FLAGS] &= ~FLAG_DATA_UNACKNOWLEDGED;
+  // Some TCPs send more than the window allows. Remember the end, or the peer's answer would be invalid next.
+  tcp[s + TD_END] = segEnd;
+  tcp[s + TD_FLAGS] |= FLAG_DATA_UNACKNOWLEDGED;
+  return unlessLiberal(nf, e, s, NFCT_TCP_IGNORE);
 }
 
 /** The same segment again, and again: the peer does not answer. */
