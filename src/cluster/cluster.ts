@@ -79,6 +79,8 @@ export class Cluster {
   syncDelay: number;
   private readonly proxy: ProxyOptions;
   private readonly room = new IndexedHeap();
+  /** Workloads by "key=value" of each of their labels, so that a selector meets only candidates. */
+  private readonly byLabel = new Map<string, Workload[]>();
   // Endpoints of a pod, linked by endpoint row.
   private firstEndpoint = new Int32Array(64).fill(-1);
   private nextEndpoint = new Int32Array(64);
@@ -113,6 +115,12 @@ export class Cluster {
 
   addWorkload(workload: Workload): number {
     for (const service of this.services) this.match(workload, service);
+    for (const [key, value] of Object.entries(workload.labels)) {
+      const label = `${key}=${value}`;
+      const list = this.byLabel.get(label);
+      if (list === undefined) this.byLabel.set(label, [workload]);
+      else list.push(workload);
+    }
     return this.workloads.push(workload) - 1;
   }
 
@@ -194,8 +202,7 @@ export class Cluster {
     const name = `default/${service.name}${port.name === "" ? "" : `:${port.name}`}`;
     const row = this.table.addServicePort(name, service.clusterIp, port.protocol, port.port, local);
     service.ports.push({ ...port, row });
-    for (const workload of this.workloads) {
-      if (!selects(service.selector, workload.labels)) continue;
+    for (const workload of this.selected(service.selector)) {
       workload.endpointOf.push({ servicePort: row, targetPort: port.targetPort });
       for (const p of workload.pods) this.addEndpoint(p, row, port.targetPort);
     }
@@ -219,6 +226,14 @@ export class Cluster {
   /** Op.PROXY_SYNC: the nodes have written the rules of `revision`. */
   sync(revision: number): void {
     for (const node of this.nodes) this.walk.nf.sync(node.ns, revision);
+  }
+
+  /** Workloads a selector finds, in the order they were added. */
+  selected(selector: Service["selector"]): readonly Workload[] {
+    const first = Object.entries(selector)[0];
+    if (first === undefined) return [];
+    const candidates = this.byLabel.get(`${first[0]}=${first[1]}`) ?? [];
+    return candidates.filter((w) => selects(selector, w.labels));
   }
 
   private count(node: number, by: number): void {

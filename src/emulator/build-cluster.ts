@@ -40,8 +40,10 @@ interface ClusterBuild {
   /** Overlay: routing domain. kubenet: route table. */
   domain: number;
   table: number;
-  /** Next ClusterIP to give out. */
+  /** Next ClusterIP to give out, those given out, and those that Services ask for by name. */
   nextClusterIp: number;
+  clusterIps: Set<number>;
+  wantedIps: ReadonlySet<string>;
 }
 
 export function buildCluster(b: Building, spec: ClusterSpec): void {
@@ -85,6 +87,8 @@ export function buildCluster(b: Building, spec: ClusterSpec): void {
     domain: spec.cni === "azure-overlay" ? b.walk.vnet.addDomain() : -1,
     table: spec.cni === "kubenet" ? kubenetTable(b, spec, subnet) : -1,
     nextClusterIp: serviceCidr.network + FIRST_CLUSTER_IP,
+    clusterIps: new Set(),
+    wantedIps: new Set(spec.services.flatMap((s) => s.clusterIP ?? [])),
   };
   spec.nodes.forEach((node, i) => {
     buildNode(build, node, i);
@@ -278,25 +282,26 @@ function buildService(c: ClusterBuild, spec: ServiceSpec): void {
 
 // The lowest free address of the service range, or the one asked for; 0 with a problem.
 function clusterIpOf(c: ClusterBuild, spec: ServiceSpec, path: string): number {
-  const { b, cluster, serviceCidr } = c;
-  const taken = (ip: number): boolean => cluster.services.some((s) => s.clusterIp === ip);
+  const { b, serviceCidr } = c;
   const inRange = (ip: number): boolean =>
     ((ip ^ serviceCidr.network) & prefixMask(serviceCidr.prefix)) === 0;
+  const give = (ip: number): number => {
+    c.clusterIps.add(ip);
+    return ip;
+  };
   if (spec.clusterIP !== undefined) {
-    const ip = addressOf(b, spec.clusterIP, `${path}.clusterIP`);
-    if (ip === 0) return 0;
     const at = `${path}.clusterIP`;
-    if (!inRange(ip))
-      b.problems.push({ path: at, message: `${spec.clusterIP} lies outside ${c.spec.serviceCidr}` });
-    else if (taken(ip)) b.problems.push({ path: at, message: `${spec.clusterIP} is in use` });
-    else return ip;
+    const ip = addressOf(b, spec.clusterIP, at);
+    if (ip === 0) return 0;
+    if (inRange(ip) && !c.clusterIps.has(ip)) return give(ip);
+    const why = inRange(ip) ? "is in use" : `lies outside ${c.spec.serviceCidr}`;
+    b.problems.push({ path: at, message: `${spec.clusterIP} ${why}` });
     return 0;
   }
   // Addresses asked for by later Services are theirs.
-  const wanted = new Set(c.spec.services.map((s) => s.clusterIP));
-  while (wanted.has(formatIpv4(c.nextClusterIp))) c.nextClusterIp++;
+  while (c.wantedIps.size > 0 && c.wantedIps.has(formatIpv4(c.nextClusterIp))) c.nextClusterIp++;
   const ip = c.nextClusterIp++ | 0;
-  if (inRange(ip)) return ip;
+  if (inRange(ip)) return give(ip);
   b.problems.push({ path, message: `the service range ${c.spec.serviceCidr} has no address left` });
   return 0;
 }

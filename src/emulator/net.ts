@@ -1,7 +1,7 @@
 // A running emulation: time, traffic, questions. Everything a topology script and the command line do goes
 // through here.
 
-import { type Cluster, type Service, selects, type Workload } from "../cluster/cluster.ts";
+import type { Cluster, Service, Workload } from "../cluster/cluster.ts";
 import type { Pods } from "../cluster/pods.ts";
 import type { Cni } from "../cni/cni.ts";
 import { NEVER } from "../core/clock.ts";
@@ -174,7 +174,7 @@ export class Net {
   private received(cluster: Cluster, service: Service): { [pod: string]: number } {
     const { sock } = this.walk;
     const out: { [pod: string]: number } = {};
-    for (const workload of cluster.workloads.filter((w) => selects(service.selector, w.labels))) {
+    for (const workload of cluster.selected(service.selector)) {
       for (const p of workload.pods) {
         let count = 0;
         for (let s = sock.firstOfNs[this.pods.ns[p]] ?? -1; s >= 0; s = sock.next[s]) {

@@ -9,7 +9,7 @@ import { Scope } from "../node/in-ifaddr.ts";
 import type { DeviceListener, Kernel } from "../node/kernel.ts";
 import { DevKind } from "../node/net-device.ts";
 import { ipv4IsLoopback } from "../wire/address.ts";
-import { type Fib, RouteProtocol, RouteTable, RouteType } from "./fib.ts";
+import { type Fib, RouteType } from "./fib.ts";
 import type { Neighbours } from "./neigh.ts";
 
 const LOOPBACK_ADDRESS = 0x7f000001;
@@ -62,26 +62,16 @@ export class Devinet implements DeviceListener {
   // fib_add_ifaddr. The kernel's routes carry the address as preferred source.
   private addRoutes(row: number): void {
     const { inet, dev } = this.k;
+    const { fib } = this;
     const d = inet.dev[row];
     const ns = dev.ns[d];
-    const prefsrc = inet.addr[row];
+    const addr = inet.addr[row];
     const length = inet.length[row];
-    const local = { ns, dev: d, prefsrc, table: RouteTable.LOCAL, protocol: RouteProtocol.KERNEL };
-    this.fib.add({ ...local, dst: prefsrc, length: 32, type: RouteType.LOCAL, scope: Scope.HOST });
+    fib.addKernel(ns, addr, 32, RouteType.LOCAL, d, addr);
     if (length === 32) return;
-    const broadcast = prefsrc | ~prefixMask(length);
-    if (length < 31) {
-      const type = RouteType.BROADCAST;
-      if (dev.kind[d] !== DevKind.LOOPBACK)
-        this.fib.add({ ...local, dst: broadcast, length: 32, type, scope: Scope.LINK });
-      else this.fib.add({ ...local, dst: broadcast, length: 32, type, scope: Scope.LINK });
-    }
+    if (length < 31) fib.addKernel(ns, addr | ~prefixMask(length), 32, RouteType.BROADCAST, d, addr);
     if (inet.secondary[row]) return;
-    if (ipv4IsLoopback(prefsrc)) {
-      this.fib.add({ ...local, dst: prefsrc, length, type: RouteType.LOCAL, scope: Scope.HOST });
-      return;
-    }
-    const scope = Scope.LINK;
-    this.fib.add({ ...local, table: RouteTable.MAIN, dst: prefsrc, length, type: RouteType.UNICAST, scope });
+    const type = ipv4IsLoopback(addr) ? RouteType.LOCAL : RouteType.UNICAST;
+    fib.addKernel(ns, addr, length, type, d, addr);
   }
 }

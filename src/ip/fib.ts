@@ -20,6 +20,9 @@ export const RouteTable = { MAIN: 254, LOCAL: 255 } as const;
 /** rtm_protocol: who made the route. */
 export const RouteProtocol = { KERNEL: 2, BOOT: 3, STATIC: 4, DHCP: 16 } as const;
 
+const SCOPE_LINK = 253;
+const SCOPE_HOST = 254;
+
 export interface RouteSpec {
   ns: number;
   dst: number;
@@ -95,7 +98,8 @@ export class Fib {
     this.length[r] = spec.length;
     this.type[r] = spec.type;
     this.table[r] = spec.table ?? (local ? RouteTable.LOCAL : RouteTable.MAIN);
-    this.scope[r] = spec.scope ?? (spec.gateway ? 0 : spec.type === RouteType.LOCAL ? 254 : 253);
+    this.scope[r] =
+      spec.scope ?? (spec.gateway ? 0 : spec.type === RouteType.LOCAL ? SCOPE_HOST : SCOPE_LINK);
     this.protocol[r] = spec.protocol ?? RouteProtocol.BOOT;
     this.dev[r] = spec.dev;
     this.gateway[r] = spec.gateway ?? 0;
@@ -104,6 +108,25 @@ export class Fib {
     this.insert(r);
     this.linkDevice(r);
     return r;
+  }
+
+  /** A route the kernel makes for an address of `dev` (fib_magic): without objects, since every pod needs five. */
+  addKernel(ns: number, dst: number, length: number, type: number, dev: number, prefsrc: number): void {
+    const r = this.rows.take();
+    if (r >= this.ns.length) this.grow(r + 1);
+    this.ns[r] = ns;
+    this.dst[r] = dst & prefixMask(length);
+    this.length[r] = length;
+    this.type[r] = type;
+    this.table[r] = type === RouteType.UNICAST ? RouteTable.MAIN : RouteTable.LOCAL;
+    this.scope[r] = type === RouteType.LOCAL ? SCOPE_HOST : SCOPE_LINK;
+    this.protocol[r] = RouteProtocol.KERNEL;
+    this.dev[r] = dev;
+    this.gateway[r] = 0;
+    this.prefsrc[r] = prefsrc;
+    this.metric[r] = 0;
+    this.insert(r);
+    this.linkDevice(r);
   }
 
   /**

@@ -1,7 +1,7 @@
 // The neighbour state machine of IPv4 (ARP): K 4.2. Mirrors net/core/neighbour.c.
 // Absent: garbage collection by gc_thresh, application probes, NTF_EXT_LEARNED and friends.
 
-import { growF64 } from "../core/columns.ts";
+import { growF64, growI32 } from "../core/columns.ts";
 import { Drop } from "../node/drop.ts";
 import type { Kernel } from "../node/kernel.ts";
 import { Op } from "../node/op.ts";
@@ -18,13 +18,19 @@ const MCAST_SOLICIT = devSysctl("mcast_solicit");
 const MCAST_RESOLICIT = devSysctl("mcast_resolicit");
 const UNRES_QLEN_BYTES = devSysctl("unres_qlen_bytes");
 
+/** Shortest timer, and how long a drawn reachable time is used, ns. */
+const TIMER_MIN = 10e6;
+const REDRAW = 300e9;
+
 export const NEIGH_UPDATE_OVERRIDE = 1;
 export const NEIGH_UPDATE_ADMIN = 2;
 
 export class Neighbours {
   readonly table = new NeighbourTable();
-  /** arp_parms->reachable_time of each device in ns, drawn once; 0 when not drawn yet. */
+  /** Per device: arp_parms->reachable_time in ns, the base time (ms) it was drawn from (0: not yet), and when. */
   private reachable = new Float64Array(64);
+  private base = new Int32Array(64);
+  private drawn = new Float64Array(64);
   readonly k: Kernel;
 
   constructor(k: Kernel) {
@@ -128,7 +134,7 @@ export class Neighbours {
     let next = now + this.retransTime(d);
     if (state & Nud.REACHABLE) {
       const until = table.confirmed[n] + this.reachableTime(d);
-      if (now <= until && until > now) next = until;
+      if (now <= until) next = until;
       else if (now <= table.used[n] + delay) {
         this.setState(n, Nud.DELAY);
         next = now + delay;
@@ -155,7 +161,8 @@ export class Neighbours {
       this.probe(n);
       return;
     }
-    this.arm(n, next);
+    // A timer is never set for less than HZ/100: what is confirmed until now is found out 10 ms later.
+    this.arm(n, Math.max(next, now + TIMER_MIN));
   }
 
   /** Asks for an ARP request: the walk sends it through ip/arp.ts, which chooses the source address. */
@@ -187,17 +194,29 @@ export class Neighbours {
   }
 
   private retransTime(d: number): number {
-    return Math.max(this.k.devValue(d, RETRANS), 10) * 1e6;
+    return Math.max(this.k.devValue(d, RETRANS) * 1e6, TIMER_MIN);
   }
 
-  // neigh_rand_reach_time: uniformly between half and one and a half of the base time.
+  // neigh_rand_reach_time: uniformly between half and one and a half of the base time; drawn anew when the base
+  // changes, and when five minutes have passed (neigh_periodic_work).
   private reachableTime(d: number): number {
-    while (d >= this.reachable.length) this.reachable = growF64(this.reachable, this.reachable.length * 2);
-    if (this.reachable[d] === 0) {
-      const base = this.k.devValue(d, BASE_REACHABLE);
+    if (d >= this.reachable.length) this.growDevices(d);
+    const base = this.k.devValue(d, BASE_REACHABLE);
+    const { now } = this.k.clock;
+    if (this.base[d] !== base || now > this.drawn[d] + REDRAW) {
       this.reachable[d] = (this.k.random.below(base) + Math.floor(base / 2)) * 1e6;
+      this.base[d] = base;
+      this.drawn[d] = now;
     }
     return this.reachable[d];
+  }
+
+  private growDevices(d: number): void {
+    let n = this.reachable.length;
+    while (n <= d) n *= 2;
+    this.reachable = growF64(this.reachable, n);
+    this.base = growI32(this.base, n);
+    this.drawn = growF64(this.drawn, n);
   }
 
   // The arp_queue: bounded by truesize; the oldest frame gives way.
