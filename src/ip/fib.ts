@@ -110,7 +110,10 @@ export class Fib {
     return r;
   }
 
-  /** A route the kernel makes for an address of `dev` (fib_magic): without objects, since every pod needs five. */
+  /**
+   * A route the kernel makes for an address of `dev` (fib_magic): without objects, since every pod needs
+   * five.
+   */
   addKernel(ns: number, dst: number, length: number, type: number, dev: number, prefsrc: number): void {
     const r = this.rows.take();
     if (r >= this.ns.length) this.grow(r + 1);

@@ -18,7 +18,6 @@ import {
   ICMPV4_SIZE,
   icmpv4FillChecksum,
   icmpv4Gateway,
-  icmpv4IsError,
   icmpv4Mtu,
   icmpv4Quote,
   writeIcmpv4,
@@ -54,6 +53,8 @@ const ALL_ACCEPT_REDIRECTS = nsSysctl("net.ipv4.conf.all.accept_redirects");
 
 /** RFC 1812 4.3.2.3: as much of the packet as fits 576 bytes. */
 const ERROR_BYTES = 576;
+/** icmp_pointers[].error: besides the errors, unassigned types and router discovery. */
+const ICMP_POINTERS_ERROR = 0x1efe;
 const INADDR_DUMMY = 0xc0000008 | 0;
 /** enum ip_conntrack_info. */
 const IP_CT_RELATED = 1;
@@ -143,7 +144,7 @@ function mayAnswer(ip: Ip, f: number): boolean {
   const inner = l3 + ipv4HeaderLength(v, l3);
   if (inner >= skb.end(f)) return false;
   const type = v.getUint8(inner);
-  return type <= ICMP_HIGHEST_TYPE && !icmpv4IsError(type);
+  return type <= ICMP_HIGHEST_TYPE && (ICMP_POINTERS_ERROR & (1 << type)) === 0;
 }
 
 // The address asked for when the packet was for us; otherwise the route back chooses, or the inbound device's
@@ -168,26 +169,33 @@ function isLimited(ip: Ip, ns: number, type: number, code: number): boolean {
 }
 
 /**
- * Before ICMP_RCV delivers an error to a socket: path MTU and redirects are learned from it. Never ends the
- * frame.
+ * Path MTU and redirects are learned from an error about a packet that one of this host's sockets has sent;
+ * whether that is so, the walk has asked socket/. Never ends the frame.
  */
 export function icmpLearn(ip: Ip, f: number): void {
   const { k } = ip;
   const { skb } = k;
   const v = skb.view;
   const icmp = skb.l4[f];
-  if (skb.end(f) < icmp + ICMPV4_SIZE + IPV4_SIZE) return;
-  const type = v.getUint8(icmp);
-  const code = v.getUint8(icmp + 1);
-  const quote = icmpv4Quote(icmp);
+  const dst = ipv4Dst(v, icmpv4Quote(icmp));
+  if (v.getUint8(icmp) === ICMP_REDIRECT) {
+    redirect(ip, f, icmpv4Gateway(v, icmp), dst);
+    return;
+  }
   const ns = skb.ns[f];
-  if (type === ICMP_UNREACHABLE && code === ICMP_FRAG_NEEDED) {
-    if (!ip.fib.isLocalAddress(ns, ipv4Src(v, quote))) return;
-    // __ip_rt_update_pmtu: nothing below min_pmtu is believed.
-    const mtu = Math.max(icmpv4Mtu(v, icmp), k.nsValue(ns, MIN_PMTU));
-    if (mtu < k.dev.mtu[skb.dev[f]])
-      ip.exceptions.learnMtu(ns, ipv4Dst(v, quote), mtu, k.nsValue(ns, MTU_EXPIRES));
-  } else if (type === ICMP_REDIRECT) redirect(ip, f, icmpv4Gateway(v, icmp), ipv4Dst(v, quote));
+  if (ipRouteOutput(ip, ns, dst, 0) !== 0) return;
+  const mtu = icmpv4Mtu(v, icmp);
+  if (mtu > ip.rtMtu) return;
+  // Nothing below min_pmtu is believed, but what it stands for must be fragmented on the way.
+  const least = k.nsValue(ns, MIN_PMTU);
+  const locked = mtu < least;
+  ip.exceptions.learnMtu(
+    ns,
+    dst,
+    locked ? Math.min(ip.rtMtu, least) : mtu,
+    locked,
+    k.nsValue(ns, MTU_EXPIRES),
+  );
 }
 
 // __ip_do_redirect: believed when it comes from the gateway in use and names a neighbour that is known.
@@ -202,7 +210,8 @@ function redirect(ip: Ip, f: number, gateway: number, dst: number): void {
   if (k.isForwarding(d) ? !(accepts && all) : !(accepts || all)) return;
   if (ipRouteOutput(ip, ns, dst, 0) !== 0) return;
   const old = ipv4Src(skb.view, skb.l3[f]);
-  if (ip.rtDev !== d || ip.rtNexthop !== old || gateway === old) return;
+  // The route must go by a gateway, and that is who speaks.
+  if (ip.rtDev !== d || ip.rtNexthop !== old || ip.rtNexthop === dst || gateway === old) return;
   if (fib.addressType(ns, gateway, -1) !== RouteType.UNICAST) return;
   let n = neigh.table.find(d, gateway);
   if (n < 0) n = neigh.table.create(d, gateway);

@@ -27,7 +27,9 @@ export const NEIGH_UPDATE_ADMIN = 2;
 
 export class Neighbours {
   readonly table = new NeighbourTable();
-  /** Per device: arp_parms->reachable_time in ns, the base time (ms) it was drawn from (0: not yet), and when. */
+  /**
+   * Per device: arp_parms->reachable_time in ns, the base time (ms) it was drawn from (0: not yet), and when.
+   */
   private reachable = new Float64Array(64);
   private base = new Int32Array(64);
   private drawn = new Float64Array(64);
@@ -197,8 +199,8 @@ export class Neighbours {
     return Math.max(this.k.devValue(d, RETRANS) * 1e6, TIMER_MIN);
   }
 
-  // neigh_rand_reach_time: uniformly between half and one and a half of the base time; drawn anew when the base
-  // changes, and when five minutes have passed (neigh_periodic_work).
+  // neigh_rand_reach_time: uniformly between half and one and a half of the base time; drawn anew when the
+  // base changes, and when five minutes have passed (neigh_periodic_work).
   private reachableTime(d: number): number {
     if (d >= this.reachable.length) this.growDevices(d);
     const base = this.k.devValue(d, BASE_REACHABLE);

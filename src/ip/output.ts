@@ -44,8 +44,9 @@ export function ipLocalOut(ip: Ip, f: number): Stage {
   setIpv4Src(v, l3, ip.rtSource);
   skb.l4[f] = l3 + ipv4HeaderLength(v, l3);
   if (skb.flags[f] & SkbFlag.CSUM_PARTIAL) fillTransportChecksum(ip, f);
-  // IP_PMTUDISC_WANT: do not fragment, unless it already has to be.
-  if (ipv4Df(v, l3) && skb.len[f] > ip.rtMtu && ipv4Protocol(v, l3) === PROTO_UDP) {
+  // IP_PMTUDISC_WANT: do not fragment, unless it already has to be, or the path cannot do without.
+  const cut = skb.len[f] > ip.rtMtu || ip.exceptions.isLocked(ns, ipv4Dst(v, l3));
+  if (ipv4Df(v, l3) && cut && ipv4Protocol(v, l3) === PROTO_UDP) {
     setIpv4Fragment(v, l3, ipv4Fragment(v, l3) & ~IPV4_DF);
   }
   setIpv4Id(v, l3, ipv4Df(v, l3) ? 0 : ++k.ns.ipId[ns]);

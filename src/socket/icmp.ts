@@ -37,13 +37,21 @@ import {
   setIcmpv4Checksum,
   setIcmpv4Type,
 } from "../wire/icmpv4.ts";
-import { IPV4_DST, IPV4_SRC, ipv4Protocol, ipv4Tos, PROTO_ICMP, PROTO_UDP } from "../wire/ipv4.ts";
+import {
+  IPV4_DST,
+  IPV4_SRC,
+  ipv4Payload,
+  ipv4Protocol,
+  ipv4Tos,
+  PROTO_ICMP,
+  PROTO_UDP,
+} from "../wire/ipv4.ts";
 import { ipv4OptionsEchoLength, writeIpv4OptionsEcho } from "../wire/ipv4-options-echo.ts";
 import { Rtn } from "./addr-type.ts";
 import { defaultTtl, localFrame, sendLocal, writeLocalHeader } from "./output.ts";
-import { pingErr, pingRcv } from "./ping.ts";
+import { pingErr, pingRcv, pingSent } from "./ping.ts";
 import type { Sockets } from "./sockets.ts";
-import { udpErr } from "./udp.ts";
+import { udpErr, udpSent } from "./udp.ts";
 
 const ECHO_IGNORE_ALL = nsSysctl("net.ipv4.icmp_echo_ignore_all");
 const ECHO_IGNORE_BROADCASTS = nsSysctl("net.ipv4.icmp_echo_ignore_broadcasts");
@@ -84,6 +92,29 @@ export function icmpRcv(s: Sockets, f: number): Stage {
       // icmp_discard(), and what is not known at all (RFC 1122 3.2.2).
       return k.drop(f, Drop.ICMP_IGNORED);
   }
+}
+
+/**
+ * Will the error handlers teach the routing cache anything? ICMP 3/4 and redirects do, if a socket has sent the
+ * packet they quote, or the kernel itself (its echo replies).
+ */
+export function icmpTeaches(s: Sockets, f: number): boolean {
+  const { skb } = s.k;
+  const v = skb.view;
+  const l4 = skb.l4[f];
+  const end = skb.end(f);
+  if (icmpv4Check(v, l4, end) !== 0) return false;
+  const type = icmpv4Type(v, l4);
+  const tooBig = type === ICMP_UNREACHABLE && icmpv4Code(v, l4) === ICMP_FRAG_NEEDED;
+  if ((!tooBig && type !== ICMP_REDIRECT) || skb.rtType[f] !== Rtn.LOCAL) return false;
+  if (icmpv4QuoteCheck(v, l4, end) !== 0) return false;
+  const inner = icmpv4Quote(l4);
+  const proto = ipv4Protocol(v, inner);
+  if (proto === PROTO_UDP) return udpSent(s, f, inner);
+  return (
+    proto === PROTO_ICMP &&
+    (icmpv4Type(v, ipv4Payload(v, inner)) === ICMP_ECHO_REPLY || pingSent(s, f, inner))
+  );
 }
 
 /** icmp_echo(): code, id, sequence number and data come back. */

@@ -118,6 +118,17 @@ export function pingRcv(s: Sockets, f: number): Stage {
   return k.consume(f);
 }
 
+/** Whether a socket sent the echo request whose IP header, quoted in frame `f`, is at `inner`. */
+export function pingSent(s: Sockets, f: number, inner: number): boolean {
+  const { skb } = s.k;
+  const v = skb.view;
+  const quoted = ipv4Payload(v, inner);
+  if (icmpv4Type(v, quoted) !== ICMP_ECHO || icmpv4Code(v, quoted) !== 0) return false;
+  const id = icmpv4Id(v, quoted);
+  if (pingLookup(s, skb.ns[f], ipv4Dst(v, skb.l3[f]), id) >= 0) return true;
+  return s.sources.ofPort(PROTO_ICMP, skb.ns[f], id) >= 0;
+}
+
 /**
  * ping_err(): the ICMP error in frame `f` quotes an ICMP packet whose IP header is at `inner`. True when a
  * socket owns it.

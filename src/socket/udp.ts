@@ -149,6 +149,17 @@ function echo(s: Sockets, sock: number, f: number, end: number): void {
   udpTransmit(s, sock, reply);
 }
 
+/** Whether a socket sent the datagram whose IP header, quoted in frame `f`, is at `inner`. */
+export function udpSent(s: Sockets, f: number, inner: number): boolean {
+  const v = s.k.skb.view;
+  const ns = s.k.skb.ns[f];
+  const ports = ipv4Payload(v, inner);
+  const lport = udpSourcePort(v, ports);
+  const dport = udpDestinationPort(v, ports);
+  if (s.lookup(PROTO_UDP, ns, ipv4Src(v, inner), lport, ipv4Dst(v, inner), dport) >= 0) return true;
+  return s.sources.ofPort(PROTO_UDP, ns, lport) >= 0;
+}
+
 /**
  * __udp4_lib_err(): the ICMP error in frame `f` quotes a UDP packet whose IP header is at `inner`. True when
  * a socket owns it.

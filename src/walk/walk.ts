@@ -43,7 +43,7 @@ import type { Kernel } from "../node/kernel.ts";
 import { NoteKind } from "../node/notes.ts";
 import { Op } from "../node/op.ts";
 import { STAGES_MAX, Stage } from "../node/stage.ts";
-import { icmpRcv } from "../socket/icmp.ts";
+import { icmpRcv, icmpTeaches } from "../socket/icmp.ts";
 import { protoUnknown } from "../socket/proto-unknown.ts";
 import { Sockets } from "../socket/sockets.ts";
 import { sourceEvent } from "../socket/source.ts";
@@ -275,7 +275,7 @@ export class Walk {
           stage = tcpRcv(sock, f);
           break;
         case Stage.ICMP_RCV:
-          icmpLearn(ip, f);
+          if (icmpTeaches(sock, f)) icmpLearn(ip, f);
           stage = icmpRcv(sock, f);
           break;
         case Stage.PROTO_UNKNOWN:
