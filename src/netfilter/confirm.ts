@@ -65,8 +65,8 @@ export function confirm(nf: Netfilter, f: number): number {
 }
 
 /**
- * A UDP entry may be confirmed under other rules than its first packet met: then the next clean-up must look at
- * it, since for the others a change of their own Service is enough.
+ * A UDP entry may be confirmed under other rules than its first packet met: then the next clean-up must look
+ * at it, since for the others a change of their own Service is enough.
  */
 function watchForCleanup(nf: Netfilter, e: number, ns: number): void {
   const { rec } = nf.t;

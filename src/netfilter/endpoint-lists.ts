@@ -1,10 +1,11 @@
 // Lists of usable endpoints in the order they were added: one per service port for the cluster, and one per
-// node as well when its internalTrafficPolicy is Local. Follows the selection of pkg/proxy/topology.go (K 1.3):
-// the ready endpoints, or, when there are none, those still serving while they terminate.
+// node as well when its internalTrafficPolicy is Local. Follows the selection of pkg/proxy/topology.go (K
+// 1.3): the ready endpoints, or, when there are none, those still serving while they terminate.
 //
-// A node that lags goes on with exactly the list it knows: each membership has the revision it began with, and
-// one that ended while somebody lagged is kept until the last node has passed its end. A change costs its own
-// size; a lagging node pays for putting its old list together, when it picks from one that has changed since.
+// A node that lags goes on with exactly the list it knows: each membership has the revision it began with,
+// and one that ended while somebody lagged is kept until the last node has passed its end. A change costs its
+// own size; a lagging node pays for putting its old list together, when it picks from one that has changed
+// since.
 
 import { growI32, growU8, Ids } from "../core/columns.ts";
 import { HashIndex, hash2 } from "../core/hash-index.ts";
@@ -34,6 +35,8 @@ export class EndpointLists {
   fallback = new Uint8Array(64);
   /** Revision of the last change. */
   changed = new Int32Array(64);
+  /** What the list was before this revision is not known any more: nobody lagged when it changed. */
+  lost = new Int32Array(64);
   /** Next list of the same service port; -1 ends. */
   next = new Int32Array(64);
   readonly ids = new Ids();
@@ -78,6 +81,7 @@ export class EndpointLists {
     this.length[l] = 0;
     this.fallback[l] = 0;
     this.changed[l] = revision;
+    this.lost[l] = 0;
     this.next[l] = next;
     this.oldest[l] = -1;
     this.newest[l] = -1;
@@ -96,9 +100,11 @@ export class EndpointLists {
     }
   }
 
-  /** Leaves in `rows` and `count` what the list was at `revision`; `seq` is the column of sequence numbers. */
+  /**
+   * Leaves in `rows` and `count` what the list was at `revision`; `seq` is the column of sequence numbers.
+   */
   view(l: number, revision: number, seq: Int32Array): void {
-    if (l < 0) {
+    if (l < 0 || revision < this.lost[l]) {
       this.count = 0;
       return;
     }
@@ -156,6 +162,7 @@ export class EndpointLists {
   /** Everybody has passed the end of the membership that ended first. */
   forgetOldest(l: number): void {
     const m = this.oldest[l];
+    this.lost[l] = this.pastUntil[m];
     this.oldest[l] = this.pastNext[m];
     if (this.oldest[l] < 0) this.newest[l] = -1;
     this.past.give(m);
@@ -221,6 +228,7 @@ export class EndpointLists {
     this.length = growI32(this.length, n);
     this.fallback = growU8(this.fallback, n);
     this.changed = growI32(this.changed, n);
+    this.lost = growI32(this.lost, n);
     this.next = growI32(this.next, n);
     this.oldest = growI32(this.oldest, n);
     this.newest = growI32(this.newest, n);

@@ -296,12 +296,14 @@ export class ServiceTable {
     // In a list that fell back, or is empty, a ready endpoint takes over from all the terminating ones.
     if (fallsBack && usableReady(after)) {
       this.keepMemberships(l, lists.clear(l, revision, keep));
+      if (!keep) lists.lost[l] = revision;
       lists.fallback[l] = 0;
       lists.insert(l, e, this.epSeq, revision);
       return;
     }
     const is = fallsBack ? usableTerminating(after) : usableReady(after);
     if (was === is) return;
+    if (!keep) lists.lost[l] = revision;
     if (fallsBack) lists.fallback[l] = 1;
     if (is) lists.insert(l, e, this.epSeq, revision);
     else this.keepMemberships(l, lists.remove(l, e, this.epSeq, revision, keep));

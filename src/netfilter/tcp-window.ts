@@ -133,8 +133,8 @@ function unlessLiberal(nf: Netfilter, e: number, s: number, action: number): num
 }
 
 /**
- * The check for one segment, and what an accepted one teaches about both sides. One long function: it runs for
- * every segment, and a call with eight arguments costs as much as the arithmetic.
+ * The check for one segment, and what an accepted one teaches about both sides. One long function: it runs
+ * for every segment, and a call with eight arguments costs as much as the arithmetic.
  */
 export function tcpInWindow(
   nf: Netfilter,
@@ -200,8 +200,8 @@ export function tcpInWindow(
 }
 
 /**
- * The first segment of a direction, or a SYN: begin with what it says. True when nothing is left to check, since
- * it is the SYN of a simultaneous open.
+ * The first segment of a direction, or a SYN: begin with what it says. True when nothing is left to check,
+ * since it is the SYN of a simultaneous open.
  */
 function begin(
   nf: Netfilter,
@@ -247,7 +247,9 @@ function startMidway(tcp: Int32Array, s: number, r: number, win: number, sack: n
   } else if (sack === ((tcp[r + TD_END] + 1) | 0)) tcp[r + TD_END]++;
 }
 
-/** A segment that breaks one of the rules I to IV: NFCT_TCP_IGNORE, INVALID, or ACCEPT from a liberal side. */
+/**
+ * A segment that breaks one of the rules I to IV: NFCT_TCP_IGNORE, INVALID, or ACCEPT from a liberal side.
+ */
 function outside(nf: Netfilter, e: number, dir: number, seq: number, sack: number, segEnd: number): number {
   const { tcp } = nf.t;
   const s = e * TCPI + dir * TD;
