@@ -36,7 +36,9 @@ export function ipDoFragment(ip: Ip, f: number, outputMtu: number, out: number, 
   if (mtu < 8) return k.drop(f, Drop.PKT_TOO_BIG);
   const total = skb.len[f];
   const word = ipv4Fragment(v, l3);
-  const df = skb.flags[f] & SkbFlag.FRAG_PMTU ? IPV4_DF : 0;
+  // br_validate_ipv4 has cleared IPSKB_FRAG_PMTU of what leaves by a bridge port.
+  const bridged = next === Stage.BR_DEV_QUEUE_PUSH_XMIT;
+  const df = !bridged && skb.flags[f] & SkbFlag.FRAG_PMTU ? IPV4_DF : 0;
   const kept = keepsGeometry(ip, f, total, mtu) ? l3 + total : -1;
   let at = headerLength;
   let pieces = 0;
@@ -51,7 +53,7 @@ export function ipDoFragment(ip: Ip, f: number, outputMtu: number, out: number, 
     if (c < 0) break;
     setIpv4Fragment(v, skb.l3[c], ((word & 0x1fff) + offset) | more | (kept >= 0 ? 0 : df));
     ipv4FillChecksum(v, skb.l3[c]);
-    if (next === Stage.BR_DEV_QUEUE_PUSH_XMIT) {
+    if (bridged) {
       skb.dev[c] = skb.physOut[f];
       skb.push(c, skb.off[c] - skb.mac[c]);
     }

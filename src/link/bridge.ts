@@ -13,6 +13,8 @@ import {
   ETHERNET_SIZE,
   ETHERTYPE_ARP,
   ETHERTYPE_IPV4,
+  ETHERTYPE_QINQ,
+  ETHERTYPE_VLAN,
   ethernetDstHi,
   ethernetDstLo,
   ethernetSrcHi,
@@ -22,6 +24,7 @@ import {
   macIsUnicast,
 } from "../wire/ethernet.ts";
 import { ipv4Check } from "../wire/ipv4.ts";
+import { VLAN_SIZE, vlanType } from "../wire/vlan.ts";
 import { callIptables, enterPreRouting } from "./br-netfilter.ts";
 import { deliverToProtocol, isSkbForwardable } from "./dev.ts";
 import { ebtForward, ebtPostRouting, ebtPreRouting } from "./ebtables.ts";
@@ -75,10 +78,8 @@ export function brHandleFrameFinish(link: Link, f: number): Stage {
   const lo = ethernetDstLo(v, o);
   if (macIsMulticast(hi)) {
     // br_multicast_rcv with snooping on refuses a group packet whose IP header is broken.
-    const malformed =
-      !macIsBroadcast(hi, lo) &&
-      skb.protocol[f] === ETHERTYPE_IPV4 &&
-      ipv4Check(v, o + ETHERNET_SIZE, skb.end(f)) !== 0;
+    const ip = groupIpAt(link, f);
+    const malformed = !macIsBroadcast(hi, lo) && ip >= 0 && ipv4Check(v, ip, skb.end(f)) !== 0;
     if (malformed) return k.drop(f, Drop.BRIDGE_IP_INVALID);
     flood(link, f, bridge, macIsBroadcast(hi, lo) ? PortFlag.BCAST_FLOOD : PortFlag.MCAST_FLOOD, port, true);
     if (promisc) resetConntrack(link, f);
@@ -94,6 +95,16 @@ export function brHandleFrameFinish(link: Link, f: number): Stage {
   }
   if (row < 0) return flood(link, f, bridge, PortFlag.FLOOD, port, false);
   return forwardTo(link, f, link.fdb.port[row], port);
+}
+
+// Where br_multicast_rcv finds the IP header, behind a tag if there is one; -1 when the frame carries no IPv4.
+function groupIpAt(link: Link, f: number): number {
+  const { skb } = link.k;
+  const l3 = skb.mac[f] + ETHERNET_SIZE;
+  const type = skb.protocol[f];
+  if (type === ETHERTYPE_IPV4) return l3;
+  if (type !== ETHERTYPE_VLAN && type !== ETHERTYPE_QINQ) return -1;
+  return vlanType(skb.view, l3) === ETHERTYPE_IPV4 ? l3 + VLAN_SIZE : -1;
 }
 
 // br_nf_local_in: what a promiscuous bridge hands up is a second copy of a frame that is tracked already.

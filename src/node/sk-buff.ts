@@ -165,13 +165,17 @@ export class SkBuffs extends Slab {
 
   /** Copies bytes and every column (skb_copy); the copy is independent. -1 when the slab is empty. */
   copy(f: number): number {
-    const c = this.alloc(this.len[f]);
+    // ip_do_fragment cuts a clone anew, for its pieces belong to the original too: their number is 0 here.
+    const defragmented = (this.flags[f] & SkbFlag.DEFRAGMENTED) !== 0;
+    const c = this.alloc(this.len[f] + (defragmented ? 2 : 0));
     if (c < 0) return c;
+    this.len[c] = this.len[f];
     const from = this.off[f];
     const to = this.off[c];
     // Header offsets may lie before `off` (a pulled Ethernet header): keep as much headroom as was used.
     const before = from - Math.min(from, this.mac[f]);
     this.bytes.copyWithin(to - before, from - before, from + this.len[f]);
+    if (defragmented) this.view.setUint16(to + this.len[f], 0);
     this.inherit(c, f);
     const shift = to - from;
     this.flags[c] = this.flags[f];
