@@ -1,5 +1,5 @@
-// One measurement: warm up, measure for some seconds while pods churn, check everything, say it in numbers. tinybench calls
-// the batches and keeps their times.
+// One measurement: warm up, measure for some seconds while pods churn, check everything, say it in numbers.
+// tinybench calls the batches and keeps their times.
 
 import { Bench } from "tinybench";
 import { dropName } from "../src/node/drop.ts";

@@ -1,4 +1,5 @@
-// The micro suite, on the package `benchmark`: single operations of the data plane, in nanoseconds with their spread.
+// The micro suite, on the package `benchmark`: single operations of the data plane, in nanoseconds with their
+// spread.
 
 import Benchmark from "benchmark";
 import { Fib, RouteType } from "../src/ip/fib.ts";

@@ -20,7 +20,10 @@ export interface ScenarioResult {
   nsPerPacket: number;
   churnApplied: number;
   bytesAllocatedPerPacket: number;
-  /** Time per packet over batches of BATCH packets, ns; maxNs is the longest a whole batch took (the worst pause). */
+  /**
+   * Time per packet over batches of BATCH packets, ns; maxNs is the longest a whole batch took (the worst
+   * pause).
+   */
   p50Ns: number;
   p99Ns: number;
   p999Ns: number;

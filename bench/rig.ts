@@ -1,5 +1,6 @@
-// The networks the scenarios run on, and one batch of their traffic. Frames take the whole path of their scenario: sockets,
-// veth, bridge with br_netfilter, conntrack and NAT, NIC, fabric, the other node and back up to a checking sink.
+// The networks the scenarios run on, and one batch of their traffic. Frames take the whole path of their
+// scenario: sockets, veth, bridge with br_netfilter, conntrack and NAT, NIC, fabric, the other node and back
+// up to a checking sink.
 
 import type { Cluster } from "../src/cluster/cluster.ts";
 import { defineTopology } from "../src/emulator/define.ts";

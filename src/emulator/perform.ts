@@ -147,8 +147,8 @@ function must(pod: number | string, name: string): void {
 }
 
 /**
- * Moves what sockets of the script received into the outcome of the action it answers: what answers nothing that was
- * asked goes to the action that opened the socket.
+ * Moves what sockets of the script received into the outcome of the action it answers: what answers nothing
+ * that was asked goes to the action that opened the socket.
  */
 export function collectReceived(net: Net): void {
   const { sock } = net.walk;
