@@ -17,7 +17,7 @@ export const FLOW_WINDOW = 4;
 export const FLOW_WINDOW_HIGH = 5;
 /** Different packets that arrived. */
 export const FLOW_RECEIVED = 6;
-/** Sink that got the last one, plus 1. */
+/** Serial number of the sink that got the last one, 0 before. */
 export const FLOW_SINK = 7;
 
 /** "vne"; the last byte tells packets of a closed source from those of the one that has its flows now. */

@@ -9,7 +9,6 @@ import { PROTO_ICMP, PROTO_UDP } from "../wire/ipv4.ts";
 import { addrType, Rtn } from "./addr-type.ts";
 import { Errno } from "./errno.ts";
 import { PmtuDisc, SocketFlag, type SocketKind, type Sockets } from "./sockets.ts";
-import { sourceClose } from "./source.ts";
 import { localWhenAny } from "./udp-send.ts";
 
 export const EPHEMERAL_FIRST = 32_768;
@@ -124,11 +123,11 @@ export function socketClose(s: Sockets, sock: number): void {
   s.remove(sock);
 }
 
-/** Closes every socket and source of a namespace that goes away. */
+/** Closes every socket of a namespace that goes away; its sources keep their counts (Sources.orphan). */
 export function closeNamespace(s: Sockets, ns: number): void {
   if (ns < s.firstOfNs.length) {
     while (s.firstOfNs[ns] >= 0) s.remove(s.firstOfNs[ns]);
   }
   if (ns >= s.sources.firstOfNs.length) return;
-  while (s.sources.firstOfNs[ns] >= 0) sourceClose(s, s.sources.firstOfNs[ns]);
+  while (s.sources.firstOfNs[ns] >= 0) s.sources.orphan(s.sources.firstOfNs[ns]);
 }

@@ -18,6 +18,7 @@ import {
   FLOW_WORDS,
 } from "./flows.ts";
 import type { Sockets } from "./sockets.ts";
+import { SourceStat, STATS_WORDS } from "./sources.ts";
 
 /** Bytes of the payload before the pattern: magic, flow, sequence number. */
 export const PAYLOAD_HEAD = 12;
@@ -51,28 +52,57 @@ export function sinkReceive(
   }
   const c = flow * FLOW_WORDS;
   const from = flows.cells[c + FLOW_SOURCE];
-  if (flows.cells[c + FLOW_MAGIC] !== v.getInt32(payload)) sinks.foreign[sink]++;
-  else if (source >= 0 ? source !== from : group !== 0 && group !== s.sources.group[from])
+  if (flows.cells[c + FLOW_MAGIC] !== v.getInt32(payload)) {
+    sinks.foreign[sink]++;
+    return;
+  }
+  const { stats } = s.sources;
+  const o = from * STATS_WORDS;
+  if (!belongs(s, sink, group, source, f, c)) {
     sinks.wrong[sink]++;
-  else if (end - payload !== s.sources.payloadLen[from]) sinks.corrupt[sink]++;
-  else if ((++sinks.packets[sink] & (CHECK_EVERY - 1)) === 0 && !intact(s, sink, f, payload)) {
-    sinks.packets[sink]--;
+    stats[o + SourceStat.WRONG]++;
+  } else if (end - payload !== s.sources.payloadLen[from] || !looksIntact(s, sink, f, payload)) {
     sinks.corrupt[sink]++;
+    stats[o + SourceStat.CORRUPT]++;
   } else {
-    count(s, sink, c, v.getInt32(payload + 8));
+    count(s, sink, c, o, v.getInt32(payload + 8));
     const age = k.clock.now - skb.born[f];
     sinks.latencySum[sink] += age;
     if (age < sinks.latencyMin[sink]) sinks.latencyMin[sink] = age;
     if (age > sinks.latencyMax[sink]) sinks.latencyMax[sink] = age;
+    stats[o + SourceStat.PACKETS]++;
+    stats[o + SourceStat.LATENCY_SUM] += age;
+    if (age < stats[o + SourceStat.LATENCY_MIN]) stats[o + SourceStat.LATENCY_MIN] = age;
+    if (age > stats[o + SourceStat.LATENCY_MAX]) stats[o + SourceStat.LATENCY_MAX] = age;
   }
 }
 
-/** Marks sequence number `seq` of the flow at cell `c` as arrived. */
-function count(s: Sockets, sink: number, c: number, seq: number): void {
+/** True when the packet of the flow at cell `c` is meant for this sink. */
+function belongs(s: Sockets, sink: number, group: number, source: number, f: number, c: number): boolean {
   const { cells } = s.flows;
-  if (cells[c + FLOW_SINK] !== sink + 1) {
+  const from = cells[c + FLOW_SOURCE];
+  if (source >= 0) return source === from;
+  if (group !== 0 && group !== s.sources.group[from]) return false;
+  // Asked once per flow and sink, which costs next to nothing.
+  return cells[c + FLOW_SINK] === s.sinks.serial[sink] || s.isRight(from, s.k.skb.ns[f]);
+}
+
+/** Counts the packet; every CHECK_EVERY-th is read to its last byte, and taken back when that fails. */
+function looksIntact(s: Sockets, sink: number, f: number, payload: number): boolean {
+  const n = ++s.sinks.packets[sink];
+  if ((n & (CHECK_EVERY - 1)) !== 0 || intact(s, sink, f, payload)) return true;
+  s.sinks.packets[sink]--;
+  return false;
+}
+
+/** Marks sequence number `seq` of the flow at cell `c` as arrived; `o` is its source's row of statistics. */
+function count(s: Sockets, sink: number, c: number, o: number, seq: number): void {
+  const { cells } = s.flows;
+  const { stats } = s.sources;
+  const serial = s.sinks.serial[sink];
+  if (cells[c + FLOW_SINK] !== serial) {
     if (cells[c + FLOW_SINK] !== 0) s.sinks.moved[sink]++;
-    cells[c + FLOW_SINK] = sink + 1;
+    cells[c + FLOW_SINK] = serial;
   }
   const ahead = (seq - cells[c + FLOW_LAST]) | 0;
   if (ahead > 0) {
@@ -84,17 +114,20 @@ function count(s: Sockets, sink: number, c: number, seq: number): void {
   const age = -ahead;
   if (age >= 64) {
     s.sinks.stale[sink]++;
+    stats[o + SourceStat.STALE]++;
     return;
   }
   const word = age < 32 ? FLOW_WINDOW : FLOW_WINDOW_HIGH;
   const bit = 1 << (age & 31);
   if (cells[c + word] & bit) {
     s.sinks.duplicate[sink]++;
+    stats[o + SourceStat.DUPLICATE]++;
     return;
   }
   cells[c + word] |= bit;
   cells[c + FLOW_RECEIVED]++;
   s.sinks.reordered[sink]++;
+  stats[o + SourceStat.REORDERED]++;
 }
 
 /** Moves the window up by `n` numbers and marks the newest. */

@@ -1,6 +1,6 @@
 // What sinks found: counters of each sink, filled by sink.ts.
 
-import { growF64, Ids } from "../core/columns.ts";
+import { growF64, growI32, Ids } from "../core/columns.ts";
 
 export class Sinks {
   /** Datagrams that carry a flow of a traffic source and arrived where they should. */
@@ -9,7 +9,7 @@ export class Sinks {
   bytes = new Float64Array(16);
   /** Not from a traffic source: no magic, or a flow nobody opened. */
   foreign = new Float64Array(16);
-  /** Sent to another group of sinks. */
+  /** Sent to another group of sinks, or to somebody else (Sockets.isRight). */
   wrong = new Float64Array(16);
   /** Payload or its length is not what the source sent. */
   corrupt = new Float64Array(16);
@@ -26,12 +26,16 @@ export class Sinks {
   latencySum = new Float64Array(16);
   latencyMin = new Float64Array(16);
   latencyMax = new Float64Array(16);
+  /** Number of the sink among all there ever were, from 1: a row may have another tenant later. */
+  serial = new Int32Array(16);
+  private serials = 0;
   readonly ids = new Ids();
 
   add(): number {
     const row = this.ids.take();
     if (row >= this.packets.length) this.grow(row * 2);
     this.reset(row);
+    this.serial[row] = ++this.serials;
     return row;
   }
 
@@ -47,6 +51,7 @@ export class Sinks {
   }
 
   private grow(n: number): void {
+    this.serial = growI32(this.serial, n);
     this.packets = growF64(this.packets, n);
     this.bytes = growF64(this.bytes, n);
     this.foreign = growF64(this.foreign, n);

@@ -83,6 +83,11 @@ export class Sockets {
   /** Grows by one whenever a SCRIPT socket has something new to read. */
   arrivals = 0;
   readonly ids = new Ids();
+  /**
+   * Asked for the first packet of a flow that a sink gets: is the namespace `ns` whom the source sends to? The sinks'
+   * groups are checked besides.
+   */
+  isRight: (source: number, ns: number) => boolean = () => true;
   /** ping_port_rover. */
   pingRover = 0;
   /** By (protocol, namespace, local address, port) and by (protocol, namespace, port). */

@@ -3,6 +3,22 @@
 
 import { growF64, growI32, growU8, growU16, Ids } from "../core/columns.ts";
 
+/** Words of a source's row in `stats`: what sinks anywhere found of its packets. */
+export const STATS_WORDS = 16;
+export const SourceStat = {
+  /** Packets that arrived whole where they should, duplicates included. */
+  PACKETS: 0,
+  LATENCY_SUM: 1,
+  LATENCY_MIN: 2,
+  LATENCY_MAX: 3,
+  DUPLICATE: 4,
+  REORDERED: 5,
+  /** Too old to tell whether late or duplicate. */
+  STALE: 6,
+  CORRUPT: 7,
+  WRONG: 8,
+} as const;
+
 export class Sources {
   /** PROTO_UDP or PROTO_ICMP; 0 for a free row. */
   proto = new Uint8Array(16);
@@ -40,6 +56,8 @@ export class Sources {
   sent = new Float64Array(16);
   /** ICMP errors about its packets. */
   errors = new Float64Array(16);
+  /** STATS_WORDS per source, by SourceStat. They outlive the sinks. */
+  stats = new Float64Array(16 * STATS_WORDS);
   /** Next source of the same namespace; -1 ends. */
   next = new Int32Array(16);
   firstOfNs = new Int32Array(64).fill(-1);
@@ -61,21 +79,30 @@ export class Sources {
     this.rate[row] = this.batch[row] = this.limit[row] = this.running[row] = 0;
     this.cursor[row] = this.sent[row] = this.errors[row] = 0;
     this.generation[row]++;
+    this.stats.fill(0, row * STATS_WORDS, (row + 1) * STATS_WORDS);
+    this.stats[row * STATS_WORDS + SourceStat.LATENCY_MIN] = Number.MAX_SAFE_INTEGER;
     return row;
   }
 
   remove(row: number): void {
+    this.orphan(row);
+    this.proto[row] = 0;
+    this.ids.give(row);
+  }
+
+  /** Its namespace goes away: it sends no more, but what it sent may still arrive and be counted. */
+  orphan(row: number): void {
     const ns = this.ns[row];
+    this.ns[row] = -1;
+    this.running[row] = 0;
+    this.generation[row]++;
+    if (ns < 0) return;
     if (this.firstOfNs[ns] === row) this.firstOfNs[ns] = this.next[row];
     else {
       let before = this.firstOfNs[ns];
       while (this.next[before] !== row) before = this.next[before];
       this.next[before] = this.next[row];
     }
-    this.proto[row] = 0;
-    this.running[row] = 0;
-    this.generation[row]++;
-    this.ids.give(row);
   }
 
   /** The source of this namespace that owns a local port, or -1. */
@@ -113,6 +140,7 @@ export class Sources {
     this.cursor = growI32(this.cursor, n);
     this.sent = growF64(this.sent, n);
     this.errors = growF64(this.errors, n);
+    this.stats = growF64(this.stats, n * STATS_WORDS);
     this.next = growI32(this.next, n);
   }
 }

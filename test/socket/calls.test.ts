@@ -21,7 +21,7 @@ import { pingSend } from "../../src/socket/ping.ts";
 import { ReceiveQueue, RMEM_DEFAULT, truesize } from "../../src/socket/receive-queue.ts";
 import { socketRead } from "../../src/socket/socket-error.ts";
 import { PmtuDisc, SocketKind } from "../../src/socket/sockets.ts";
-import { sourceOpen } from "../../src/socket/source.ts";
+import { sourceClose, sourceEvent, sourceOpen, sourceStart } from "../../src/socket/source.ts";
 import { udpSend } from "../../src/socket/udp-send.ts";
 import { icmpv4FillChecksum, writeIcmpEcho } from "../../src/wire/icmpv4.ts";
 import { PROTO_ICMP, PROTO_UDP, writeIpv4Header } from "../../src/wire/ipv4.ts";
@@ -319,15 +319,20 @@ test("the source of a traffic source owns its ports", (t) => {
   assertEmpty(t, h);
 });
 
-test("a namespace that goes away takes its sockets and sources with it", (t) => {
+test("a namespace that goes away takes its sockets with it, and its sources fall silent", (t) => {
   const h = makeHost();
   const other = h.k.addNamespace("b", -1);
   for (let i = 0; i < 300; i++) script(h, { port: 1 + i });
   const kept = udpOpen(h.s, other, { kind: SCRIPT, port: 7 });
-  sourceOpen(h.s, h.ns, sourceOptions);
+  const source = sourceOpen(h.s, h.ns, sourceOptions);
+  sourceStart(h.s, source, 1000, 1, 0);
   ping(h);
   closeNamespace(h.s, h.ns);
   t.is(h.s.ids.live, 1);
+  t.is(h.s.sources.ofPort(PROTO_UDP, h.ns, sourceOptions.firstPort), -1);
+  sourceEvent(h.s, source, h.s.sources.generation[source]!);
+  t.is(h.s.sources.sent[source], 0);
+  sourceClose(h.s, source);
   t.is(h.s.sources.ids.live, 0);
   t.is(h.s.sinks.ids.live, 0);
   t.is(h.s.byAddress.count, 1);
