@@ -1,5 +1,5 @@
 // The networks the scenarios run on, and one batch of their traffic. Frames take the whole path of their
-// scenario: sockets, veth, bridge with br_netfilter, conntrack and NAT, NIC, fabric, the other node and back
+// scenario: sockets, veth, bridge (l2) or routed node, conntrack and NAT, NIC, fabric, the other node and back
 // up to a checking sink.
 
 import type { Cluster } from "../src/cluster/cluster.ts";
@@ -105,7 +105,9 @@ function topology(scenario: TrafficScenario, clients: number): ReturnType<typeof
   return defineTopology({ seed: 1, frames: 4096 }, (t) => {
     const vnet = t.vnet("prod", { addressSpace: ["10.224.0.0/12"] });
     const subnet = vnet.subnet("nodes", "10.224.0.0/16");
-    const aks = t.cluster("aks", { subnet, cni: "azure-bridge", maxPods: 64 });
+    // AKS attaches pods in transparent mode; only there being a bridge makes same-node traffic L2.
+    const cni = scenario === "l2" ? "azure-bridge" : "azure-transparent";
+    const aks = t.cluster("aks", { subnet, cni, maxPods: 64 });
     aks.nodes(2);
     const node = scenario === "l2" ? "n0" : "n1";
     aks.deployment("web", { replicas: BACKENDS, udpSink: PORT, node });

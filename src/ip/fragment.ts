@@ -268,7 +268,7 @@ export class Fragments {
     skb.l3[whole] = l3;
     skb.l4[whole] = l3 + headerLength;
     skb.mac[whole] = l3 - link;
-    skb.flags[whole] = (skb.flags[first] & ~SkbFlag.CT_REF) | SkbFlag.DEFRAGMENTED;
+    skb.flags[whole] = (skb.flags[first] & ~(SkbFlag.CT_REF | SkbFlag.CSUM_OK)) | SkbFlag.DEFRAGMENTED;
     const df = this.maxDfSize[q] === this.maxSize[q];
     if (df) skb.flags[whole] |= SkbFlag.FRAG_PMTU;
     skb.fragMax[whole] = Math.max(this.maxSize[q], this.maxDfSize[q]);

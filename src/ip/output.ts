@@ -59,7 +59,7 @@ function fillTransportChecksum(ip: Ip, f: number): void {
   const protocol = ipv4Protocol(skb.view, skb.l3[f]);
   if (protocol === PROTO_UDP) udpFillChecksum(skb.view, skb.l4[f], skb.end(f), skb.l3[f]);
   else if (protocol === PROTO_TCP) tcpFillChecksum(skb.view, skb.l4[f], skb.end(f), skb.l3[f]);
-  skb.flags[f] &= ~SkbFlag.CSUM_PARTIAL;
+  skb.flags[f] = (skb.flags[f] & ~SkbFlag.CSUM_PARTIAL) | SkbFlag.CSUM_OK;
 }
 
 /** IP_ROUTE_ME_HARDER: LOCAL_OUT cleared the route when it changed the destination. */

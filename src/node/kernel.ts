@@ -267,7 +267,8 @@ export class Kernel {
     if (skb.flags[f] & SkbFlag.CT_REF && this.frameOwner !== null) this.frameOwner.ended(f);
     skb.ct[f] = -1;
     skb.ctinfo[f] = 0;
-    skb.flags[f] = 0;
+    // skb->ip_summed crosses a veth: a checksum made or verified once is not verified again.
+    skb.flags[f] &= SkbFlag.CSUM_OK;
     skb.mark[f] = 0;
     skb.rtType[f] = 0;
     skb.iif[f] = -1;
