@@ -145,9 +145,10 @@ export class Walk {
     const mark = k.backlog.size;
     this.walked++;
     let stage = first;
+    const noting = k.notes.stages;
     for (let n = 0; stage !== Stage.DONE; n++) {
       assert(n < STAGES_MAX, "a frame that never ends");
-      if (k.notes.stages) k.note(f, NoteKind.STAGE, stage, 0, 0, 0, 0);
+      if (noting) k.note(f, NoteKind.STAGE, stage, 0, 0, 0, 0);
       switch (stage) {
         // A pod sends: routing, its own hooks (a plain pod has none), the Ethernet header, the veth.
         case Stage.IP_LOCAL_OUT:
