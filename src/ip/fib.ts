@@ -80,7 +80,7 @@ export class Fib {
 
   /** inet_addr_type: the type of the route to an address, as seen from `dev` when it is not -1. */
   addressType(ns: number, addr: number, dev: number): number {
-    if (addr >>> 24 === 0 || addr === -1) return RouteType.BROADCAST;
+    if (addr === 0 || addr === -1) return RouteType.BROADCAST;
     if (addr >>> 28 === 0xe) return RouteType.MULTICAST;
     const r = this.lookup(ns, addr);
     if (r < 0) return RouteType.UNICAST;

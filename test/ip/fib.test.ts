@@ -109,7 +109,7 @@ test("inet_addr_type: what an address is to this host", (t) => {
     ["10.0.0.255", RouteType.BROADCAST],
     ["255.255.255.255", RouteType.BROADCAST],
     ["0.0.0.0", RouteType.BROADCAST],
-    ["0.1.2.3", RouteType.BROADCAST],
+    ["0.1.2.3", RouteType.UNICAST],
     ["224.0.0.5", RouteType.MULTICAST],
     ["239.255.255.255", RouteType.MULTICAST],
     ["240.0.0.1", RouteType.UNICAST],

@@ -146,7 +146,7 @@ test("the database against a plain map, ten thousand random steps", (t) => {
   const { random } = lab.k;
   let now = 0;
   for (let step = 0; step < 10_000; step++) {
-    now += random.below(5) * SECOND;
+    now += random.below(2) * SECOND;
     lab.walk.run(now);
     const station = random.below(64) + 0x100;
     const live = model.get(station);
