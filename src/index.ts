@@ -9,7 +9,7 @@ export {
   TopologyBuilder,
   VnetBuilder,
 } from "./emulator/define.ts";
-export { ExpectationError, type Problem, TopologyError } from "./emulator/errors.ts";
+export { ExpectationError, type Problem, SnapshotError, TopologyError } from "./emulator/errors.ts";
 export { expect } from "./emulator/expect.ts";
 export { Datagram, Impairment, Ping, Traffic, type TrafficReport } from "./emulator/handles.ts";
 export { UnknownNameError } from "./emulator/hosts.ts";

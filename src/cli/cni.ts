@@ -5,7 +5,7 @@
 import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { cniCommand } from "../emulator/cni-command.ts";
-import { openSnapshot } from "../index.ts";
+import { type Net, openSnapshot, SnapshotError } from "../index.ts";
 import { openTopology } from "./topology.ts";
 
 export interface CniOptions {
@@ -18,8 +18,9 @@ export interface CniOptions {
 const LOCK_PATIENCE = 30_000;
 const LOCK_PAUSE = 20;
 const LOCK_TRIES = LOCK_PATIENCE / LOCK_PAUSE;
-/** CNI error codes: 5 I/O failure, 11 try again later. */
+/** CNI error codes: 5 I/O failure, 6 cannot decode, 11 try again later. */
 const CNI_IO = 5;
+const CNI_DECODING = 6;
 const CNI_TRY_LATER = 11;
 
 export async function cni(options: CniOptions): Promise<number> {
@@ -59,7 +60,13 @@ function answer(options: CniOptions): number {
       (error as Error).message,
     );
   }
-  const net = openSnapshot(snapshot);
+  let net: Net;
+  try {
+    net = openSnapshot(snapshot);
+  } catch (error) {
+    if (!(error instanceof SnapshotError)) throw error;
+    return fail(CNI_DECODING, "the saved emulation cannot be read", `${options.state}: ${error.message}`);
+  }
   const { stdout, exitCode } = cniCommand(net, options.node, process.env, readFileSync(0, "utf8"));
   // A new file and a rename: a call that dies half-way leaves the old state.
   writeFileSync(`${options.state}.new`, net.snapshot());

@@ -1,7 +1,7 @@
 // How the command line fails: one line on stderr, exit 2 for bad input, 1 for an expectation that did not
 // hold. Anything else is our bug and shows its stack.
 
-import { ExpectationError, TopologyError, UnknownNameError } from "../index.ts";
+import { ExpectationError, SnapshotError, TopologyError, UnknownNameError } from "../index.ts";
 import { TopologyFileError } from "./load-topology.ts";
 
 /** Bad input: what is wrong, in one line. */
@@ -25,6 +25,7 @@ export function report(error: unknown): number {
   if (
     error instanceof UsageError ||
     error instanceof UnknownNameError ||
+    error instanceof SnapshotError ||
     error instanceof TopologyFileError
   ) {
     console.error(`vnetem: ${error.message}`);

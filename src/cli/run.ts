@@ -1,7 +1,7 @@
 // vnetem run: builds a topology, runs its script, prints what happened.
 
 import { mkdirSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import Table from "cli-table3";
 import { ExpectationError, formatTime, type Net, sec } from "../index.ts";
 import { UsageError } from "./errors.ts";
@@ -50,7 +50,6 @@ function save(net: Net, file: string, options: RunOptions): string[] {
   const files: string[] = [];
   if (options.pcap !== undefined) {
     const path = join(options.pcap, `${basename(file).replace(/\.[cm]?[jt]s$/, "")}.pcapng`);
-    mkdirSync(options.pcap, { recursive: true });
     write(path, net.pcapng());
     files.push(path);
   }
@@ -63,6 +62,7 @@ function save(net: Net, file: string, options: RunOptions): string[] {
 
 function write(path: string, bytes: Uint8Array): void {
   try {
+    mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, bytes);
   } catch (error) {
     throw new UsageError(`cannot write ${path}: ${(error as Error).message}`);

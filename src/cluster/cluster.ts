@@ -4,6 +4,7 @@
 // Absent (a later issue): schedulers, probes, controllers, EndpointSlices; pods are placed where fewest are.
 
 import type { Cni } from "../cni/cni.ts";
+import type { MacChoice } from "../cni/modes/kit.ts";
 import { assert } from "../core/assert.ts";
 import { growI32 } from "../core/columns.ts";
 import { IndexedHeap } from "../core/indexed-heap.ts";
@@ -77,6 +78,9 @@ export class Cluster {
   readonly services: Service[] = [];
   /** Time from a change to the nodes' rules, ns. */
   syncDelay: number;
+  /** How the next pods' MACs are chosen. */
+  podMacs: MacChoice = "random";
+  private started = false;
   private readonly proxy: ProxyOptions;
   private readonly room = new IndexedHeap();
   /** Workloads by "key=value" of each of their labels, so that a selector meets only candidates. */
@@ -135,6 +139,7 @@ export class Cluster {
     const { k, sock } = this.walk;
     const name = workload.numbered ? `${workload.name}-${workload.serial++}` : workload.name;
     const ns = k.addNamespace(name, host.ns);
+    this.cni.ids.macs = this.podMacs;
     const attachment = this.cni.attach(host.cni, ns, `default.${name}`);
     if (attachment < 0) {
       k.removeNamespace(ns);
@@ -142,9 +147,10 @@ export class Cluster {
     }
     const p = this.pods.add(name);
     this.pods.attachment[p] = attachment;
+    this.pods.cluster[p] = this.index;
     this.pods.workload[p] = w;
     this.pods.node[p] = node;
-    this.pods.ns[p] = ns;
+    this.pods.setNamespace(p, ns);
     this.pods.eth0[p] = this.cni.pods.podDev[attachment];
     this.pods.ip[p] = this.cni.pods.address[attachment];
     this.pods.place[p] = workload.pods.push(p) - 1;
@@ -223,6 +229,12 @@ export class Cluster {
     this.changed();
   }
 
+  /** The cluster has been running for long: every node knows what there is. From now on changes take their time. */
+  start(): void {
+    this.started = true;
+    if (this.syncDelay > 0) this.sync(this.table.revision);
+  }
+
   /** Op.PROXY_SYNC: the nodes have written the rules of `revision`. */
   sync(revision: number): void {
     for (const node of this.nodes) this.walk.nf.sync(node.ns, revision);
@@ -295,7 +307,7 @@ export class Cluster {
   }
 
   private changed(): void {
-    if (this.syncDelay === 0) return;
+    if (this.syncDelay === 0 || !this.started) return;
     const { clock } = this.walk.k;
     clock.at(clock.now + this.syncDelay, Op.PROXY_SYNC, this.index, this.table.revision);
   }

@@ -7,13 +7,23 @@ import { Cns } from "../cni/ipam/cns.ts";
 import { announceKubenet, announceOverlay, reservePodAddresses } from "../cni/modes/fabric.ts";
 import type { NodeSpec as CniNodeSpec } from "../cni/node.ts";
 import { prefixMask } from "../core/prefix-table.ts";
-import type { ProxyOptions } from "../netfilter/netfilter.ts";
-import { NS_SYSCTLS, type NsSysctl } from "../node/sysctl.ts";
+import type { NsSysctl } from "../node/sysctl.ts";
 import { checkNic } from "../vnet/check.ts";
 import { type Cidr, formatIpv4, parseCidr } from "../wire/address.ts";
 import { addressOf, type Building, checkHostPorts, plugNic, subnetRow } from "./build.ts";
+import {
+  checkCluster,
+  checkMaxPods,
+  checkRoom,
+  checkSysctls,
+  cidrOr,
+  DEFAULT_POD_CIDR,
+  DEFAULT_SERVICE_CIDR,
+  proxyOptions,
+  workloadPath,
+} from "./check-cluster.ts";
 import { didYouMean, PROTOCOLS } from "./hosts.ts";
-import { type ClusterSpec, CNI_MODES, type NodeSpec, type ServiceSpec, type WorkloadSpec } from "./spec.ts";
+import type { ClusterSpec, NodeSpec, ServiceSpec, WorkloadSpec } from "./spec.ts";
 
 /** azure.md 5.11. */
 const MAX_PODS = {
@@ -23,11 +33,12 @@ const MAX_PODS = {
   "azure-overlay": 250,
   kubenet: 110,
 } as const;
-const MAX_PODS_LIMIT = 250;
 /** Every node of an overlay or kubenet cluster has a /24 of the pod CIDR. */
 const NODE_RANGE = 24;
 /** .1 is the Service `kubernetes` and .10 kube-dns on AKS; others follow. */
 const FIRST_CLUSTER_IP = 11;
+
+const POLICIES = ["Cluster", "Local"];
 
 interface ClusterBuild {
   b: Building;
@@ -46,36 +57,20 @@ interface ClusterBuild {
   wantedIps: ReadonlySet<string>;
 }
 
-export function buildCluster(b: Building, spec: ClusterSpec): void {
-  const path = `cluster.${spec.name}`;
-  if (!CNI_MODES.includes(spec.cni)) {
-    const hint = didYouMean(String(spec.cni), CNI_MODES);
-    b.problems.push({
-      path: `${path}.cni`,
-      message: `"${spec.cni}" is not one of ${CNI_MODES.join(", ")}${hint}`,
-    });
-    return;
-  }
-  const subnet = subnetRow(b, spec.subnet, path);
-  const podCidr = prefixOf(b, spec.podCidr, `${path}.podCidr`);
-  const serviceCidr = prefixOf(b, spec.serviceCidr, `${path}.serviceCidr`);
-  if (subnet < 0 || podCidr === null || serviceCidr === null) return;
-  checkRanges(b, spec, subnet, podCidr, serviceCidr, path);
-  if (spec.nodes.length === 0)
-    b.problems.push({ path: `${path}.nodes`, message: "a cluster needs at least one node" });
+export function buildCluster(b: Building, given: ClusterSpec): void {
+  const path = `cluster.${given.name}`;
+  const before = b.problems.length;
+  const subnet = subnetRow(b, given.subnet, path);
+  // What cannot be read is replaced by a default, so that everything else is looked at as well.
+  const spec = checkCluster(b, given, subnet, path);
+  const podCidr = cidrOr(spec.podCidr, DEFAULT_POD_CIDR);
+  const serviceCidr = cidrOr(spec.serviceCidr, DEFAULT_SERVICE_CIDR);
   const { hosts } = b.net;
-  const proxy = proxyOptions(b, spec, podCidr, serviceCidr, path);
+  const proxy = proxyOptions(b, spec, podCidr, serviceCidr);
   const delay = spec.kubeProxy?.syncDelay ?? 0;
-  if (!Number.isSafeInteger(delay) || delay < 0) {
-    b.problems.push({
-      path: `${path}.kubeProxy.syncDelay`,
-      message: "a delay is a whole number of nanoseconds",
-    });
-    return;
-  }
   const cluster = new Cluster(spec.name, hosts.clusters.length, b.walk, b.pods, b.cni, proxy, delay);
   hosts.clusters.push(cluster);
-  if (spec.podMacs !== undefined) b.cni.ids.macs = spec.podMacs;
+  cluster.podMacs = spec.podMacs ?? "random";
   const build: ClusterBuild = {
     b,
     spec,
@@ -85,25 +80,32 @@ export function buildCluster(b: Building, spec: ClusterSpec): void {
     podCidr,
     serviceCidr,
     domain: spec.cni === "azure-overlay" ? b.walk.vnet.addDomain() : -1,
-    table: spec.cni === "kubenet" ? kubenetTable(b, spec, subnet) : -1,
+    table: spec.cni === "kubenet" && subnet >= 0 ? kubenetTable(b, spec, subnet) : -1,
     nextClusterIp: serviceCidr.network + FIRST_CLUSTER_IP,
     clusterIps: new Set(),
     wantedIps: new Set(spec.services.flatMap((s) => s.clusterIP ?? [])),
   };
+  // Without knowing mode and subnet nothing can be said about the nodes' addresses.
+  const plugged = subnet >= 0 && spec.cni === given.cni;
   spec.nodes.forEach((node, i) => {
-    buildNode(build, node, i);
+    buildNode(build, node, i, plugged);
   });
   // Services first: pods become endpoints as they are added, in their order.
   for (const workload of spec.workloads) addWorkload(build, workload);
   for (const service of spec.services) buildService(build, service);
-  if (b.problems.length > 0) return;
+  checkRoom(b, spec, path);
+  if (b.problems.length > before) return;
+  addPods(build);
+  cluster.start();
+}
+
+function addPods({ b, spec, cluster, path }: ClusterBuild): void {
   spec.workloads.forEach((workload, w) => {
     for (let i = 0; i < workload.replicas; i++) {
       const pod = cluster.addPod(w);
       if (typeof pod === "number") continue;
-      const what = workload.numbered ? "deployment" : "pod";
       b.problems.push({
-        path: `${path}.${what}.${workload.name}`,
+        path: workloadPath(path, workload),
         message: `${pod} for replica ${i + 1} of ${workload.replicas}`,
       });
       return;
@@ -111,23 +113,17 @@ export function buildCluster(b: Building, spec: ClusterSpec): void {
   });
 }
 
-function buildNode(c: ClusterBuild, spec: NodeSpec, index: number): void {
+function buildNode(c: ClusterBuild, spec: NodeSpec, index: number, plugged: boolean): void {
   const { b, cluster } = c;
-  const { walk } = b;
-  const { k, vnet } = walk;
+  const { k, vnet, nf } = b.walk;
   const path = `${c.path}.nodes[${index}]`;
+  const before = b.problems.length;
   const address = addressOf(b, spec.address, `${path}.address`);
-  const maxPods = spec.maxPods ?? c.spec.maxPods ?? MAX_PODS[c.spec.cni];
-  if (!Number.isInteger(maxPods) || maxPods < 1 || maxPods > MAX_PODS_LIMIT) {
-    b.problems.push({
-      path: `${path}.maxPods`,
-      message: `maxPods is a whole number from 1 to ${MAX_PODS_LIMIT}`,
-    });
-    return;
-  }
-  const found = checkNic(vnet, c.subnet, address, `${path}.address`);
-  b.problems.push(...found);
-  if (found.length > 0) return;
+  const maxPods = checkMaxPods(b, spec.maxPods ?? c.spec.maxPods ?? MAX_PODS[c.spec.cni], path);
+  checkSysctls(b, spec.sysctls ?? {}, path);
+  if (!plugged) return;
+  b.problems.push(...checkNic(vnet, c.subnet, address, `${path}.address`));
+  if (b.problems.length > before) return;
   const ns = k.addNamespace(spec.name, -1);
   const { eth0, nic } = plugNic(b, ns, c.subnet, address);
   k.setNsSysctl(ns, "net.ipv4.ip_forward", 1);
@@ -135,13 +131,8 @@ function buildNode(c: ClusterBuild, spec: NodeSpec, index: number): void {
   // kube-proxy's own conntrack settings (K 2.8).
   k.setNsSysctl(ns, "net.netfilter.nf_conntrack_tcp_timeout_established", 86_400);
   k.setNsSysctl(ns, "net.netfilter.nf_conntrack_tcp_timeout_close_wait", 3_600);
-  for (const [name, value] of Object.entries(spec.sysctls ?? {})) {
-    if (!NS_SYSCTLS.includes(name as NsSysctl)) {
-      const hint = didYouMean(name, NS_SYSCTLS);
-      b.problems.push({ path: `${path}.sysctls`, message: `there is no sysctl "${name}"${hint}` });
-    } else k.setNsSysctl(ns, name as NsSysctl, value);
-  }
-  b.walk.nf.addMasqueradeRule(ns, { nonMasqueradeCidrs: nonMasqueradeCidrs(c) });
+  for (const [name, value] of Object.entries(spec.sysctls ?? {})) k.setNsSysctl(ns, name as NsSysctl, value);
+  nf.addMasqueradeRule(ns, { nonMasqueradeCidrs: nonMasqueradeCidrs(c) });
   const cni = addCniNode(c, spec.name, ns, eth0, nic, index, maxPods, path);
   if (cni >= 0) cluster.addNode({ name: spec.name, ns, eth0, nic, cni, maxPods, pods: 0 });
 }
@@ -220,7 +211,7 @@ function kubenetTable(b: Building, spec: ClusterSpec, subnet: number): number {
 
 function addWorkload(c: ClusterBuild, spec: WorkloadSpec): void {
   const { b, cluster } = c;
-  const path = `${c.path}.${spec.numbered ? "deployment" : "pod"}.${spec.name}`;
+  const path = workloadPath(c.path, spec);
   const { echo, sink } = checkHostPorts(b, spec, path);
   if (!Number.isInteger(spec.replicas) || spec.replicas < 0) {
     b.problems.push({ path: `${path}.replicas`, message: "replicas is a whole number, not negative" });
@@ -250,12 +241,21 @@ function addWorkload(c: ClusterBuild, spec: WorkloadSpec): void {
 function buildService(c: ClusterBuild, spec: ServiceSpec): void {
   const { b, cluster } = c;
   const path = `${c.path}.service.${spec.name}`;
+  const before = b.problems.length;
   if (spec.ports.length === 0)
     b.problems.push({ path: `${path}.ports`, message: "a Service needs at least one port" });
   const clusterIp = clusterIpOf(c, spec, path);
-  if (clusterIp === 0) return;
-  const s = cluster.addService(spec.name, clusterIp, spec.selector);
+  // A Service without an address is looked at all the same.
+  const s = clusterIp === 0 ? -1 : cluster.addService(spec.name, clusterIp, spec.selector);
+  if (!POLICIES.includes(spec.internalTrafficPolicy)) {
+    const at = `${path}.internalTrafficPolicy`;
+    b.problems.push({
+      path: at,
+      message: `"${spec.internalTrafficPolicy}" is not one of ${POLICIES.join(", ")}`,
+    });
+  }
   const taken = new Set<string>();
+  const names = new Set<string>();
   for (const [i, port] of spec.ports.entries()) {
     const at = spec.ports.length === 1 ? path : `${path}.ports[${i}]`;
     const name = (port.protocol ?? "TCP").toLowerCase();
@@ -273,7 +273,14 @@ function buildService(c: ClusterBuild, spec: ServiceSpec): void {
     if (taken.has(key))
       b.problems.push({ path: `${at}.port`, message: `${key} is used twice in this Service` });
     taken.add(key);
-    if (!isPort(port.port) || !isPort(targetPort)) continue;
+    const portName = port.name ?? key;
+    if (names.has(portName))
+      b.problems.push({
+        path: `${at}.name`,
+        message: `the name "${portName}" is used twice in this Service`,
+      });
+    names.add(portName);
+    if (s < 0 || b.problems.length > before) continue;
     const label = port.name ?? (spec.ports.length === 1 ? "" : key);
     const local = spec.internalTrafficPolicy === "Local";
     cluster.addServicePort(s, { name: label, port: port.port, targetPort, protocol }, local);
@@ -307,85 +314,3 @@ function clusterIpOf(c: ClusterBuild, spec: ServiceSpec, path: string): number {
 }
 
 const isPort = (port: number): boolean => Number.isInteger(port) && port >= 1 && port <= 65_535;
-
-function prefixOf(b: Building, text: string, path: string): Cidr | null {
-  const cidr = parseCidr(text);
-  if (cidr !== undefined) return cidr;
-  b.problems.push({ path, message: `${text} is not an IPv4 prefix such as 10.0.0.0/16` });
-  return null;
-}
-
-// Ranges that must not meet: Services, pods of their own range, and the VNet's subnet (azure.md 5.11).
-function checkRanges(
-  b: Building,
-  spec: ClusterSpec,
-  subnet: number,
-  pods: Cidr,
-  services: Cidr,
-  path: string,
-): void {
-  const { subnets } = b.walk.vnet;
-  const nodes = { network: subnets.network[subnet], prefix: subnets.length[subnet] };
-  const overlap = (x: { network: number; prefix: number }, y: { network: number; prefix: number }): boolean =>
-    ((x.network ^ y.network) & prefixMask(Math.min(x.prefix, y.prefix))) === 0;
-  if (overlap(services, nodes)) {
-    b.problems.push({
-      path: `${path}.serviceCidr`,
-      message: `${spec.serviceCidr} overlaps the subnet of the nodes`,
-    });
-  }
-  if (services.prefix < 12) {
-    b.problems.push({
-      path: `${path}.serviceCidr`,
-      message: `${spec.serviceCidr} is larger than the /12 AKS allows`,
-    });
-  }
-  if (spec.cni !== "azure-overlay" && spec.cni !== "kubenet") return;
-  const at = `${path}.podCidr`;
-  if (overlap(pods, services))
-    b.problems.push({ path: at, message: `${spec.podCidr} overlaps ${spec.serviceCidr}` });
-  if (overlap(pods, nodes))
-    b.problems.push({ path: at, message: `${spec.podCidr} overlaps the subnet of the nodes` });
-}
-
-function proxyOptions(
-  b: Building,
-  spec: ClusterSpec,
-  pods: Cidr,
-  services: Cidr,
-  path: string,
-): ProxyOptions {
-  const {
-    mode = "round-robin",
-    masqueradeAll,
-    clusterCidr,
-    dropInvalid,
-    forwardPolicy,
-  } = spec.kubeProxy ?? {};
-  const modes = ["round-robin", "iptables", "nftables"];
-  if (!modes.includes(mode)) {
-    b.problems.push({
-      path: `${path}.kubeProxy.mode`,
-      message: `"${mode}" is not one of ${modes.join(", ")}`,
-    });
-  }
-  const own = spec.cni === "azure-overlay" || spec.cni === "kubenet" ? pods : subnetCidr(b, spec);
-  const detector =
-    typeof clusterCidr === "string" ? prefixOf(b, clusterCidr, `${path}.kubeProxy.clusterCidr`) : own;
-  return {
-    balance: mode,
-    serviceCidr: services,
-    ...(masqueradeAll === undefined ? {} : { masqueradeAll }),
-    ...(dropInvalid === undefined ? {} : { dropInvalid }),
-    ...(forwardPolicy === undefined ? {} : { forwardPolicy }),
-    ...(clusterCidr === null || detector === null ? {} : { clusterCidr: detector }),
-  };
-}
-
-// Pods of the VNet modes have addresses of the nodes' subnet, and so have the nodes: AKS names that range as
-// cluster CIDR.
-function subnetCidr(b: Building, spec: ClusterSpec): { network: number; prefix: number } {
-  const { subnets } = b.walk.vnet;
-  const row = b.network.subnets.get(spec.subnet) ?? 0;
-  return { network: subnets.network[row], prefix: subnets.length[row] };
-}

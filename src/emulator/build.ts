@@ -95,12 +95,14 @@ export function plugNic(
   return { eth0, nic };
 }
 
-/** The subnet's row, or -1 with a problem. */
+/** The subnet's row, or -1 with a problem (its own, when it was described but could not be made). */
 export function subnetRow(b: Building, name: string, path: string): number {
   const row = b.network.subnets.get(name);
   if (row !== undefined) return row;
-  const hint = didYouMean(name, [...b.network.subnets.keys()]);
-  b.problems.push({ path: `${path}.subnet`, message: `there is no usable subnet "${name}"${hint}` });
+  const described = b.net.spec.vnets.flatMap((v) => v.subnets.map((s) => `${v.name}/${s.name}`));
+  if (described.includes(name)) return -1;
+  const message = `there is no subnet "${name}"${didYouMean(name, described)}`;
+  b.problems.push({ path: `${path}.subnet`, message });
   return -1;
 }
 
@@ -109,6 +111,7 @@ export function addressOf(b: Building, text: string | undefined, path: string): 
   if (text === undefined) return 0;
   const address = parseIpv4(text);
   if (address === undefined) b.problems.push({ path, message: `${text} is not an IPv4 address` });
+  else if (address === 0) b.problems.push({ path, message: "0.0.0.0 is no host's address" });
   return address ?? 0;
 }
 
@@ -161,7 +164,9 @@ function networkSpec(spec: TopologySpec): NetworkSpec {
   const vnets: { [name: string]: NetworkSpec["vnets"][string] } = {};
   for (const { name, subnets, ...vnet } of spec.vnets) {
     const byName = Object.fromEntries(subnets.map(({ name: subnet, ...rest }) => [subnet, rest]));
-    vnets[name] = { ...vnet, subnets: byName };
+    const { addressSpace } = vnet;
+    // A script without types may say anything.
+    vnets[name] = { ...vnet, addressSpace: Array.isArray(addressSpace) ? addressSpace : [], subnets: byName };
   }
   const routeTables = Object.fromEntries(spec.routeTables.map((t) => [t.name, t.routes]));
   return { vnets, routeTables };
@@ -173,27 +178,64 @@ function checkNames(spec: TopologySpec, problems: Problem[]): void {
   for (const vnet of spec.vnets) twice(vnet.subnets, `vnet.${vnet.name}.subnet`, problems);
   twice(spec.routeTables, "routeTable", problems);
   twice(spec.clusters, "cluster", problems);
-  const hosts = new Map<string, string>();
-  const claim = (name: string, path: string): void => {
-    const first = hosts.get(name);
-    if (first !== undefined) problems.push({ path, message: `the name is taken by ${first}` });
-    else hosts.set(name, path);
-    if (!/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(name) || name.length > 63) {
-      problems.push({
-        path,
-        message: `"${name}" is not a DNS label (RFC 1123: lower case, digits and hyphens)`,
-      });
-    }
-  };
+  const names = new HostNames(problems);
+  const services = new Map<string, string>();
   for (const cluster of spec.clusters) {
     const path = `cluster.${cluster.name}`;
-    for (const [i, node] of cluster.nodes.entries()) claim(node.name, `${path}.nodes[${i}]`);
+    for (const [i, node] of cluster.nodes.entries()) names.claim(node.name, `${path}.nodes[${i}]`);
     for (const workload of cluster.workloads) {
-      claim(workload.name, `${path}.${workload.numbered ? "deployment" : "pod"}.${workload.name}`);
+      const at = `${path}.${workload.numbered ? "deployment" : "pod"}.${workload.name}`;
+      if (workload.numbered) names.claimNumbered(workload.name, at);
+      else names.claim(workload.name, at);
     }
-    twice(cluster.services, `${path}.service`, problems);
+    for (const { name } of cluster.services) {
+      const at = `${path}.service.${name}`;
+      checkLabel(name, at, problems);
+      const first = services.get(name);
+      if (first !== undefined) problems.push({ path: at, message: `the name is taken by ${first}` });
+      else services.set(name, at);
+    }
   }
-  for (const vm of spec.vms) claim(vm.name, `vm.${vm.name}`);
+  for (const vm of spec.vms) names.claim(vm.name, `vm.${vm.name}`);
+  names.finish();
+}
+
+function checkLabel(name: string, path: string, problems: Problem[]): void {
+  if (/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(name) && name.length <= 63) return;
+  const message = `"${name}" is not a DNS label (RFC 1123: lower case, digits and hyphens)`;
+  problems.push({ path, message });
+}
+
+/** Names of nodes, pods and VMs. A deployment has all names that are its own with a number. */
+class HostNames {
+  private readonly problems: Problem[];
+  private readonly taken = new Map<string, string>();
+  private readonly deployments = new Map<string, string>();
+
+  constructor(problems: Problem[]) {
+    this.problems = problems;
+  }
+
+  claim(name: string, path: string): void {
+    const first = this.taken.get(name);
+    if (first !== undefined) this.problems.push({ path, message: `the name is taken by ${first}` });
+    else this.taken.set(name, path);
+    checkLabel(name, path, this.problems);
+  }
+
+  claimNumbered(name: string, path: string): void {
+    this.claim(name, path);
+    this.deployments.set(name, path);
+  }
+
+  finish(): void {
+    for (const [name, path] of this.taken) {
+      const numbered = /^(.+)-\d+$/.exec(name);
+      const owner = numbered === null ? undefined : this.deployments.get(numbered[1] as string);
+      if (owner === undefined || this.deployments.has(name)) continue;
+      this.problems.push({ path, message: `the name is one that ${owner} gives to its pods` });
+    }
+  }
 }
 
 function twice(list: readonly { name: string }[], path: string, problems: Problem[]): void {

@@ -45,7 +45,7 @@ export class Topology {
 }
 
 /**
- * The emulation that `net.snapshot()` saved, whatever topology it was built from. @throws Error for other
+ * The emulation that `net.snapshot()` saved, whatever topology it was built from. @throws SnapshotError for other
  * bytes
  */
 export function openSnapshot(snapshot: Uint8Array): Net {
@@ -102,7 +102,7 @@ export class TopologyBuilder {
     const cluster: ClusterSpec = {
       ...rest,
       name,
-      subnet: subnet.path,
+      subnet: subnet?.path ?? "",
       cni: options.cni ?? "azure-transparent",
       serviceCidr: options.serviceCidr ?? "10.0.0.0/16",
       podCidr: options.podCidr ?? "10.244.0.0/16",
@@ -117,7 +117,7 @@ export class TopologyBuilder {
   /** A VM of its own in a subnet. */
   vm(name: string, options: VmOptions): void {
     const { subnet, ...rest } = options;
-    this.spec.vms.push({ ...rest, name, subnet: subnet.path });
+    this.spec.vms.push({ ...rest, name, subnet: subnet?.path ?? "" });
   }
 }
 

@@ -7,7 +7,7 @@ export interface Problem {
   message: string;
 }
 
-/** A description with mistakes: all of them, each with its path. Nothing was built. */
+/** A description with mistakes: all of them, each with its path. Nothing was built, or (at run time) done. */
 export class TopologyError extends Error {
   override name = "TopologyError";
   readonly problems: readonly Problem[];
@@ -16,6 +16,16 @@ export class TopologyError extends Error {
     super(problems.map((p) => `${p.path}: ${p.message}`).join("\n"));
     this.problems = problems;
   }
+}
+
+/** A script asks for something that makes no sense. */
+export function mistake(path: string, message: string): TopologyError {
+  return new TopologyError([{ path, message }]);
+}
+
+/** Bytes that are no snapshot, or one that does not fit. */
+export class SnapshotError extends Error {
+  override name = "SnapshotError";
 }
 
 /** Something the script expected did not happen. */

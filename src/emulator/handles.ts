@@ -3,7 +3,7 @@
 
 import { dropName } from "../node/drop.ts";
 import type { Net } from "./net.ts";
-import type { Outcome, Received } from "./script.ts";
+import { IGNORED, type Outcome, type Received } from "./script.ts";
 
 /** Something sent once, and what came of it. */
 export class Sent {
@@ -19,6 +19,12 @@ export class Sent {
     return this.net.script.outcomes[this.action];
   }
 
+  // Delivered, and flooded to others who had no use for it.
+  private get ignored(): boolean {
+    const { deliveredTo, dropReason } = this.outcome;
+    return deliveredTo !== null && IGNORED.includes(dropReason);
+  }
+
   /** When it was sent, ns; 0 before. */
   get sentAt(): number {
     return this.outcome.sentAt;
@@ -31,20 +37,18 @@ export class Sent {
 
   /** Name of the pod, node or VM whose stack received it; null while none has. */
   get deliveredTo(): string | null {
-    const { arrivedNs } = this.outcome;
-    return arrivedNs < 0 ? null : this.net.hosts.nameOfNs(arrivedNs);
+    return this.outcome.deliveredTo;
   }
 
   /** Why it was dropped, such as "SERVICE_REJECT"; null when it was not. */
   get dropReason(): string | null {
     const { dropReason, refused } = this.outcome;
-    return dropReason !== 0 ? dropName(dropReason) : refused;
+    return dropReason !== 0 && !this.ignored ? dropName(dropReason) : refused;
   }
 
   /** Where it was dropped, as "n0/azure0". */
   get droppedAt(): string | null {
-    const { dropReason, dropDev } = this.outcome;
-    return dropReason === 0 ? null : this.net.names.dev(dropDev);
+    return this.ignored ? null : this.outcome.droppedAt;
   }
 
   /** Everything the sender's socket got back, ICMP errors included. */
@@ -101,14 +105,14 @@ export class Impairment {
 export interface TrafficReport {
   sent: number;
   received: number;
-  /** Sent and neither received nor under way. */
+  /** Sent and not received, or not yet. */
   lost: number;
   duplicated: number;
   reordered: number;
   corrupted: number;
-  /** Arrived at a pod the traffic was not meant for. */
+  /** Arrived at a pod that is no endpoint of the Service, or no pod of the workload, the traffic was sent to. */
   misdelivered: number;
-  /** Packets received per pod. */
+  /** Packets received on their UDP sockets, per pod the traffic is meant for now. */
   perPod: Readonly<Record<string, number>>;
   /** One-way latency, ns. */
   latency: { min: number; mean: number; max: number };
@@ -118,12 +122,10 @@ export interface TrafficReport {
 export class Traffic {
   private readonly net: Net;
   readonly row: number;
-  readonly group: number;
 
-  constructor(net: Net, row: number, group: number) {
+  constructor(net: Net, row: number) {
     this.net = net;
     this.row = row;
-    this.group = group;
   }
 
   stop(): void {
@@ -131,6 +133,6 @@ export class Traffic {
   }
 
   report(): TrafficReport {
-    return this.net.trafficReport(this);
+    return this.net.trafficReport(this.row);
   }
 }

@@ -69,21 +69,59 @@ export class Hosts {
     return null;
   }
 
+  /** A host that is there, or a pod a deployment may have by then. @throws UnknownNameError */
+  checkHost(name: string): void {
+    if (!this.mayCome(name)) this.host(name);
+  }
+
+  /** As destination(), for a time to come. @throws UnknownNameError */
+  checkDestination(text: string, protocol: number): void {
+    const [name, port] = splitPort(text);
+    if (port !== null || protocol === PROTOCOLS.icmp) {
+      if (parseIpv4(name) !== undefined || this.service(name) !== null || this.find(name) !== null) return;
+      if (this.mayCome(name)) return;
+    }
+    this.destination(text, protocol);
+  }
+
   /** "web:80", "web-0:8080", "10.0.0.10:53", "client" … @throws UnknownNameError */
   destination(text: string, protocol: number): Destination {
     const [name, portText] = splitPort(text);
     const port = portText === null ? 0 : Number(portText);
     const literal = parseIpv4(name);
-    if (literal !== undefined) return { addr: literal, port };
+    if (literal !== undefined) return this.withPort(text, literal, port, protocol);
     const found = this.service(name);
-    if (found !== null) {
-      const only = found.service.ports.filter((p) => p.protocol === protocol);
-      return { addr: found.service.clusterIp, port: port !== 0 || only.length !== 1 ? port : only[0].port };
-    }
+    if (found !== null) return this.atService(text, found.service, port, protocol);
     const host = this.find(name);
-    if (host !== null) return { addr: host.ip, port };
+    if (host !== null) return this.withPort(text, host.ip, port, protocol);
     const services = this.clusters.flatMap((c) => c.services.map((s) => s.name));
     throw this.unknown("pod, node, VM or Service", name, [...services, ...this.hostNames()]);
+  }
+
+  private mayCome(name: string): boolean {
+    const deployment = /^(.+)-\d+$/.exec(name)?.[1];
+    return this.clusters.some((c) => c.workloads.some((w) => w.numbered && w.name === deployment));
+  }
+
+  // The only port of the protocol needs no naming.
+  private atService(text: string, service: Service, port: number, protocol: number): Destination {
+    const { clusterIp, ports } = service;
+    const ofProtocol = ports.filter((p) => p.protocol === protocol);
+    if (port !== 0 || ofProtocol.length !== 1)
+      return this.withPort(text, clusterIp, port, protocol, ofProtocol);
+    return { addr: clusterIp, port: ofProtocol[0].port };
+  }
+
+  private withPort(
+    text: string,
+    addr: number,
+    port: number,
+    protocol: number,
+    ports: readonly { port: number }[] = [],
+  ): Destination {
+    if (port !== 0 || protocol === PROTOCOLS.icmp) return { addr, port };
+    const some = ports.length > 0 ? ports.map((p) => `"${text}:${p.port}"`).join(" or ") : `"${text}:80"`;
+    throw new UnknownNameError(`"${text}" names no port, as ${some} does`);
   }
 
   /** "n0/eth0": a device of a node, pod or VM. @throws UnknownNameError */
@@ -133,7 +171,7 @@ export function splitPort(text: string): [string, string | null] {
   const colon = text.lastIndexOf(":");
   if (colon < 0) return [text, null];
   const port = text.slice(colon + 1);
-  if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535)
+  if (!/^\d{1,5}$/.test(port) || Number(port) === 0 || Number(port) > 65_535)
     throw new UnknownNameError(`"${port}" is no port number`);
   return [text.slice(0, colon), port];
 }

@@ -7,7 +7,6 @@ import type { Cni } from "../cni/cni.ts";
 import { NEVER } from "../core/clock.ts";
 import { checkNetem, type NetemConfig } from "../link/netem-config.ts";
 import { Op } from "../node/op.ts";
-import { NS_SYSCTLS, type NsSysctl } from "../node/sysctl.ts";
 import { type DropCount, dropCounts } from "../observe/counters.ts";
 import { type Explanation, explain } from "../observe/explain.ts";
 import { type Names, walkNames } from "../observe/names.ts";
@@ -16,7 +15,8 @@ import { Recorder } from "../observe/recording.ts";
 import { type ShowWhat, show } from "../observe/show.ts";
 import type { Walk } from "../walk/walk.ts";
 import { formatIpv4 } from "../wire/address.ts";
-import { TopologyError } from "./errors.ts";
+import { sysctlProblem } from "./check-cluster.ts";
+import { mistake, TopologyError } from "./errors.ts";
 import { probe } from "./explain-probe.ts";
 import type { Impairment, Traffic, TrafficReport } from "./handles.ts";
 import { didYouMean, Hosts, UnknownNameError } from "./hosts.ts";
@@ -25,7 +25,7 @@ import { type Action, Script } from "./script.ts";
 import { restoreState, saveState } from "./snapshot.ts";
 import type { TopologySpec } from "./spec.ts";
 import { Timeline } from "./timeline.ts";
-import { openTraffic, reportTraffic, type TrafficOptions } from "./traffic.ts";
+import { isRight, openTraffic, reportTraffic, type TrafficOptions } from "./traffic.ts";
 
 /** A pod as a script sees it. */
 export interface PodInfo {
@@ -78,6 +78,7 @@ export class Net {
       if (op === Op.SCRIPT) perform(this, a);
       else if (op === Op.PROXY_SYNC) this.hosts.clusters[a].sync(b);
     };
+    walk.sock.isRight = (source, ns) => isRight(this, source, ns);
   }
 
   // ---- time ----
@@ -89,13 +90,19 @@ export class Net {
 
   /** Runs until a time, for a while, or (without either) until nothing is left to happen. */
   run(options: { until?: number; for?: number } = {}): void {
+    if (options.until !== undefined) checkTime(options.until, "run.until");
+    if (options.for !== undefined) checkTime(options.for, "run.for");
     const end = options.until ?? (options.for === undefined ? NEVER : this.now + options.for);
-    this.walk.run(end);
-    collectReceived(this);
+    try {
+      this.walk.run(end);
+    } finally {
+      collectReceived(this);
+    }
   }
 
-  /** What follows happens at this time. */
+  /** What follows happens at this time, or now when that has passed. */
   at(time: number): Timeline {
+    checkTime(time, "at");
     return new Timeline(this, Math.max(time, this.now));
   }
 
@@ -128,8 +135,8 @@ export class Net {
     this.walk.run(this.now);
   }
 
-  trafficReport(traffic: Traffic): TrafficReport {
-    return reportTraffic(this, traffic);
+  trafficReport(row: number): TrafficReport {
+    return reportTraffic(this, row);
   }
 
   // ---- what there is ----
@@ -155,7 +162,9 @@ export class Net {
       deployment === undefined
         ? this.clusters.flatMap((cluster) => cluster.workloads.map((workload) => ({ cluster, workload })))
         : [this.workload(deployment)];
-    return workloads.flatMap(({ cluster, workload }) => workload.pods.map((p) => this.podInfo(cluster, p)));
+    return workloads.flatMap(({ cluster, workload }) =>
+      this.pods.oldestFirst(workload.pods).map((p) => this.podInfo(cluster, p)),
+    );
   }
 
   /** @throws UnknownNameError */
@@ -168,14 +177,25 @@ export class Net {
 
   /** Address of a Service. @throws UnknownNameError */
   clusterIp(service: string): string {
-    return formatIpv4(this.hosts.destination(service, 17).addr);
+    const found = this.hosts.service(service);
+    if (found !== null) return formatIpv4(found.service.clusterIp);
+    const names = this.clusters.flatMap((c) => c.services.map((s) => s.name));
+    throw new UnknownNameError(`no Service is named "${service}"${didYouMean(service, names)}`);
+  }
+
+  /** Datagrams that UDP sockets of a pod received. */
+  receivedBy(p: number): number {
+    const { sock } = this.walk;
+    let count = 0;
+    for (let s = sock.firstOfNs[this.pods.ns[p]] ?? -1; s >= 0; s = sock.next[s]) count += sock.rxPackets[s];
+    return count;
   }
 
   private received(cluster: Cluster, service: Service): { [pod: string]: number } {
     const { sock } = this.walk;
     const out: { [pod: string]: number } = {};
     for (const workload of cluster.selected(service.selector)) {
-      for (const p of workload.pods) {
+      for (const p of this.pods.oldestFirst(workload.pods)) {
         let count = 0;
         for (let s = sock.firstOfNs[this.pods.ns[p]] ?? -1; s >= 0; s = sock.next[s]) {
           const port = sock.localPort[s];
@@ -189,15 +209,12 @@ export class Net {
 
   private podInfo(cluster: Cluster, p: number): PodInfo {
     const { pods } = this;
-    const { sock } = this.walk;
-    let received = 0;
-    for (let s = sock.firstOfNs[pods.ns[p]] ?? -1; s >= 0; s = sock.next[s]) received += sock.rxPackets[s];
     return {
       name: pods.name[p],
       ip: formatIpv4(pods.ip[p]),
       node: cluster.nodes[pods.node[p]].name,
       phase: pods.phase[p] === 1 ? "Running" : "Failed",
-      received,
+      received: this.receivedBy(p),
     };
   }
 
@@ -245,7 +262,7 @@ export class Net {
     return show(this.walk, this.hosts.host(host).ns, what, this.names);
   }
 
-  /** Frames dropped so far by device and reason, most first. */
+  /** Frames dropped so far, by device and reason. */
   drops(): DropCount[] {
     return dropCounts(this.walk.k, this.names, -1);
   }
@@ -300,11 +317,11 @@ export class Net {
     if (problems.length > 0) throw new TopologyError(problems);
   }
 
-  /** @throws UnknownNameError */
-  checkSysctl(host: string, name: string): asserts name is NsSysctl {
+  /** @throws UnknownNameError, TopologyError */
+  checkSysctl(host: string, name: string, value: number): void {
     this.hosts.host(host);
-    if (NS_SYSCTLS.includes(name as NsSysctl)) return;
-    throw new UnknownNameError(`there is no sysctl "${name}"${didYouMean(name, NS_SYSCTLS)}`);
+    const problem = sysctlProblem(name, value);
+    if (problem !== null) throw mistake(`${host}.sysctls`, problem);
   }
 
   /** The IP-forwarding flag of a node's or VM's NIC (azure.md V51). @throws UnknownNameError */
@@ -324,4 +341,9 @@ export class Net {
   restore(snapshot: Uint8Array): void {
     restoreState(this, snapshot);
   }
+}
+
+function checkTime(time: number, path: string): void {
+  if (Number.isSafeInteger(time) && time >= 0) return;
+  throw mistake(path, `a time is a whole number of nanoseconds, not ${time}`);
 }

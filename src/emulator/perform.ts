@@ -13,8 +13,11 @@ import { sourceStart, sourceStop } from "../socket/source.ts";
 import { udpSend } from "../socket/udp-send.ts";
 import { formatIpv4 } from "../wire/address.ts";
 import { PROTO_ICMP, PROTO_UDP } from "../wire/ipv4.ts";
+import { mistake } from "./errors.ts";
+import { didYouMean, UnknownNameError } from "./hosts.ts";
 import type { Net } from "./net.ts";
 import type { Action, Received } from "./script.ts";
+import { formatTime } from "./units.ts";
 
 /** Op.SCRIPT. */
 export function perform(net: Net, number: number): void {
@@ -27,6 +30,8 @@ export function perform(net: Net, number: number): void {
     case "frame":
       return sendFrame(net, action);
     case "traffic":
+      // Its pod may have gone in the meantime.
+      if (net.walk.sock.sources.ns[action.row] < 0) return;
       return sourceStart(net.walk.sock, action.row, action.rate, 1, action.limit);
     case "stop-traffic":
       return sourceStop(net.walk.sock, action.row);
@@ -54,8 +59,11 @@ export function perform(net: Net, number: number): void {
       return net.walk.k.setUp(net.hosts.device(action.link), action.up);
     case "sysctl":
       return net.walk.k.setNsSysctl(net.hosts.host(action.host).ns, action.name as NsSysctl, action.value);
-    case "call":
-      return action.run();
+    case "call": {
+      const { run } = action;
+      action.run = null;
+      return run?.();
+    }
   }
 }
 
@@ -104,46 +112,44 @@ function sendFrame(net: Net, action: Extract<Action, { kind: "frame" }>): void {
   const { k } = net.walk;
   const dev = net.hosts.device(action.at);
   const error = action.out ? transmitFrame(k, dev, action.bytes) : injectFrame(k, dev, action.bytes);
-  if (error < 0)
-    throw new Error(`a frame of ${action.bytes.length} bytes at ${action.at}: ${errnoName(-error)}`);
+  if (error < 0) throw mistake(action.at, `a frame of ${action.bytes.length} bytes: ${errnoName(-error)}`);
 }
 
 function scale(net: Net, name: string, replicas: number): void {
   const { cluster, index, workload } = net.workload(name);
-  while (workload.pods.length > replicas) cluster.removePod(workload.pods[workload.pods.length - 1]);
-  while (workload.pods.length < replicas) must(cluster.addPod(index), name);
+  while (workload.pods.length > replicas) {
+    const youngest = net.pods.extreme(workload.pods, -1);
+    if (youngest !== undefined) cluster.removePod(youngest);
+  }
+  while (workload.pods.length < replicas) must(cluster.addPod(index), `scale.${name}`);
 }
 
 function changePod(net: Net, kind: "remove-pod" | "fail-pod" | "replace-pod", name: string): void {
   const { pods } = net;
   const p = pods.byName.get(name);
-  if (p === undefined) throw new Error(`${kind}: there is no pod "${name}" at this time`);
-  const { cluster } = net.workload(
-    net.clusters.flatMap((c) => c.workloads).find((w) => w.pods.includes(p))!.name,
-  );
+  if (p === undefined) {
+    const names = [...pods.byName.keys()];
+    throw new UnknownNameError(
+      `there is no pod "${name}" at ${formatTime(net.now)}${didYouMean(name, names)}`,
+    );
+  }
+  const cluster = net.clusters[pods.cluster[p]];
   if (kind === "remove-pod") cluster.removePod(p);
   else if (kind === "fail-pod") cluster.failPod(p);
-  else must(cluster.replacePod(p), name);
+  else must(cluster.replacePod(p), `replacePod.${name}`);
 }
 
 // One replacement, and the event of the next.
 function churn(net: Net, number: number, action: Extract<Action, { kind: "churn" }>): void {
   const { cluster, workload } = net.workload(action.workload);
-  let oldest = workload.pods[0];
-  for (const p of workload.pods) if (born(net, p) < born(net, oldest)) oldest = p;
-  if (oldest !== undefined) must(cluster.replacePod(oldest), action.workload);
+  const oldest = net.pods.extreme(workload.pods, 1);
+  if (oldest !== undefined) must(cluster.replacePod(oldest), `churn.${action.workload}`);
   action.left--;
   if (action.left > 0) net.walk.k.clock.at(net.now + action.every, Op.SCRIPT, number, 0);
 }
 
-// Pods are numbered as they come.
-function born(net: Net, p: number): number {
-  const name = net.pods.name[p];
-  return Number(name.slice(name.lastIndexOf("-") + 1));
-}
-
-function must(pod: number | string, name: string): void {
-  if (typeof pod === "string") throw new Error(`${name}: ${pod}`);
+function must(pod: number | string, path: string): void {
+  if (typeof pod === "string") throw mistake(path, pod);
 }
 
 /**

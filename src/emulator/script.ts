@@ -3,6 +3,7 @@
 // be saved.
 
 import type { NetemConfig } from "../link/netem-config.ts";
+import { Drop } from "../node/drop.ts";
 import type { Kernel, PacketWatch } from "../node/kernel.ts";
 
 export type Action =
@@ -18,7 +19,7 @@ export type Action =
   | { kind: "heal"; impair: number }
   | { kind: "link"; link: string; up: boolean }
   | { kind: "sysctl"; host: string; name: string; value: number }
-  | { kind: "call"; run: () => void };
+  | { kind: "call"; run: (() => void) | null };
 
 /** What came back to the sender's socket. */
 export interface Received {
@@ -33,6 +34,19 @@ export interface Received {
   error: string | null;
 }
 
+/** Whom a stream of traffic is for, beyond the address it is sent to. */
+export type StreamTarget =
+  | { kind: "service"; cluster: number; service: string }
+  | { kind: "workload"; cluster: number; workload: number }
+  | { kind: "host"; ns: number }
+  | { kind: "address" };
+
+export interface Stream {
+  /** Row of the source. */
+  row: number;
+  target: StreamTarget;
+}
+
 /** A socket opened for an action. Its row may get another tenant, which then has another opening number. */
 export interface ScriptSocket {
   row: number;
@@ -45,12 +59,11 @@ export interface Outcome {
   /** Packet number; 0 until sent. */
   packet: number;
   sentAt: number;
-  /** Namespace it reached; -1 while it has not. */
-  arrivedNs: number;
-  arrivedAt: number;
-  /** Last drop of the packet: reason and device; 0 and -1 when none. */
+  /** Pod, node or VM whose stack it reached last; null while it has not. */
+  deliveredTo: string | null;
+  /** Last drop of the packet: reason and "host/device"; 0 and null when none. */
   dropReason: number;
-  dropDev: number;
+  droppedAt: string | null;
   /** Refusal of the send call itself, as errno name. */
   refused: string | null;
   received: Received[];
@@ -58,12 +71,20 @@ export interface Outcome {
   handle: number;
 }
 
+/** Reasons a host has to ignore a copy that was flooded to it as well. */
+export const IGNORED: readonly number[] = [
+  Drop.OTHERHOST,
+  Drop.IP_FORWARD_NOT_HOST,
+  Drop.IP_MULTICAST_UNWANTED,
+];
+
 export class Script implements PacketWatch {
   readonly actions: Action[] = [];
   readonly outcomes: Outcome[] = [];
   /** Action by packet number, while its fate is open. */
   readonly byPacket = new Map<number, number>();
   readonly sockets: ScriptSocket[] = [];
+  readonly streams: Stream[] = [];
   /** Sockets.arrivals when the sockets were read last. */
   read = 0;
   private readonly k: Kernel;
@@ -76,10 +97,9 @@ export class Script implements PacketWatch {
     this.outcomes.push({
       packet: 0,
       sentAt: 0,
-      arrivedNs: -1,
-      arrivedAt: 0,
+      deliveredTo: null,
       dropReason: 0,
-      dropDev: -1,
+      droppedAt: null,
       refused: null,
       received: [],
       handle: -1,
@@ -94,19 +114,21 @@ export class Script implements PacketWatch {
   }
 
   arrived(f: number): void {
-    const { skb } = this.k;
+    const { skb, ns } = this.k;
     const action = this.byPacket.get(skb.packet[f]);
-    if (action === undefined) return;
-    const outcome = this.outcomes[action];
-    outcome.arrivedNs = skb.ns[f];
-    outcome.arrivedAt = this.k.clock.now;
+    if (action !== undefined) this.outcomes[action].deliveredTo = ns.name[skb.ns[f]];
   }
 
   dropped(f: number, reason: number): void {
-    const { skb } = this.k;
+    const { skb, dev, ns } = this.k;
     const action = this.byPacket.get(skb.packet[f]);
     if (action === undefined) return;
-    this.outcomes[action].dropReason = reason;
-    this.outcomes[action].dropDev = skb.dev[f];
+    const outcome = this.outcomes[action];
+    // A copy that was flooded to somebody else is no reason why the packet itself was lost.
+    const copy = IGNORED.includes(reason);
+    if (copy && outcome.dropReason !== 0 && !IGNORED.includes(outcome.dropReason)) return;
+    outcome.dropReason = reason;
+    const d = skb.dev[f];
+    outcome.droppedAt = d < 0 ? "-" : `${ns.name[dev.ns[d]]}/${dev.name[d]}`;
   }
 }

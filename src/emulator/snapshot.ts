@@ -6,6 +6,7 @@
 import { gunzipSync, gzipSync } from "node:zlib";
 import { Packr } from "msgpackr";
 import { ReceiveQueue } from "../socket/receive-queue.ts";
+import { SnapshotError } from "./errors.ts";
 import type { Net } from "./net.ts";
 import type { TopologySpec } from "./spec.ts";
 
@@ -35,11 +36,13 @@ interface Document {
 
 const packr = new Packr({ moreTypes: true, structuredClone: true, useRecords: false });
 
-/** @throws Error when the script still has a call() to make, which no file can hold */
+/** @throws SnapshotError when the script still has a call() to make, which no file can hold */
 export function saveState(net: Net): Uint8Array {
-  for (const [i, action] of net.script.actions.entries()) {
-    if (action.kind === "call" && net.script.outcomes[i].sentAt === 0) {
-      throw new Error("an emulation with a call() still to come cannot be saved: a function is not data");
+  for (const action of net.script.actions) {
+    if (action.kind === "call" && action.run !== null) {
+      throw new SnapshotError(
+        "an emulation with a call() still to come cannot be saved: a function is not data",
+      );
     }
   }
   const writer = new Writer();
@@ -54,16 +57,21 @@ export function saveState(net: Net): Uint8Array {
   return new Uint8Array(gzipSync(packr.pack(document), { level: 1 }));
 }
 
-/** @throws Error when the bytes are no snapshot of this topology */
+/** @throws SnapshotError when the bytes are no snapshot of this topology */
 export function restoreState(net: Net, bytes: Uint8Array): void {
   const document = parse(bytes);
   if (JSON.stringify(document.spec) !== JSON.stringify(net.spec)) {
-    throw new Error("the snapshot was taken from another topology or seed");
+    throw new SnapshotError("the snapshot was taken from another topology or seed");
   }
-  new Reader(document.objects, roots(net)).restore();
+  try {
+    new Reader(document.objects, roots(net)).restore();
+  } catch (error) {
+    if (error instanceof SnapshotError) throw error;
+    throw new SnapshotError("the snapshot is damaged", { cause: error });
+  }
 }
 
-/** What the saved emulation was built from. @throws Error when the bytes are no snapshot */
+/** What the saved emulation was built from. @throws SnapshotError when the bytes are no snapshot */
 export function specOfSnapshot(bytes: Uint8Array): TopologySpec {
   return parse(bytes).spec;
 }
@@ -73,11 +81,13 @@ function parse(bytes: Uint8Array): Document {
   try {
     document = packr.unpack(gunzipSync(bytes)) as Partial<Document>;
   } catch {
-    throw new Error("not a vnetem snapshot");
+    throw new SnapshotError("not a vnetem snapshot");
   }
-  if (document?.format !== "vnetem-snapshot") throw new Error("not a vnetem snapshot");
+  if (document?.format !== "vnetem-snapshot") throw new SnapshotError("not a vnetem snapshot");
+  if (typeof document.spec !== "object" || !Array.isArray(document.objects))
+    throw new SnapshotError("the snapshot is damaged");
   if (document.version !== VERSION)
-    throw new Error(`a snapshot of version ${document.version}; this is ${VERSION}`);
+    throw new SnapshotError(`a snapshot of version ${document.version}; this is ${VERSION}`);
   return document as Document;
 }
 
@@ -126,6 +136,8 @@ class Reader {
   private readonly root: object;
   private readonly made: (object | undefined)[];
   private readonly prototypes = new Map<string, object>();
+  /** Objects of the fresh emulation that were filled: each stands for one saved object only. */
+  private readonly taken = new Set<object>();
 
   constructor(saved: readonly Saved[], root: object) {
     this.saved = saved;
@@ -157,7 +169,12 @@ class Reader {
     const done = this.made[number];
     if (done !== undefined) return done;
     const saved = this.saved[number];
-    const fits = typeof present === "object" && present !== null && present.constructor.name === saved.c;
+    const fits =
+      typeof present === "object" &&
+      present !== null &&
+      present.constructor.name === saved.c &&
+      !this.taken.has(present);
+    if (fits) this.taken.add(present);
     if (saved.d !== null) return this.typed(number, saved.d, fits ? (present as TypedArray) : null);
     const target = fits ? (present as object) : this.create(saved.c);
     this.made[number] = target;
@@ -215,7 +232,7 @@ class Reader {
     if (name === "Object") return {};
     const prototype = this.prototypes.get(name);
     if (prototype === undefined)
-      throw new Error(`the snapshot holds a ${name}, which this version does not know`);
+      throw new SnapshotError(`the snapshot holds a ${name}, which this version does not know`);
     return Object.create(prototype) as object;
   }
 }

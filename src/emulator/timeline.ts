@@ -2,9 +2,15 @@
 // returns a handle to look at when the time has passed.
 
 import type { NetemConfig } from "../link/netem-config.ts";
+import { UDP_MAX_PAYLOAD } from "../socket/udp-send.ts";
+import { ETHERNET_SIZE } from "../wire/ethernet.ts";
+import { PROTO_ICMP, PROTO_UDP } from "../wire/ipv4.ts";
+import { mistake } from "./errors.ts";
 import { Datagram, Impairment, Ping } from "./handles.ts";
 import type { Net } from "./net.ts";
 import type { Action } from "./script.ts";
+
+const MOST = 2 ** 31 - 1;
 
 export interface UdpOptions {
   /** Source port; default an ephemeral one. Datagrams from one host and port share a socket. */
@@ -38,60 +44,71 @@ export class Timeline {
     options: UdpOptions = {},
   ): Datagram {
     const { net } = this;
-    net.hosts.host(from);
-    net.hosts.destination(to, 17);
+    net.hosts.checkHost(from);
+    net.hosts.checkDestination(to, PROTO_UDP);
+    const { sourcePort = 0 } = options;
+    whole(sourcePort, 0, 0xffff, "udp.sourcePort");
+    if (typeof payload === "number") whole(payload, 0, UDP_MAX_PAYLOAD, "udp.payload");
     const bytes = typeof payload === "string" ? new TextEncoder().encode(payload) : payload;
-    const data = typeof bytes === "number" ? new Uint8Array(bytes) : bytes;
-    const sourcePort = options.sourcePort ?? 0;
+    const data = typeof bytes === "number" ? new Uint8Array(bytes) : bytes.slice();
+    whole(data.length, 0, UDP_MAX_PAYLOAD, "udp.payload");
     return new Datagram(net, this.schedule({ kind: "udp", from, to, payload: data, sourcePort }));
   }
 
   /** One ICMP echo request. */
   ping(from: string, to: string, options: PingOptions = {}): Ping {
     const { net } = this;
-    net.hosts.host(from);
-    net.hosts.destination(to, 1);
-    const { ttl = 0, size = 56 } = options;
+    net.hosts.checkHost(from);
+    net.hosts.checkDestination(to, PROTO_ICMP);
+    const { ttl, size = 56 } = options;
+    if (ttl !== undefined) whole(ttl, 1, 255, "ping.ttl");
+    whole(size, 0, UDP_MAX_PAYLOAD, "ping.size");
     const seq = net.script.actions.length & 0xffff;
-    return new Ping(net, this.schedule({ kind: "ping", from, to, ttl, size, seq }));
+    return new Ping(net, this.schedule({ kind: "ping", from, to, ttl: ttl ?? 0, size, seq }));
   }
 
   /** A raw frame sent by a program on a device such as "client/eth0". */
   sendFrame(device: string, frame: Uint8Array): void {
-    this.net.hosts.device(device);
+    this.checkFrame(device, frame);
     this.schedule({ kind: "frame", at: device, bytes: frame.slice(), out: true });
   }
 
   /** A raw frame that arrives at a device from whatever it is plugged into. */
   injectFrame(device: string, frame: Uint8Array): void {
-    this.net.hosts.device(device);
+    this.checkFrame(device, frame);
     this.schedule({ kind: "frame", at: device, bytes: frame.slice(), out: false });
   }
 
   /** The deployment gets this many pods. */
   scale(deployment: string, replicas: number): void {
     this.net.workload(deployment);
+    whole(replicas, 0, MOST, `scale.${deployment}`);
     this.schedule({ kind: "scale", workload: deployment, replicas });
   }
 
   /** CNI DEL of a pod. */
   removePod(pod: string): void {
+    this.net.hosts.checkHost(pod);
     this.schedule({ kind: "remove-pod", pod });
   }
 
   /** The pod dies where it stands: nothing answers, its endpoints stay. */
   failPod(pod: string): void {
+    this.net.hosts.checkHost(pod);
     this.schedule({ kind: "fail-pod", pod });
   }
 
   /** CNI DEL and ADD: another pod of the same workload with another address. */
   replacePod(pod: string): void {
+    this.net.hosts.checkHost(pod);
     this.schedule({ kind: "replace-pod", pod });
   }
 
   /** Replaces one pod of the deployment after another, the oldest first. @param every time between two, ns */
   churn(deployment: string, every: number, count: number): void {
     this.net.workload(deployment);
+    whole(every, 0, Number.MAX_SAFE_INTEGER, `churn.${deployment}.every`);
+    whole(count, 1, MOST, `churn.${deployment}.count`);
     this.schedule({ kind: "churn", workload: deployment, every, left: count });
   }
 
@@ -117,7 +134,7 @@ export class Timeline {
 
   /** A sysctl of a node, pod or VM. */
   sysctl(host: string, name: string, value: number): void {
-    this.net.checkSysctl(host, name);
+    this.net.checkSysctl(host, name, value);
     this.schedule({ kind: "sysctl", host, name, value });
   }
 
@@ -126,7 +143,17 @@ export class Timeline {
     this.schedule({ kind: "call", run });
   }
 
+  private checkFrame(device: string, frame: Uint8Array): void {
+    this.net.hosts.device(device);
+    whole(frame.length, ETHERNET_SIZE, 0xffff, `${device} frame`);
+  }
+
   private schedule(action: Action): number {
     return this.net.schedule(this.time, action);
   }
+}
+
+function whole(value: number, least: number, most: number, path: string): void {
+  if (Number.isInteger(value) && value >= least && value <= most) return;
+  throw mistake(path, `must be a whole number from ${least} to ${most}, not ${value}`);
 }

@@ -1,12 +1,19 @@
 // Streams of checked datagrams between pods: described here, sent by socket/source.ts, counted by sinks and
 // answers.
 
+import type { Workload } from "../cluster/cluster.ts";
 import { errnoName } from "../socket/errno.ts";
-import { sourceOpen } from "../socket/source.ts";
+import { FRAME_BYTES_MIN, sourceOpen } from "../socket/source.ts";
+import { SourceStat, STATS_WORDS } from "../socket/sources.ts";
 import { PROTO_UDP } from "../wire/ipv4.ts";
-import { TopologyError } from "./errors.ts";
+import { mistake, type Problem, TopologyError } from "./errors.ts";
 import { Traffic, type TrafficReport } from "./handles.ts";
+import { splitPort } from "./hosts.ts";
 import type { Net } from "./net.ts";
+import type { StreamTarget } from "./script.ts";
+
+/** Packets per second: one every nanosecond. */
+const RATE_MAX = 1e9;
 
 export interface TrafficOptions {
   /** Pod, node or VM that sends. */
@@ -28,12 +35,10 @@ export interface TrafficOptions {
 }
 
 export function openTraffic(net: Net, options: TrafficOptions): Traffic {
-  const { flows = 1, rate = 1000, packets = 0, frameBytes = 64, firstPort = 10_000 } = options;
+  const { flows = 1, rate = 1000, packets = 0, frameBytes = 64, firstPort = 10_000, at = net.now } = options;
   const from = net.hosts.host(options.from);
-  const to = net.hosts.destination(options.to, PROTO_UDP);
-  const { addr: dst, port } = to;
-  if (!(rate > 0))
-    throw new TopologyError([{ path: "traffic.rate", message: "a rate is more than 0 packets per second" }]);
+  const { addr: dst, port } = net.hosts.destination(options.to, PROTO_UDP);
+  checkTraffic({ flows, rate, packets, frameBytes, firstPort, at });
   const row = sourceOpen(net.walk.sock, from.ns, {
     proto: PROTO_UDP,
     dst,
@@ -44,59 +49,103 @@ export function openTraffic(net: Net, options: TrafficOptions): Traffic {
   });
   if (row < 0) {
     const what = `${flows} flows of ${frameBytes}-byte frames from port ${firstPort}`;
-    const message = `${errnoName(-row)}: ${what} to ${options.to}`;
-    throw new TopologyError([{ path: "traffic", message }]);
+    throw mistake("traffic", `${errnoName(-row)}: ${what} to ${options.to}`);
   }
-  net.schedule(Math.max(options.at ?? net.now, net.now), { kind: "traffic", row, rate, limit: packets });
-  return new Traffic(net, row, 0);
+  net.script.streams.push({ row, target: targetOf(net, options.to) });
+  net.schedule(Math.max(at, net.now), { kind: "traffic", row, rate, limit: packets });
+  return new Traffic(net, row);
 }
 
-export function reportTraffic(net: Net, traffic: Traffic): TrafficReport {
-  const { sock } = net.walk;
-  const { sources, sinks, flows } = sock;
-  const { row } = traffic;
-  const back = sources.sink[row];
+function checkTraffic(given: Required<Omit<TrafficOptions, "from" | "to">>): void {
+  const problems: Problem[] = [];
+  const say = (name: string, message: string): void => {
+    problems.push({ path: `traffic.${name}`, message });
+  };
+  const { rate } = given;
+  if (!(rate > 0 && rate <= RATE_MAX))
+    say("rate", `a rate is more than 0 and at most ${RATE_MAX} packets per second`);
+  const ranges = {
+    flows: [1, 0xffff],
+    packets: [0, Number.MAX_SAFE_INTEGER],
+    frameBytes: [FRAME_BYTES_MIN, 0xffff],
+    firstPort: [1, 0xffff],
+    at: [0, Number.MAX_SAFE_INTEGER],
+  } as const;
+  for (const [name, [least, most]] of Object.entries(ranges)) {
+    const value = given[name as keyof typeof ranges];
+    if (Number.isInteger(value) && value >= least && value <= most) continue;
+    const range = most === Number.MAX_SAFE_INTEGER ? `not less than ${least}` : `from ${least} to ${most}`;
+    say(name, `is a whole number ${range}`);
+  }
+  if (problems.length > 0) throw new TopologyError(problems);
+}
+
+function targetOf(net: Net, to: string): StreamTarget {
+  const [name] = splitPort(to);
+  const found = net.hosts.service(name);
+  if (found !== null) return { kind: "service", cluster: found.cluster.index, service: name };
+  const { pods } = net;
+  const p = pods.byName.get(name);
+  if (p !== undefined) return { kind: "workload", cluster: pods.cluster[p], workload: pods.workload[p] };
+  const host = net.hosts.find(name);
+  return host === null ? { kind: "address" } : { kind: "host", ns: host.ns };
+}
+
+/** Is this namespace one that the source's packets are meant for (Sockets.isRight)? */
+export function isRight(net: Net, source: number, ns: number): boolean {
+  const target = net.script.streams.find((s) => s.row === source)?.target;
+  switch (target?.kind) {
+    case "host":
+      return target.ns === ns;
+    case "service":
+    case "workload":
+      return workloadsOf(net, target).some((w) => w === workloadOf(net, ns));
+    default:
+      return true;
+  }
+}
+
+function workloadsOf(net: Net, target: StreamTarget): readonly Workload[] {
+  if (target.kind === "workload") return [net.clusters[target.cluster].workloads[target.workload]];
+  if (target.kind !== "service") return [];
+  const cluster = net.clusters[target.cluster];
+  const service = cluster.services.find((s) => s.name === target.service);
+  return service === undefined ? [] : cluster.selected(service.selector);
+}
+
+function workloadOf(net: Net, ns: number): Workload | null {
+  const { pods } = net;
+  const p = pods.byNamespace(ns);
+  return p < 0 ? null : net.clusters[pods.cluster[p]].workloads[pods.workload[p]];
+}
+
+export function reportTraffic(net: Net, row: number): TrafficReport {
+  const { sources, flows } = net.walk.sock;
+  const { stats } = sources;
   const sent = sources.sent[row];
   const received = flows.received(sources.firstFlow[row], sources.flowCount[row]);
-  const perPod: { [name: string]: number } = {};
-  let duplicated = sinks.duplicate[back];
-  let reordered = sinks.reordered[back];
-  let corrupted = sinks.corrupt[back];
-  let misdelivered = sinks.wrong[back] + sinks.foreign[back];
-  let latency = {
-    min: sinks.latencyMin[back],
-    sum: sinks.latencySum[back],
-    max: sinks.latencyMax[back],
-    n: sinks.packets[back],
-  };
-  for (const pod of net.podInfos()) {
-    const p = net.pods.byName.get(pod.name)!;
-    for (let s = sock.firstOfNs[net.pods.ns[p]] ?? -1; s >= 0; s = sock.next[s]) {
-      const sink = sock.sink[s];
-      if (sock.rxPackets[s] > 0) perPod[pod.name] = (perPod[pod.name] ?? 0) + sock.rxPackets[s];
-      if (sink < 0) continue;
-      duplicated += sinks.duplicate[sink];
-      reordered += sinks.reordered[sink];
-      corrupted += sinks.corrupt[sink];
-      misdelivered += sinks.wrong[sink] + sinks.foreign[sink];
-      latency = {
-        min: Math.min(latency.min, sinks.latencyMin[sink]),
-        sum: latency.sum + sinks.latencySum[sink],
-        max: Math.max(latency.max, sinks.latencyMax[sink]),
-        n: latency.n + sinks.packets[sink],
-      };
-    }
-  }
-  const { min, sum, max, n } = latency;
+  const stat = (of: number): number => stats[row * STATS_WORDS + of];
+  const n = stat(SourceStat.PACKETS);
+  const mean = n === 0 ? 0 : Math.round(stat(SourceStat.LATENCY_SUM) / n);
+  const min = n === 0 ? 0 : stat(SourceStat.LATENCY_MIN);
   return {
     sent,
     received,
     lost: sent - received,
-    duplicated,
-    reordered,
-    corrupted,
-    misdelivered,
-    perPod,
-    latency: n === 0 ? { min: 0, mean: 0, max: 0 } : { min, mean: Math.round(sum / n), max },
+    duplicated: stat(SourceStat.DUPLICATE) + stat(SourceStat.STALE),
+    reordered: stat(SourceStat.REORDERED),
+    corrupted: stat(SourceStat.CORRUPT),
+    misdelivered: stat(SourceStat.WRONG),
+    perPod: perPod(net, row),
+    latency: { min, mean, max: stat(SourceStat.LATENCY_MAX) },
   };
+}
+
+function perPod(net: Net, row: number): { [name: string]: number } {
+  const out: { [name: string]: number } = {};
+  const target = net.script.streams.find((s) => s.row === row)?.target ?? { kind: "address" };
+  for (const workload of workloadsOf(net, target)) {
+    for (const p of workload.pods) out[net.pods.name[p]] = net.receivedBy(p);
+  }
+  return out;
 }
