@@ -34,10 +34,16 @@ export class Devinet implements DeviceListener {
     for (let r = this.k.inet.firstOf(d); r >= 0; r = this.k.inet.next[r]) this.addRoutes(r);
   }
 
+  /** Its own addresses stay those of the host: fib_sync_down_dev spares what has no next hop. */
   deviceDown(d: number): void {
+    this.disableIp(d, false);
+  }
+
+  // fib_disable_ip.
+  private disableIp(d: number, force: boolean): void {
     for (let r = this.fib.firstOfDevice(d); r >= 0; ) {
       const next = this.fib.nextOfDevice(r);
-      this.fib.delete(r);
+      if (force || this.fib.type[r] !== RouteType.LOCAL) this.fib.delete(r);
       r = next;
     }
     this.neigh.flushDevice(d, true);
@@ -49,7 +55,7 @@ export class Devinet implements DeviceListener {
 
   addressRemoved(d: number, addr: number): void {
     // fib_disable_ip: without its last address the device speaks IP no more, and all it knew of it is gone.
-    if (this.k.inet.firstOf(d) < 0) return this.deviceDown(d);
+    if (this.k.inet.firstOf(d) < 0) return this.disableIp(d, true);
     // The address is gone already: what it alone gave goes with it, and so do routes that prefer it as
     // source.
     for (let r = this.fib.firstOfDevice(d); r >= 0; ) {
@@ -67,11 +73,18 @@ export class Devinet implements DeviceListener {
     const ns = dev.ns[d];
     const addr = inet.addr[row];
     const length = inet.length[row];
-    fib.addKernel(ns, addr, 32, RouteType.LOCAL, d, addr);
+    if (!this.hasLocal(d, addr)) fib.addKernel(ns, addr, 32, RouteType.LOCAL, d, addr);
     if (length === 32) return;
     if (length < 31) fib.addKernel(ns, addr | ~prefixMask(length), 32, RouteType.BROADCAST, d, addr);
     if (inet.secondary[row]) return;
     const type = ipv4IsLoopback(addr) ? RouteType.LOCAL : RouteType.UNICAST;
     fib.addKernel(ns, addr, length, type, d, addr);
+  }
+  private hasLocal(d: number, addr: number): boolean {
+    const { fib } = this;
+    for (let r = fib.firstOfDevice(d); r >= 0; r = fib.nextOfDevice(r)) {
+      if (fib.type[r] === RouteType.LOCAL && fib.dst[r] === addr && fib.length[r] === 32) return true;
+    }
+    return false;
   }
 }

@@ -105,6 +105,8 @@ export class Bridges implements DeviceListener {
     const { dev } = this.k;
     // A port going down loses what was learned on it; a device being removed leaves the bridge.
     if (dev.master[d] >= 0) this.fdb.removePort(dev.master[d], d, false);
+    // br_stp_disable_bridge: so do all ports of a bridge that goes down.
+    if (dev.kind[d] === DevKind.BRIDGE) for (const p of this.portsOf(d)) this.fdb.removePort(d, p, false);
   }
 
   addressAdded(): void {

@@ -36,7 +36,9 @@ export function udpRcv(s: Sockets, f: number): Stage {
   const l3 = skb.l3[f];
   const l4 = skb.l4[f];
   const end = skb.end(f);
-  const checked = (skb.flags[f] & SkbFlag.CSUM_OK) !== 0;
+  // Connection tracking sums up to the end of the packet, a receiver up to the length UDP gives.
+  const whole = end - l4 >= UDP_SIZE && udpLength(v, l4) === end - l4;
+  const checked = whole && (skb.flags[f] & SkbFlag.CSUM_OK) !== 0;
   const bad = checked ? udpLengthCheck(v, l4, end) : udpCheck(v, l4, end, l3);
   if (bad !== 0) return k.drop(f, bad);
   // pskb_trim_rcsum: bytes after the UDP length are not the datagram's.

@@ -1,11 +1,17 @@
 // The options a kernel puts into its answer to a packet with options: record route and timestamp come back,
 // with the answering host's own entry. Mirrors __ip_options_echo() and ip_options_build() in
 // net/ipv4/ip_options.c.
-// Absent: source routes (packets that carry one are refused), CIPSO, the check of the next prespecified
+// Absent: source routes (packets that carry one are refused), the check of the next prespecified
 // timestamp address.
 
 import { IPV4_SIZE, IPV4_VERSION_IHL } from "./ipv4.ts";
-import { IPOPT_END, IPOPT_RECORD_ROUTE, IPOPT_TIMESTAMP, ipv4OptionFind } from "./ipv4-options.ts";
+import {
+  IPOPT_CIPSO,
+  IPOPT_END,
+  IPOPT_RECORD_ROUTE,
+  IPOPT_TIMESTAMP,
+  ipv4OptionFind,
+} from "./ipv4-options.ts";
 
 /** What ip_options_compile() found room for: an address in record route, an address or a time in timestamp. */
 export const OptionNeed = { RR_ADDRESS: 1, TS_ADDRESS: 2, TS_TIME: 4 } as const;
@@ -29,7 +35,8 @@ export function ipv4OptionsEchoLength(v: DataView, from: number, needs: number, 
   if (rr >= 0 && !fits(v.getUint8(rr + 2), rrLength, rrEntry)) return -1;
   const tsEntry = (needs & OptionNeed.TS_ADDRESS ? ENTRY : 0) + (needs & OptionNeed.TS_TIME ? ENTRY : 0);
   if (ts >= 0 && !fits(v.getUint8(ts + 2), tsLength, tsEntry)) return -1;
-  return (rrLength + tsLength + 3) & ~3;
+  const cipso = cipsoBefore(v, from, wrong);
+  return (rrLength + tsLength + (cipso < 0 ? 0 : v.getUint8(cipso + 1)) + 3) & ~3;
 }
 
 /** A full option, or one with room for the whole entry; the pointer counts from 1. */
@@ -70,6 +77,8 @@ export function writeIpv4OptionsEcho(
     stamp(v, at, length, needs, source, now);
     at += length;
   }
+  const cipso = cipsoBefore(v, from, wrong);
+  if (cipso >= 0) at += copyOption(v, cipso, at);
   while ((at - to) & 3) v.setUint8(at++, IPOPT_END);
   v.setUint8(to + IPV4_VERSION_IHL, 0x40 | ((at - to) >> 2));
 }
@@ -78,6 +87,12 @@ export function writeIpv4OptionsEcho(
 function optionBefore(v: DataView, from: number, type: number, wrong: number): number {
   const at = ipv4OptionFind(v, from, type);
   return at >= 0 && wrong !== 0 && at + v.getUint8(at + 1) > from + wrong ? -1 : at;
+}
+
+/** opt->cipso is set before the option is looked at, which then is what is wrong. */
+function cipsoBefore(v: DataView, from: number, wrong: number): number {
+  const at = ipv4OptionFind(v, from, IPOPT_CIPSO);
+  return at < from + wrong ? at : -1;
 }
 
 function copyOption(v: DataView, from: number, to: number): number {

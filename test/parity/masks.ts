@@ -4,8 +4,9 @@
 //
 // Always on:
 //   icmp-id       the IP identification of ICMP messages a kernel makes (echo reply, unreachable, time
-//                 exceeded, redirect, timestamp reply, and later fragments of ICMP). Linux draws it from a
-//                 counter hashed with a boot-time secret, so no two boots agree.
+//                 exceeded, redirect, timestamp reply, and later fragments of ICMP; also where an error
+//                 quotes such a message). Linux draws it from a counter hashed with a boot-time secret, so no
+//                 two boots agree.
 //   socket-id     in cases with sockets, the identification of UDP and TCP packets with DF set and of
 //                 fragments: a socket's packets are numbered by the same counter or by a random start.
 //                 Without sockets it is compared (a reset carries 0). Also where an ICMP error quotes it.
@@ -93,9 +94,12 @@ export class Masks {
   }
 
   #hideQuotedId(frame: Buffer, inner: number, h: Hidden): void {
-    if (!this.#sockets || frame[23] !== 1 || frame.length < inner + 20) return;
-    if (frame[inner + 9] !== 6 && frame[inner + 9] !== 17) return;
-    h.innerId = (frame.readUInt16BE(inner + 6) & 0x7fff) !== 0;
+    if (frame[23] !== 1 || frame.length < inner + 20) return;
+    const proto = frame[inner + 9]!;
+    const l4 = inner + (frame[inner]! & 15) * 4;
+    if (proto === 1) h.innerId = frame.length > l4 && KERNEL_MADE_ICMP.has(frame[l4]!);
+    else if (this.#sockets && (proto === 6 || proto === 17))
+      h.innerId = (frame.readUInt16BE(inner + 6) & 0x7fff) !== 0;
     if (h.innerId) h.ranges.push([inner + 4, 2], [inner + 10, 2]);
   }
 

@@ -61,6 +61,8 @@ export class EmulatedNode {
   readonly pods = new Map<string, { spec: PodSpec; ns: number; eth0: number }>();
   readonly table = new ServiceTable();
   readonly talkers = new Map<string, number>();
+  /** By service: "ip:port" and row of each endpoint, in order. */
+  private readonly endpoints = new Map<string, [key: string, row: number][]>();
   bridge = -1;
   nic = -1;
 
@@ -364,31 +366,25 @@ export class EmulatedNode {
     const { table } = this;
     const proto = s.proto === "tcp" ? PROTO_TCP : PROTO_UDP;
     const p = table.find(address(s.vip), proto, s.port, table.revision);
-    const wanted = s.endpoints.map((e) => `${address(e.ip)}:${e.port}`);
-    // Endpoints stand in the order they were added: those that would be out of place leave and come back.
-    const present = new Set<string>();
-    table.usable(p, this.node, table.revision);
-    let next = 0;
-    for (const e of [...table.lists.rows.slice(0, table.lists.count)]) {
-      const key = `${table.epIp[e]}:${table.epTarget[e]}`;
-      if (key === wanted[next]) {
-        present.add(key);
-        next++;
-      } else table.removeEndpoint(e);
+    // Endpoints stand in the order they were added: from the first that is out of place on they leave, and
+    // come back.
+    const kept: [key: string, row: number][] = [];
+    for (const [key, row] of this.endpoints.get(s.name) ?? []) {
+      const wanted = s.endpoints[kept.length];
+      if (wanted !== undefined && key === `${wanted.ip}:${wanted.port}`) kept.push([key, row]);
+      else table.removeEndpoint(row);
     }
-    for (const e of s.endpoints) {
-      if (present.has(`${address(e.ip)}:${e.port}`)) continue;
+    for (const e of s.endpoints.slice(kept.length)) {
       const here = [...this.pods.values()].some((pod) => pod.spec.ip === e.ip);
-      table.addEndpoint(p, address(e.ip), e.port, here ? this.node : -1);
+      const row = table.addEndpoint(p, address(e.ip), e.port, here ? this.node : -1);
+      kept.push([`${e.ip}:${e.port}`, row]);
     }
-    const first = s.endpoints[s.cursor ?? 0];
-    if (first === undefined) return;
+    this.endpoints.set(s.name, kept);
     table.usable(p, this.node, table.revision);
-    for (let i = 0; i < table.lists.count; i++) {
-      const e = table.lists.rows[i];
-      if (table.epIp[e] !== address(first.ip) || table.epTarget[e] !== first.port) continue;
-      table.cursors.last[table.cursors.ensure(this.node, p)] = table.epSeq[e] - 1;
-    }
+    const { rows, count } = table.lists;
+    if (count === 0) return;
+    const first = rows[(s.cursor ?? 0) % count];
+    table.cursors.last[table.cursors.ensure(this.node, p)] = table.epSeq[first] - 1;
   }
 
   private openSocket(ns: number, s: SocketSpec): void {

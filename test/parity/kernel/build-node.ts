@@ -87,7 +87,8 @@ export class BuiltNode {
   late(): string[] {
     const devices = this.spec.pods.map((p) => hostDevice(this.spec, p));
     if (this.spec.bridge !== undefined) devices.push(this.spec.bridge.device);
-    return notRunning(this.node, [...devices, nicDevice(this.spec)]);
+    const pods = [...this.pods.values()].flatMap((p) => notRunning(p.namespace, ["eth0"]));
+    return [...pods, ...notRunning(this.node, [...devices, nicDevice(this.spec)])];
   }
 
   /** Device names by index, as the capture socket reports them. */

@@ -13,6 +13,9 @@ export function mutate(draw: Draw, frame: Hex): Hex {
   const bytes = damage(draw, Buffer.from(frame, "hex"));
   const isIp = bytes.length > 23 && bytes.readUInt16BE(12) === ETHERTYPE_IPV4;
   if (isIp && UNMODELLED.includes(bytes[23])) bytes[23] = 253;
+  // A timestamp option with room would be filled in with the time of day.
+  const header = isIp ? 14 + (bytes[14] & 15) * 4 : 0;
+  for (let at = 34; at < Math.min(header, bytes.length); at++) if (bytes[at] === 68) bytes[at] = 1;
   return bytes.toString("hex");
 }
 

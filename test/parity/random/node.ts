@@ -11,6 +11,7 @@ import type {
   NodeSysctls,
   PodSpec,
   ProxySpec,
+  RouteSpec,
   ServiceSpec,
 } from "../case.ts";
 import type { Host } from "../frame.ts";
@@ -23,6 +24,8 @@ export const OUTSIDE: readonly Host[] = [
   { mac: GATEWAY.mac, ip: "10.244.2.2" },
   { mac: GATEWAY.mac, ip: "192.0.2.9" },
 ];
+/** Inside routes that say no, where a node has them. */
+export const NOWHERE = ["198.51.100.1", "198.51.100.65", "198.51.100.129"] as const;
 const BRIDGE: Host = { mac: "02:00:0a:f4:01:01", ip: "10.244.1.1" };
 const POD_NET = "10.244.1.";
 const NODE_NET = "10.0.0.";
@@ -37,6 +40,8 @@ export interface World {
   gatewayMac: string;
   /** The node as pods and the outside see it. */
   nodeHosts: Host[];
+  /** Whether sockets of the node send too; the identification of their packets cannot be compared. */
+  talks: boolean;
 }
 
 export function randomNode(draw: Draw): World {
@@ -53,8 +58,15 @@ export function randomNode(draw: Draw): World {
   const pods = Array.from({ length: count }, (_, i) => randomPod(draw, attachment, i, `${net}${first + i}`));
   const node: NodeSpec = {
     attachment,
-    nic: { mac: NIC.mac, ip: NIC.ip, prefix: 24, gateway: GATEWAY.ip, mtu: draw.pick([1500, 1500, 1400]) },
+    nic: {
+      mac: NIC.mac,
+      ip: NIC.ip,
+      prefix: 24,
+      mtu: draw.pick([1500, 1500, 1400]),
+      ...(azure || draw.chance(0.93) ? { gateway: GATEWAY.ip } : {}),
+    },
     pods,
+    routes: draw.chance(0.4) ? refusals() : [],
     sysctls: sysctls(draw),
     deviceSysctls: { ...quietPods(attachment, pods), ...deviceSysctls(draw, attachment) },
     neighbours: neighbours(draw, attachment, pods),
@@ -68,7 +80,15 @@ export function randomNode(draw: Draw): World {
   const gatewayMac = gatewayOf(node, pods);
   const own = azure ? [] : [NIC];
   const bridge = node.bridge === undefined ? [] : [{ mac: gatewayMac, ip: node.bridge.ip ?? NIC.ip }];
-  return { node, pods, gatewayMac, nodeHosts: [...bridge, ...own] };
+  return { node, pods, gatewayMac, nodeHosts: [...bridge, ...own], talks: draw.chance(0.1) };
+}
+
+function refusals(): RouteSpec[] {
+  return [
+    { type: "blackhole", to: "198.51.100.0/26" },
+    { type: "unreachable", to: "198.51.100.64/26" },
+    { type: "prohibit", to: "198.51.100.128/26" },
+  ];
 }
 
 function randomPod(draw: Draw, attachment: Attachment, i: number, ip: string): PodSpec {
@@ -85,7 +105,11 @@ function randomPod(draw: Draw, attachment: Attachment, i: number, ip: string): P
     prefix: 24,
     mac: `02:00:0a:f4:01:${number}`,
     hostMac,
-    stack: draw.chance(0.6) ? "arp" : "linux",
+    stack: draw.weighted<"arp" | "linux" | "none">([
+      [55, "arp"],
+      [40, "linux"],
+      [5, "none"],
+    ]),
     ...(attachment === "transparent" ? {} : { port }),
     // A burst in half a second must not meet the pod's own limits.
     sysctls: { "net.ipv4.icmp_ratemask": 0 },
@@ -117,13 +141,23 @@ function deviceSysctls(draw: Draw, attachment: Attachment): { [device: string]: 
   if (draw.chance(0.3)) device.rp_filter = draw.pick([1, 2]);
   if (draw.chance(0.2)) device.proxy_arp = 1;
   if (draw.chance(0.2)) device.arp_ignore = draw.pick([1, 2]);
+  if (draw.chance(0.1)) device.route_localnet = 1;
+  if (draw.chance(0.05)) device.accept_local = 1;
   const all = { send_redirects: 0 };
   if (attachment !== "bridge") return { all, [uplink]: device };
   return {
     all,
     eth0: device,
-    cbr0: { send_redirects: 0, proxy_delay: 0, ...(draw.chance(0.2) ? { proxy_arp: 1 } : {}) },
+    cbr0: { send_redirects: 0, proxy_delay: 0, ...podSide(draw) },
   };
+}
+
+function podSide(draw: Draw): DeviceSysctls {
+  const device: DeviceSysctls = {};
+  if (draw.chance(0.2)) device.proxy_arp = 1;
+  if (draw.chance(0.1)) device.rp_filter = 1;
+  if (draw.chance(0.1)) device.route_localnet = 1;
+  return device;
 }
 
 // Most neighbours are known, so that frames and not ARP are what a case is about; some have to be asked for.
@@ -179,6 +213,7 @@ function randomService(draw: Draw, pods: PodSpec[], i: number): ServiceSpec {
         [1, 5],
       ]),
     ),
+    ...(draw.chance(0.15) ? { internalTrafficPolicy: "Local" } : {}),
   };
 }
 

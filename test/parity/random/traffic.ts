@@ -2,12 +2,14 @@
 // with everything that does not (spoofed, mutated, truncated, out of window, wrong MAC). Each conversation has a
 // source port or id of its own, so that no random NAT port is ever drawn.
 
-import type { Change, Hex, Port, Send, ServiceSpec, Step } from "../case.ts";
+import type { Hex, Port, Send, ServiceSpec, Step } from "../case.ts";
 import type { Host } from "../frame.ts";
 import * as frame from "../frame.ts";
 import type { Draw } from "./draw.ts";
+import { Events } from "./events.ts";
 import { mutate } from "./mutate.ts";
-import { GATEWAY, NIC, OUTSIDE, randomEndpoints, type World } from "./node.ts";
+import { GATEWAY, NIC, NOWHERE, OUTSIDE, type World } from "./node.ts";
+import { oddFrames } from "./odd.ts";
 
 /** Frames of one step; a step begins with the changes drawn for it. */
 const STEP_FRAMES = 25;
@@ -32,6 +34,7 @@ export class Traffic {
   private readonly draw: Draw;
   private readonly world: World;
   private readonly services: ServiceSpec[];
+  private readonly events: Events;
   private readonly open: Conversation[] = [];
   private conversations = 0;
   private datagramId = 100;
@@ -40,26 +43,18 @@ export class Traffic {
     this.draw = draw;
     this.world = world;
     this.services = structuredClone(world.node.proxy?.services ?? []);
+    this.events = new Events(draw, world, this.services);
   }
 
   steps(frames: number): Step[] {
     const steps: Step[] = [];
     for (let left = frames; left > 0; left -= STEP_FRAMES) {
+      const change = steps.length > 0 ? this.events.next() : [];
       const send: Send[] = [];
       while (send.length < Math.min(left, STEP_FRAMES)) send.push(...this.next());
-      const change = steps.length > 0 && this.draw.chance(0.3) ? this.change() : [];
       steps.push({ at: 0, ...(change.length > 0 ? { change } : {}), send });
     }
     return steps;
-  }
-
-  private change(): Change[] {
-    const { draw } = this;
-    if (this.services.length === 0) return [];
-    const service = draw.pick(this.services);
-    const most = this.world.node.proxy?.mode === "nftables" ? 1 : 4;
-    service.endpoints = randomEndpoints(draw, this.world.pods, draw.below(most + 1));
-    return [{ kind: "endpoints", service: service.name, endpoints: service.endpoints }];
   }
 
   private next(): Send[] {
@@ -68,8 +63,10 @@ export class Traffic {
       [10, () => this.talk()],
       [1.2, () => this.arp()],
       [0.8, () => this.error()],
-      [0.6, () => this.fragments()],
+      [0.4, () => this.fragments()],
       [0.3, () => this.strange()],
+      [1.4, () => this.odd()],
+      [this.world.talks ? 0.5 : 0, () => this.socket()],
     ])();
     // Some frames are damaged on the way in, some come twice.
     const damaged = sends.map((s) =>
@@ -120,6 +117,7 @@ export class Traffic {
       [2, () => draw.pick(OUTSIDE).ip],
       [1, () => draw.pick(world.nodeHosts).ip],
       [0.5, () => "10.96.0.99"],
+      [0.5, () => draw.pick(NOWHERE)],
       [0.3, () => "10.244.1.200"],
     ])();
   }
@@ -269,6 +267,27 @@ export class Traffic {
     return pieces.flatMap((piece) => this.emit(at, piece));
   }
 
+  private odd(): Send[] {
+    const { draw, world } = this;
+    const outside = draw.chance(0.3);
+    const pod = draw.pick(world.pods);
+    const from = outside ? draw.pick(OUTSIDE) : { mac: pod.mac, ip: pod.ip };
+    const at: Port = outside ? "nic" : `pod:${pod.name}`;
+    const to = this.via(at, this.someAddress());
+    return oddFrames(draw, { from, to, id: this.datagramId++ & 0xffff }).flatMap((f) => this.emit(at, f));
+  }
+
+  /** A datagram of the node's own. */
+  private socket(): Send[] {
+    const { draw } = this;
+    const service = this.services.filter((s) => s.proto === "udp");
+    const toService = service.length > 0 && draw.chance(0.5);
+    const target = toService ? draw.pick(service) : null;
+    const to = target?.vip ?? draw.pick([draw.pick(this.world.pods).ip, OUTSIDE[0].ip]);
+    const udp = { from: 30_000 + draw.below(4), to, port: target?.port ?? 8080, text: "from the node" };
+    return [{ in: "node", udp }];
+  }
+
   private strange(): Send[] {
     const { draw, world } = this;
     const pod = draw.pick(world.pods);
@@ -319,6 +338,7 @@ export class Traffic {
   }
 
   private emit(at: Port, built: Hex): Send[] {
+    if (at !== "nic" && this.events.silent.has(at.slice(4))) return [];
     const limit = 14 + (at === "nic" ? (this.world.node.nic.mtu ?? 1500) : this.mtuOf(at));
     return built.length / 2 > limit ? [] : [{ at, frame: built }];
   }

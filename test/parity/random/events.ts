@@ -1,0 +1,160 @@
+// What happens to the node between two steps of a random case: endpoints come and go, ports and devices go
+// down and come back, routes and settings change, entries are flushed. Whatever is taken away for one step is
+// given back at the next, so that most frames still meet a working node.
+
+import { type Change, hostDevice, type ServiceSpec } from "../case.ts";
+import type { Draw } from "./draw.ts";
+import { GATEWAY, NIC, OUTSIDE, randomEndpoints, type World } from "./node.ts";
+
+export class Events {
+  /** Pods that cannot send now: their node's end is down. */
+  readonly silent = new Set<string>();
+  private readonly draw: Draw;
+  private readonly world: World;
+  private readonly services: ServiceSpec[];
+  private repair: Change[] = [];
+
+  constructor(draw: Draw, world: World, services: ServiceSpec[]) {
+    this.draw = draw;
+    this.world = world;
+    this.services = services;
+  }
+
+  /** The changes with which the next step begins. */
+  next(): Change[] {
+    const { draw } = this;
+    const changes = this.repair;
+    this.repair = [];
+    this.silent.clear();
+    if (changes.length > 0 || !draw.chance(0.4)) return changes;
+    return draw.weighted<() => Change[]>([
+      [6, () => this.endpoints()],
+      [1, () => this.portDown()],
+      [0.4, () => this.bridgeDown()],
+      [1, () => this.portFlags()],
+      [1, () => this.sysctl()],
+      [0.7, () => this.reroute()],
+      [0.7, () => this.neighbour()],
+      [0.4, () => [{ kind: "conntrack-flush" }]],
+      [0.3, () => this.mtu()],
+      [0.4, () => this.withoutAddress()],
+    ])();
+  }
+
+  private endpoints(): Change[] {
+    const { draw } = this;
+    if (this.services.length === 0) return [];
+    const service = draw.pick(this.services);
+    const most = this.world.node.proxy?.mode === "nftables" ? 1 : 4;
+    service.endpoints = randomEndpoints(draw, this.world.pods, draw.below(most + 1));
+    return [{ kind: "endpoints", service: service.name, endpoints: service.endpoints }];
+  }
+
+  private portDown(): Change[] {
+    const { draw, world } = this;
+    const { node } = world;
+    // The kernel of a pod hears of the lost carrier up to a second later (linkwatch).
+    const pods = world.pods.filter((p) => p.stack !== "linux");
+    if (pods.length === 0) return [];
+    const pod = draw.pick(pods);
+    const device = hostDevice(node, pod);
+    this.silent.add(pod.name);
+    this.repair = [{ kind: "link", device, up: true }];
+    if (node.attachment === "transparent") {
+      // Routes go with the device and do not come back by themselves.
+      const route = { type: "unicast", to: `${pod.ip}/32`, device } as const;
+      this.repair.push({ kind: "add-route", route });
+    }
+    return [{ kind: "link", device, up: false }];
+  }
+
+  private bridgeDown(): Change[] {
+    const { node } = this.world;
+    if (node.attachment !== "bridge") return [];
+    this.repair = [{ kind: "link", device: "cbr0", up: true }];
+    return [{ kind: "link", device: "cbr0", up: false }];
+  }
+
+  private portFlags(): Change[] {
+    const { draw, world } = this;
+    if (world.node.attachment === "transparent") return [];
+    const key = draw.pick([
+      "hairpin",
+      "isolated",
+      "learning",
+      "flood",
+      "mcast_flood",
+      "bcast_flood",
+    ] as const);
+    return [{ kind: "port", pod: draw.pick(world.pods).name, port: { [key]: draw.chance(0.5) } }];
+  }
+
+  private sysctl(): Change[] {
+    const { draw } = this;
+    const key = draw.pick([
+      "net.ipv4.ip_forward",
+      "net.bridge.bridge-nf-call-iptables",
+      "net.netfilter.nf_conntrack_tcp_be_liberal",
+      "net.netfilter.nf_conntrack_tcp_loose",
+      "net.ipv4.icmp_echo_ignore_all",
+      "net.ipv4.icmp_echo_ignore_broadcasts",
+      "net.ipv4.icmp_errors_use_inbound_ifaddr",
+    ] as const);
+    const value = draw.below(2);
+    // The node stays one that forwards.
+    if (key === "net.ipv4.ip_forward") this.repair = [{ kind: "sysctl", key, value: 1 }];
+    return [{ kind: "sysctl", key, value }];
+  }
+
+  /** A more specific route to one outside host: another way out than its connections were made for. */
+  private reroute(): Change[] {
+    const { draw, world } = this;
+    const { node } = world;
+    const to = `${draw.pick(OUTSIDE).ip}/32`;
+    const pod = draw.pick(world.pods);
+    const ways = [
+      { type: "blackhole", to },
+      { type: "unreachable", to },
+      { type: "prohibit", to },
+      ...(node.attachment === "bridge"
+        ? [{ type: "unicast", to, via: pod.ip, device: "cbr0" } as const]
+        : []),
+      ...(node.attachment === "transparent"
+        ? [{ type: "unicast", to, device: hostDevice(node, pod) } as const]
+        : []),
+    ] as const;
+    const route = draw.pick(ways);
+    this.repair = [{ kind: "remove-route", route }];
+    return [{ kind: "add-route", route }];
+  }
+
+  private neighbour(): Change[] {
+    const { draw, world } = this;
+    const { node } = world;
+    if (node.attachment !== "bridge") return [];
+    const pod = draw.pick(world.pods);
+    const mac = draw.chance(0.5) ? pod.mac : draw.pick(world.pods).mac;
+    return [{ kind: "set-neighbour", neighbour: { device: "cbr0", ip: pod.ip, mac } }];
+  }
+
+  private mtu(): Change[] {
+    const { draw, world } = this;
+    const device = hostDevice(world.node, draw.pick(world.pods));
+    const mtu = draw.pick([1500, 1280, 1000]);
+    this.repair = [{ kind: "mtu", device, mtu: world.node.nic.mtu ?? 1500 }];
+    return [{ kind: "mtu", device, mtu }];
+  }
+
+  /** The uplink loses its address, and with it its routes. */
+  private withoutAddress(): Change[] {
+    const { node } = this.world;
+    if (node.attachment !== "bridge" && node.attachment !== "transparent") return [];
+    const address = `${NIC.ip}/24`;
+    this.repair = [{ kind: "add-address", device: "eth0", address }];
+    if (node.nic.gateway !== undefined) {
+      const route = { type: "unicast", to: "default", via: GATEWAY.ip, device: "eth0" } as const;
+      this.repair.push({ kind: "add-route", route });
+    }
+    return [{ kind: "remove-address", device: "eth0", address }];
+  }
+}
