@@ -43,6 +43,8 @@ export const GEOMETRY_MAX = 80;
 /** Added to the stage in `user`: IP_DEFRAG_CONNTRACK_BRIDGE_IN. */
 const BRIDGED = 128;
 const RTN_LOCAL = 2;
+/** In the column `icmp` of a piece that waits: it came behind the last one and touches it (frag_run_len). */
+const APPENDED = 1;
 /**
  * ip_frag_ecn_table: what the whole's ECN field gets added, by the bits of the pieces' (bit 0 not capable, 3
  * congested).
@@ -62,6 +64,7 @@ export class Fragments {
   user = new Uint8Array(16);
   /** Fragments by offset, linked by skb.next. */
   head = new Int32Array(16);
+  tail = new Int32Array(16);
   /** End of the datagram's data as far as known, bytes of it present, and whether the last piece is there. */
   length = new Int32Array(16);
   meat = new Int32Array(16);
@@ -171,7 +174,7 @@ export class Fragments {
       else this.k.drop(f, reason);
       f = next;
     }
-    this.head[q] = -1;
+    this.head[q] = this.tail[q] = -1;
     const h = hash4(
       this.src[q],
       this.dst[q],
@@ -183,39 +186,41 @@ export class Fragments {
     this.rows.give(q);
   }
 
-  // inet_frag_queue_insert: 0 inserted, -1 duplicate of a contiguous run, 1 overlap.
+  // inet_frag_queue_insert: 0 inserted, -1 duplicate, 1 overlap. What came in ascending order and touches is one
+  // run; a piece that lies within one run is a duplicate, any other that touches something overlaps it.
   private insert(q: number, f: number, offset: number, end: number): number {
     const { skb } = this.k;
+    const tail = this.tail[q];
+    const tailEnd = tail < 0 ? 0 : this.offsetOf(tail) + this.sizeOf(tail);
+    if (tail < 0 || tailEnd < end) {
+      if (offset < tailEnd) return 1;
+      skb.icmp[f] = tail >= 0 && offset === tailEnd ? APPENDED : 0;
+      skb.next[f] = -1;
+      if (tail < 0) this.head[q] = f;
+      else skb.next[tail] = f;
+      this.tail[q] = f;
+      return 0;
+    }
     let before = -1;
-    let runStart = -1;
-    let runEnd = -1;
-    for (let g = this.head[q]; g >= 0; g = skb.next[g]) {
-      const gStart = ipv4FragmentOffset(skb.view, skb.l3[g]);
-      const gEnd = gStart + this.sizeOf(g);
-      if (gStart !== runEnd) runStart = gStart;
-      runEnd = gEnd;
-      if (gEnd <= offset) {
-        before = g;
-        continue;
+    for (let g = this.head[q]; g >= 0; g = skb.next[before]) {
+      const start = this.offsetOf(g);
+      if (end <= start) break;
+      let stop = start + this.sizeOf(g);
+      for (before = g; skb.next[before] >= 0 && skb.icmp[skb.next[before]] === APPENDED; ) {
+        before = skb.next[before];
+        stop += this.sizeOf(before);
       }
-      if (gStart >= end) break;
-      // Touches: a duplicate only if some contiguous run holds all of it.
-      while (runEnd < end && skb.next[g] >= 0) {
-        g = skb.next[g];
-        const nextStart = ipv4FragmentOffset(skb.view, skb.l3[g]);
-        if (nextStart !== runEnd) return 1;
-        runEnd = nextStart + this.sizeOf(g);
-      }
-      return offset >= runStart && end <= runEnd ? -1 : 1;
+      if (offset < stop) return offset >= start && end <= stop ? -1 : 1;
     }
-    if (before < 0) {
-      skb.next[f] = this.head[q];
-      this.head[q] = f;
-    } else {
-      skb.next[f] = skb.next[before];
-      skb.next[before] = f;
-    }
+    skb.icmp[f] = 0;
+    skb.next[f] = before < 0 ? this.head[q] : skb.next[before];
+    if (before < 0) this.head[q] = f;
+    else skb.next[before] = f;
     return 0;
+  }
+
+  private offsetOf(f: number): number {
+    return ipv4FragmentOffset(this.k.skb.view, this.k.skb.l3[f]);
   }
 
   private sizeOf(f: number): number {
@@ -305,7 +310,7 @@ export class Fragments {
     this.id[q] = id;
     this.protocol[q] = protocol;
     this.user[q] = user;
-    this.head[q] = -1;
+    this.head[q] = this.tail[q] = -1;
     this.length[q] = this.meat[q] = this.lastIn[q] = this.maxSize[q] = this.maxDfSize[q] = this.ecn[q] = 0;
     this.generation[q]++;
     this.deadline[q] = this.k.clock.now + this.k.nsValue(ns, FRAG_TIME) * 1e9;
@@ -322,6 +327,7 @@ export class Fragments {
     this.protocol = growU8(this.protocol, n);
     this.user = growU8(this.user, n);
     this.head = growI32(this.head, n);
+    this.tail = growI32(this.tail, n);
     this.length = growI32(this.length, n);
     this.meat = growI32(this.meat, n);
     this.lastIn = growU8(this.lastIn, n);
