@@ -19,6 +19,7 @@ import {
   cidrOr,
   DEFAULT_POD_CIDR,
   DEFAULT_SERVICE_CIDR,
+  oneOf,
   proxyOptions,
   workloadPath,
 } from "./check-cluster.ts";
@@ -38,7 +39,7 @@ const NODE_RANGE = 24;
 /** .1 is the Service `kubernetes` and .10 kube-dns on AKS; others follow. */
 const FIRST_CLUSTER_IP = 11;
 
-const POLICIES = ["Cluster", "Local"];
+const POLICIES = ["Cluster", "Local"] as const;
 
 interface ClusterBuild {
   b: Building;
@@ -247,13 +248,7 @@ function buildService(c: ClusterBuild, spec: ServiceSpec): void {
   const clusterIp = clusterIpOf(c, spec, path);
   // A Service without an address is looked at all the same.
   const s = clusterIp === 0 ? -1 : cluster.addService(spec.name, clusterIp, spec.selector);
-  if (!POLICIES.includes(spec.internalTrafficPolicy)) {
-    const at = `${path}.internalTrafficPolicy`;
-    b.problems.push({
-      path: at,
-      message: `"${spec.internalTrafficPolicy}" is not one of ${POLICIES.join(", ")}`,
-    });
-  }
+  oneOf(b, spec.internalTrafficPolicy, POLICIES, "Cluster", `${path}.internalTrafficPolicy`);
   const taken = new Set<string>();
   const names = new Set<string>();
   for (const [i, port] of spec.ports.entries()) {
@@ -300,15 +295,18 @@ function clusterIpOf(c: ClusterBuild, spec: ServiceSpec, path: string): number {
     const at = `${path}.clusterIP`;
     const ip = addressOf(b, spec.clusterIP, at);
     if (ip === 0) return 0;
-    if (inRange(ip) && !c.clusterIps.has(ip)) return give(ip);
-    const why = inRange(ip) ? "is in use" : `lies outside ${c.spec.serviceCidr}`;
+    const { network, mask } = serviceCidr;
+    const edge = ip === network || ip === (network | ~mask);
+    if (inRange(ip) && !edge && !c.clusterIps.has(ip)) return give(ip);
+    let why = edge ? `is the first or last address of ${c.spec.serviceCidr}` : "is in use";
+    if (!inRange(ip)) why = `lies outside ${c.spec.serviceCidr}`;
     b.problems.push({ path: at, message: `${spec.clusterIP} ${why}` });
     return 0;
   }
   // Addresses asked for by later Services are theirs.
   while (c.wantedIps.size > 0 && c.wantedIps.has(formatIpv4(c.nextClusterIp))) c.nextClusterIp++;
   const ip = c.nextClusterIp++ | 0;
-  if (inRange(ip)) return give(ip);
+  if (inRange(ip) && ip !== (serviceCidr.network | ~serviceCidr.mask)) return give(ip);
   b.problems.push({ path, message: `the service range ${c.spec.serviceCidr} has no address left` });
   return 0;
 }

@@ -161,15 +161,27 @@ function buildVm(b: Building, vm: VmSpec): void {
 }
 
 function networkSpec(spec: TopologySpec): NetworkSpec {
-  const vnets: { [name: string]: NetworkSpec["vnets"][string] } = {};
-  for (const { name, subnets, ...vnet } of spec.vnets) {
-    const byName = Object.fromEntries(subnets.map(({ name: subnet, ...rest }) => [subnet, rest]));
-    const { addressSpace } = vnet;
+  const vnets = byName(spec.vnets, ({ subnets, addressSpace, ...vnet }) => ({
+    ...vnet,
     // A script without types may say anything.
-    vnets[name] = { ...vnet, addressSpace: Array.isArray(addressSpace) ? addressSpace : [], subnets: byName };
+    addressSpace: Array.isArray(addressSpace) ? addressSpace : [],
+    subnets: byName(subnets, (subnet) => subnet),
+  }));
+  return { vnets, routeTables: byName(spec.routeTables, (table) => table.routes) };
+}
+
+/** A record of parts; a name that is used again (which is a mistake) still stands for its own part. */
+function byName<T extends { name: string }, U>(
+  list: readonly T[],
+  part: (item: T) => U,
+): { [name: string]: U } {
+  const out: { [name: string]: U } = {};
+  for (const item of list) {
+    let name = item.name;
+    for (let n = 2; Object.hasOwn(out, name); n++) name = `${item.name} (${n})`;
+    out[name] = part(item);
   }
-  const routeTables = Object.fromEntries(spec.routeTables.map((t) => [t.name, t.routes]));
-  return { vnets, routeTables };
+  return out;
 }
 
 // Names are how scripts speak of things: each is used once among its kind, and hosts share one list.
