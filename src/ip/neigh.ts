@@ -77,6 +77,11 @@ export class Neighbours {
       this.arm(n, k.clock.now + k.devValue(d, DELAY_FIRST_PROBE) * 1e9);
       return true;
     }
+    if (state !== Nud.INCOMPLETE && k.devValue(d, MCAST_SOLICIT) === 0) {
+      this.setState(n, Nud.FAILED);
+      if (f >= 0) k.drop(f, Drop.NEIGH_FAILED);
+      return false;
+    }
     if (state !== Nud.INCOMPLETE) {
       table.probes[n] = k.devValue(d, UCAST_SOLICIT);
       this.setState(n, Nud.INCOMPLETE);
