@@ -2,61 +2,79 @@
 
 import Table from "cli-table3";
 import { buildBench } from "./build-bench.ts";
-import { measure, type Settings } from "./measure.ts";
-import { type MicroResult, micro } from "./micro.ts";
-import type { BuildResult, ScenarioResult } from "./result.ts";
-import { TRAFFIC_SCENARIOS, type TrafficScenario } from "./rig.ts";
+import { type Measurement, measure, type Settings } from "./measure.ts";
+import { micro } from "./micro.ts";
+import type { BuildResult, MicroResult } from "./result.ts";
+import { FLOWS_MAX, TRAFFIC_SCENARIOS, type TrafficScenario } from "./rig.ts";
+
+export { FLOWS_MAX, type Settings };
 
 export const SCENARIOS: readonly string[] = [...TRAFFIC_SCENARIOS, "build", "micro"];
 
-export type BenchResult = ScenarioResult | BuildResult | { scenario: "micro"; operations: MicroResult[] };
+/** What was found, and whether every packet went where it belongs. */
+export interface Outcome {
+  json: object;
+  text: string;
+  ok: boolean;
+}
 
 /** @param name one of SCENARIOS */
-export function runScenario(name: string, settings: Settings): BenchResult {
-  if (name === "build") return buildBench();
-  if (name === "micro") return { scenario: "micro", operations: micro(settings.seconds) };
-  return measure(name as TrafficScenario, settings);
+export async function runScenario(name: string, settings: Settings): Promise<Outcome> {
+  if (name === "build") {
+    const json = buildBench();
+    return { json, text: buildText(json), ok: json.firstPacketDelivered };
+  }
+  if (name === "micro") {
+    const json = micro(settings.seconds);
+    return { json, text: microText(json), ok: true };
+  }
+  const found = await measure(name as TrafficScenario, settings);
+  return { json: found.result, text: scenarioText(found), ok: found.result.misdelivered === 0 };
 }
 
-export function resultText(result: BenchResult): string {
-  if ("operations" in result) return microText(result.operations);
-  return "endpoints" in result ? buildText(result) : scenarioText(result);
-}
-
-function scenarioText(r: ScenarioResult): string {
-  const what = `${r.scenario}: ${r.frameBytes}-byte frames, ${r.flows} flows, ${r.churnPerSecond} replacements/s`;
-  const dropped = Object.entries(r.dropped).map(([reason, n]) => `${n} ${reason}`);
+function scenarioText({ result: r, spread: s }: Measurement): string {
+  const churn = r.churnPerSecond === 0 ? "" : `, ${r.churnPerSecond} pod replacements per second`;
+  const what = `${r.scenario}: ${r.frameBytes}-byte frames, ${count(r.flows)} flows${churn}`;
+  const dropped = Object.entries(r.dropped).map(([reason, n]) => `${count(n)} ${reason}`);
+  const rate = (ns: number): string => (1e3 / ns).toFixed(3);
   const table = plainTable();
   table.push(
-    ["delivered", `${r.mpps.toFixed(3)} Mpps (${r.nsPerPacket} ns per packet), ${r.seconds} s`],
-    ["offered, delivered", `${r.offered}, ${r.delivered}`],
+    ["throughput", `${r.mpps.toFixed(3)} Mpps on one core, ${r.nsPerPacket} ns per packet`],
+    [`median of ${s.repeats}`, `${rate(s.medianNs)} Mpps ± ${percent(s.deviationNs / s.medianNs)}`],
+    ["slowest to fastest", `${rate(s.slowestNs)} to ${rate(s.fastestNs)} Mpps`],
+    ["offered, delivered", `${count(r.offered)}, ${count(r.delivered)} in ${r.seconds} s`],
     ["dropped", dropped.join(", ") || "none"],
-    ["misdelivered", String(r.misdelivered)],
+    ["misdelivered", count(r.misdelivered)],
+    ["pods replaced", count(r.churnApplied)],
     ["ns per packet", `p50 ${r.p50Ns}, p99 ${r.p99Ns}, p99.9 ${r.p999Ns}`],
-    ["worst batch of 64", `${(r.maxNs / 1e6).toFixed(2)} ms`],
-    ["replacements", String(r.churnApplied)],
+    ["worst pause", `${(r.maxNs / 1e6).toFixed(2)} ms`],
     ["heap", `${r.bytesAllocatedPerPacket} bytes per packet`],
-    ["machine", `Node ${r.node}, ${r.cpu}, one core`],
+    ["machine", `Node ${r.node}, ${r.cpu}`],
   );
   return `${what}\n${table.toString()}`;
 }
 
 function buildText(r: BuildResult): string {
+  const { nodes, pods, services, endpoints } = r;
   const table = plainTable();
   table.push(
-    ["built", `${r.nodes} nodes, ${r.pods} pods, ${r.services} Services, ${r.endpoints} endpoints`],
+    ["nodes, pods", `${count(nodes)}, ${count(pods)}`],
+    ["Services, endpoints", `${count(services)}, ${count(endpoints)}`],
     ["time", `${r.seconds} s`],
-    ["memory", `${r.rssMb} MB resident, ${r.heapMb} MB of it JavaScript heap`],
+    ["memory", `${count(r.rssMb)} MB at most, ${count(r.heapMb)} MB JavaScript heap`],
     ["first packet", r.firstPacketDelivered ? `answered, ${(r.firstPacketNs / 1e6).toFixed(2)} ms` : "lost"],
-    ["machine", `Node ${r.node}, ${r.cpu}, one core`],
+    ["machine", `Node ${r.node}, ${r.cpu}`],
   );
-  return table.toString();
+  return `build\n${table.toString()}`;
 }
 
-function microText(operations: readonly MicroResult[]): string {
+function microText(r: MicroResult): string {
   const table = new Table({ head: ["operation", "ns", "± %", "samples"], style: { head: [], border: [] } });
-  for (const o of operations) table.push([o.operation, o.nanoseconds, o.spread, o.samples]);
-  return table.toString();
+  for (const o of r.operations) table.push([o.operation, o.nanoseconds, o.spreadPercent, o.samples]);
+  return `micro (Node ${r.node}, ${r.cpu})\n${table.toString()}`;
 }
 
 const plainTable = (): Table.Table => new Table({ style: { head: [], border: [] } });
+const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
+/** 1234567 as 1,234,567. */
+const count = (n: number): string => String(n).replace(/\B(?=(\d{3})+$)/g, ",");

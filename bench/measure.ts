@@ -1,115 +1,164 @@
-// One measurement: warm up, measure for some seconds while pods churn, check everything, say it in numbers.
-// tinybench calls the batches and keeps their times.
+// One measurement: warm up, measure for some seconds while pods churn, check every frame, say it in numbers.
+// tinybench repeats slices of equal work and keeps their times; inside a slice every batch is timed.
 
 import { Bench } from "tinybench";
-import { dropName } from "../src/node/drop.ts";
-import { machine, quantile, type ScenarioResult } from "./result.ts";
+import { DROP_REASONS, dropName } from "../src/node/drop.ts";
+import { bytesPerPacket } from "./allocation.ts";
+import { Histogram } from "./histogram.ts";
+import { machine, round, type ScenarioResult, type Spread } from "./result.ts";
 import { BATCH, Rig, type TrafficScenario } from "./rig.ts";
 
 export interface Settings {
   flows: number;
   frameBytes: number;
+  /** Pod replacements per second on the wall. */
   churnPerSecond: number;
   seconds: number;
 }
 
-/** Every flow passes at least twice, and the optimiser has seen enough, before anything is measured. */
-const WARM_PACKETS = 300_000;
-const ALLOCATION_WINDOWS = 7;
-const ALLOCATION_PACKETS = 64_000;
-/** Batches between two looks at whether every backend is an endpoint. */
-const LOOK_EVERY = 1024;
+/** How much work; tests take little. */
+export interface Effort {
+  warmPackets: number;
+  /** Packets of a window in which the growth of the heap is watched. */
+  heapPackets: number;
+  /** Length of a slice, seconds. */
+  slice: number;
+}
 
-export function measure(scenario: TrafficScenario, s: Settings): ScenarioResult {
+/** V8 has optimised everything by then, and every flow has passed twice. */
+const EFFORT: Effort = { warmPackets: 500_000, heapPackets: 200_000, slice: 0.25 };
+
+export interface Measurement {
+  result: ScenarioResult;
+  spread: Spread;
+}
+
+export async function measure(
+  scenario: TrafficScenario,
+  s: Settings,
+  effort: Effort = EFFORT,
+): Promise<Measurement> {
   const rig = new Rig(scenario, s.flows, s.frameBytes);
-  const warm = scenario === "connect" ? WARM_PACKETS : Math.max(2 * rig.flows, WARM_PACKETS);
-  for (let sent = 0; sent < warm; sent += BATCH) rig.batch();
-  const allocated = bytesPerPacket(rig);
-  const before = totals(rig);
-  const { samples, strangers } = timed(rig, s);
-  const after = totals(rig);
-  const offered = after.sent - before.sent;
+  const warm = scenario === "connect" ? effort.warmPackets : Math.max(2 * s.flows, effort.warmPackets);
+  const speed = warmUp(rig, warm);
+  const allocated = await bytesPerPacket((n) => walkPackets(rig, n), effort.heapPackets);
+  const before = count(rig);
+  const timed = new Timed(rig, s.churnPerSecond);
+  const slices = Math.max(1, Math.round(s.seconds / effort.slice));
+  const packets = Math.max(BATCH, speed * (s.seconds / slices));
+  const spread = await repeat(timed, slices, packets);
+  const after = count(rig);
+  const { times, nanoseconds } = timed;
   const delivered = after.delivered - before.delivered;
-  const nanoseconds = samples.reduce((sum, x) => sum + x, 0);
-  const perPacket = samples.map((x) => x / BATCH).sort((a, b) => a - b);
-  return {
+  const result: ScenarioResult = {
     scenario,
-    flows: rig.flows,
+    flows: s.flows,
     frameBytes: s.frameBytes,
     churnPerSecond: s.churnPerSecond,
     seconds: round(nanoseconds / 1e9, 3),
-    offered,
+    offered: after.offered - before.offered,
     delivered,
-    dropped: difference(before.dropped, after.dropped),
-    misdelivered: after.misdelivered - before.misdelivered + strangers,
+    dropped: differences(before.dropped, after.dropped),
+    misdelivered: after.misdelivered - before.misdelivered,
     mpps: round((delivered * 1e3) / nanoseconds, 4),
     nsPerPacket: round(nanoseconds / delivered, 1),
     churnApplied: rig.churnApplied,
-    bytesAllocatedPerPacket: allocated,
-    p50Ns: round(quantile(perPacket, 0.5), 1),
-    p99Ns: round(quantile(perPacket, 0.99), 1),
-    p999Ns: round(quantile(perPacket, 0.999), 1),
-    maxNs: Math.round((perPacket.at(-1) ?? 0) * BATCH),
+    bytesAllocatedPerPacket: round(allocated, 2),
+    p50Ns: round(times.quantile(0.5) / BATCH, 1),
+    p99Ns: round(times.quantile(0.99) / BATCH, 1),
+    p999Ns: round(times.quantile(0.999) / BATCH, 1),
+    maxNs: Math.round(times.longest),
     ...machine(),
   };
+  return { result, spread };
 }
 
-// Replacements come when their time on the wall has come, inside the measured batches: their cost counts.
-function timed(rig: Rig, s: Settings): { samples: number[]; strangers: number } {
+/** Packets per second at the end of it. */
+function warmUp(rig: Rig, packets: number): number {
+  walkPackets(rig, packets / 2);
   const start = performance.now();
-  let batches = 0;
-  let strangers = 0;
-  const bench = new Bench({ time: s.seconds * 1000, iterations: 1, warmup: false, retainSamples: true });
-  bench.add("batch", () => {
-    const due = ((performance.now() - start) / 1000) * s.churnPerSecond;
-    while (rig.churnApplied < due) rig.replaceOne();
-    rig.batch();
-    if (++batches % LOOK_EVERY === 0) strangers += rig.strangers();
-  });
-  bench.runSync();
-  const result = bench.tasks[0].result;
-  if (!("latency" in result)) throw new Error("the batches did not run");
-  // tinybench keeps milliseconds.
-  return { samples: (result.latency.samples ?? []).map((ms) => ms * 1e6), strangers };
+  walkPackets(rig, packets / 2);
+  return (packets / 2 / (performance.now() - start)) * 1e3;
 }
 
-// Growth of the heap over windows in which nothing was collected; the median of those.
-function bytesPerPacket(rig: Rig): number {
-  const growth: number[] = [];
-  for (let w = 0; w < ALLOCATION_WINDOWS; w++) {
-    const before = process.memoryUsage().heapUsed;
-    for (let sent = 0; sent < ALLOCATION_PACKETS; sent += BATCH) rig.batch();
-    const grown = process.memoryUsage().heapUsed - before;
-    if (grown >= 0) growth.push(grown / ALLOCATION_PACKETS);
+function walkPackets(rig: Rig, packets: number): void {
+  for (let sent = 0; sent < packets; sent += BATCH) rig.batch(BATCH);
+}
+
+/** Batches with the time of each; replacements come when their moment on the wall has come. */
+class Timed {
+  readonly times = new Histogram();
+  nanoseconds = 0;
+  private readonly rig: Rig;
+  private readonly churnPerSecond: number;
+
+  constructor(rig: Rig, churnPerSecond: number) {
+    this.rig = rig;
+    this.churnPerSecond = churnPerSecond;
   }
-  growth.sort((a, b) => a - b);
-  return round(quantile(growth, 0.5), 1);
+
+  slice(packets: number): void {
+    const { rig, times, churnPerSecond } = this;
+    const from = performance.now();
+    const before = this.nanoseconds;
+    let last = from;
+    for (let sent = 0; sent < packets; sent += BATCH) {
+      rig.batch(BATCH);
+      if (churnPerSecond > 0) {
+        const due = ((before + (last - from) * 1e6) / 1e9) * churnPerSecond;
+        while (rig.churnApplied < due) rig.replaceOne();
+      }
+      const now = performance.now();
+      times.add((now - last) * 1e6, 1);
+      last = now;
+    }
+    this.nanoseconds = before + (last - from) * 1e6;
+  }
 }
 
-interface Totals {
-  sent: number;
+async function repeat(timed: Timed, slices: number, packets: number): Promise<Spread> {
+  const bench = new Bench({ iterations: slices, time: 0, warmup: false, throws: true });
+  bench.add("slice", () => {
+    timed.slice(packets);
+  });
+  await bench.run();
+  const { result } = bench.tasks[0];
+  if (!("latency" in result)) throw new Error("tinybench has no times");
+  const { p50, mad, min, max } = result.latency;
+  // tinybench keeps milliseconds.
+  const ns = (ms: number): number => round((ms * 1e6) / (Math.ceil(packets / BATCH) * BATCH), 1);
+  return { repeats: slices, medianNs: ns(p50), deviationNs: ns(mad), fastestNs: ns(min), slowestNs: ns(max) };
+}
+
+interface Count {
+  offered: number;
   delivered: number;
   misdelivered: number;
-  dropped: Record<string, number>;
+  dropped: Map<number, number>;
 }
 
-function totals(rig: Rig): Totals {
-  const { k } = rig.net.walk;
-  const dropped: Record<string, number> = {};
-  for (let row = 0; row < k.drops.rows.used; row++) {
-    const name = dropName(k.drops.reason[row]);
-    dropped[name] = (dropped[name] ?? 0) + k.drops.packets[row];
+/**
+ * Everything sent so far has arrived, was dropped for a reason or is still under way; otherwise we lost some.
+ * Only a bridge that floods makes more of a packet than was sent.
+ */
+function count(rig: Rig): Count {
+  const { offered, misdelivered, underWay } = rig;
+  const { delivered } = rig.check;
+  const dropped = new Map(DROP_REASONS.map((reason) => [reason, rig.dropped(reason)]));
+  let lost = 0;
+  for (const packets of dropped.values()) lost += packets;
+  if (offered > delivered + lost + underWay) {
+    const parts = `${delivered} delivered, ${lost} dropped, ${underWay} under way`;
+    throw new Error(`${offered} packets offered are not ${parts}`);
   }
-  return { sent: rig.sent, delivered: k.delivered, misdelivered: rig.misdelivered(), dropped };
+  return { offered, delivered, misdelivered, dropped };
 }
 
-function difference(before: Record<string, number>, after: Record<string, number>): Record<string, number> {
+function differences(before: Map<number, number>, after: Map<number, number>): Record<string, number> {
   const out: Record<string, number> = {};
-  for (const [name, count] of Object.entries(after)) {
-    const more = count - (before[name] ?? 0);
-    if (more > 0) out[name] = more;
+  for (const [reason, packets] of after) {
+    const more = packets - (before.get(reason) ?? 0);
+    if (more > 0) out[dropName(reason)] = more;
   }
   return out;
 }
-
-const round = (n: number, digits: number): number => Number(n.toFixed(digits));

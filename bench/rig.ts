@@ -1,114 +1,171 @@
-// The networks the scenarios run on, and one batch of their traffic. Frames take the whole path of their
-// scenario: sockets, veth, bridge (l2) or routed node, conntrack and NAT, NIC, fabric, the other node and back
-// up to a checking sink.
+// The networks the scenarios run on, their traffic, and pods that come and go. Frames take the whole path of
+// their scenario, one after the other:
+//   l2       pod, veth, bridge, veth, pod of the same node; no netfilter
+//   pod      pod, veth, bridge with br_netfilter and conntrack, NIC, fabric, the same on the other node, pod
+//   vip      as pod, to a ClusterIP: kube-proxy's DNAT on the first node
+//   connect  as vip, and every packet opens a connection
 
 import type { Cluster } from "../src/cluster/cluster.ts";
 import { defineTopology } from "../src/emulator/define.ts";
 import type { Net } from "../src/emulator/net.ts";
-import { sourceEmit, sourceOpen } from "../src/socket/source.ts";
-import { PROTO_UDP } from "../src/wire/ipv4.ts";
+import { Drop } from "../src/node/drop.ts";
+import { sourceClose, sourceEmit, sourceOpen, sourceStart } from "../src/socket/source.ts";
+import { SourceStat, STATS_WORDS } from "../src/socket/sources.ts";
+import { PROTO_ICMP, PROTO_UDP } from "../src/wire/ipv4.ts";
+import { DeliveryCheck } from "./check.ts";
 
 export type TrafficScenario = "l2" | "pod" | "vip" | "connect";
 export const TRAFFIC_SCENARIOS: readonly TrafficScenario[] = ["l2", "pod", "vip", "connect"];
 
-/** Packets between two looks at the clock. */
+/** Packets that are made together and then walked one by one; between batches the clocks are looked at. */
 export const BATCH = 64;
 const PORT = 8080;
 const BACKENDS = 6;
 const FIRST_PORT = 1024;
-/** Flows one client can have: a source port each. */
-const FLOWS_PER_CLIENT = 64_000;
-/** Virtual time between two packets, ns: a million packets per second. */
+/** Flows of one client pod: a source port each. */
+const PORTS_PER_CLIENT = 50_000;
+/** Virtual time between two packets of steady flows, ns: a million packets per second. */
 const INTERVAL = 1000;
-/** A connection is new again when its entry has expired: 30 s for a UDP entry nobody answered (K 3.4). */
-const CONNECT_PERIOD = 31e9;
-const CONNECT_CLIENTS = 4;
+/** The kubelet probes each pod this often, per second; a bridge forgets a pod that is silent for 300 s. */
+const PROBES = 0.1;
+/** How long the entry of an unanswered UDP connection lives, ns (K 3.4). */
+const UNREPLIED = 30e9;
+/** `connect` goes through this many ports for each connection that is alive, so that no port is met again. */
+const SPARE_PORTS = 1.25;
+/** Steady flows on one node that the kernel's default nf_conntrack_max has room for. */
+const CONNTRACK_MAX = 262_144;
+const MAX_PODS = 250;
+/** Clients and backends share nobody's node but theirs; ports below 1024 are left out. */
+export const FLOWS_MAX = PORTS_PER_CLIENT * (MAX_PODS - BACKENDS - 4);
 
 export class Rig {
   readonly net: Net;
   readonly cluster: Cluster;
-  readonly flows: number;
+  readonly check: DeliveryCheck;
   churnApplied = 0;
   private readonly sources: number[] = [];
   private readonly interval: number;
   private turn = 0;
+  /** Backends by age, the oldest first, and the source that probes each. */
+  private readonly byAge: number[];
+  private readonly probes: number[];
 
+  /** @param flows steady flows; for `connect`, connections alive at one time */
   constructor(scenario: TrafficScenario, flows: number, frameBytes: number) {
-    this.flows = scenario === "connect" ? CONNECT_CLIENTS * FLOWS_PER_CLIENT : flows;
-    const clients = Math.ceil(this.flows / FLOWS_PER_CLIENT);
-    this.interval = scenario === "connect" ? Math.ceil(CONNECT_PERIOD / this.flows) : INTERVAL;
-    this.net = topology(scenario, clients).build();
+    const isConnect = scenario === "connect";
+    const ports = isConnect ? Math.max(Math.ceil(flows * SPARE_PORTS), PORTS_PER_CLIENT) : flows;
+    const clients = Math.ceil(ports / PORTS_PER_CLIENT);
+    this.interval = isConnect ? Math.ceil(UNREPLIED / flows) : INTERVAL;
+    this.net = topology(scenario, clients, flows).build();
     this.cluster = this.net.clusters[0];
-    const to = this.net.hosts.destination(
-      scenario === "vip" || scenario === "connect" ? "web" : "web-0",
-      PROTO_UDP,
-    );
-    for (let c = 0, left = this.flows; c < clients; c++, left -= FLOWS_PER_CLIENT) {
-      const { ns } = this.net.hosts.host(`client-${c}`);
+    const { walk, pods, hosts } = this.net;
+    const viaService = scenario === "vip" || isConnect;
+    const { table, services, workloads } = this.cluster;
+    this.check = new DeliveryCheck(walk.k, table, viaService ? services[0].ports[0].row : -1);
+    walk.k.watch = this.check;
+    for (let p = 0; p < pods.ids.used; p++) this.check.own(pods.ns[p], pods.ip[p]);
+    this.byAge = [...workloads[0].pods];
+    const to = hosts.destination(viaService ? "web" : "web-0", PROTO_UDP);
+    for (let c = 0, left = ports; c < clients; c++, left -= PORTS_PER_CLIENT) {
       const options = { proto: PROTO_UDP, dst: to.addr, port: PORT, firstPort: FIRST_PORT, frameBytes };
-      const row = sourceOpen(this.net.walk.sock, ns, { ...options, flows: Math.min(left, FLOWS_PER_CLIENT) });
-      if (row < 0)
-        throw new Error(`a source of ${this.flows} flows of ${frameBytes}-byte frames cannot be opened`);
+      const own = { ...options, flows: Math.min(left, PORTS_PER_CLIENT) };
+      const row = sourceOpen(walk.sock, hosts.host(`client-${c}`).ns, own);
+      if (row < 0) throw new Error(`no source of ${own.flows} flows of ${frameBytes}-byte frames`);
       this.sources.push(row);
     }
+    this.check.watchFlows(walk.sock.flows.used);
+    this.probes = this.byAge.map((p, i) => this.probe(p, FIRST_PORT + i));
   }
 
-  /** Sends BATCH packets and walks them to their ends. */
-  batch(): void {
+  /** Sends `packets` and walks each to its end; then their time passes. */
+  batch(packets: number): void {
     const { walk } = this.net;
-    sourceEmit(walk.sock, this.sources[this.turn], BATCH);
+    sourceEmit(walk.sock, this.sources[this.turn], packets);
     this.turn = this.turn + 1 === this.sources.length ? 0 : this.turn + 1;
-    walk.run(walk.k.clock.now + BATCH * this.interval);
+    walk.run(walk.k.clock.now + packets * this.interval);
   }
 
-  /** CNI DEL and ADD of the backend that has been there longest. */
+  /** CNI DEL and ADD of the backend that has been there longest, under way to nobody at this moment. */
   replaceOne(): void {
-    const { pods } = this.cluster.workloads[0];
-    const p = pods[this.churnApplied % pods.length];
-    const replaced = this.cluster.replacePod(p);
-    if (typeof replaced === "string") throw new Error(replaced);
+    const { pods } = this.net;
+    const { sock } = this.net.walk;
+    const oldest = this.byAge.shift();
+    const probe = this.probes.shift();
+    if (oldest === undefined || probe === undefined) throw new Error("no backend to replace");
+    const id = sock.sources.firstPort[probe];
+    sourceClose(sock, probe);
+    this.check.disown(pods.ns[oldest]);
+    const p = this.cluster.replacePod(oldest);
+    if (typeof p === "string") throw new Error(`no replacement: ${p}`);
+    this.byAge.push(p);
+    this.probes.push(this.probe(p, id));
+    this.check.own(pods.ns[p], pods.ip[p]);
     this.churnApplied++;
   }
 
-  get sent(): number {
+  /** Packets the sources were asked for. */
+  get offered(): number {
     const { sources } = this.net.walk.sock;
     return this.sources.reduce((sum, row) => sum + sources.sent[row], 0);
   }
 
-  /** What sinks that are there found wrong: packets not meant for them, or changed on the way. */
-  misdelivered(): number {
-    const { sock } = this.net.walk;
-    let wrong = 0;
-    for (const { ns } of this.backends()) {
-      for (let s = sock.firstOfNs[ns] ?? -1; s >= 0; s = sock.next[s]) {
-        const sink = sock.sink[s];
-        if (sink >= 0) wrong += sock.sinks.wrong[sink] + sock.sinks.foreign[sink] + sock.sinks.corrupt[sink];
-      }
+  /** What the watch and the sinks found: frames with another's address, at no endpoint, wrong or changed. */
+  get misdelivered(): number {
+    const { stats } = this.net.walk.sock.sources;
+    let wrong = this.check.wrongOwner + this.check.noEndpoint;
+    for (const row of this.sources) {
+      const o = row * STATS_WORDS;
+      wrong += stats[o + SourceStat.WRONG] + stats[o + SourceStat.CORRUPT];
     }
     return wrong;
   }
 
-  /** Backends that hold a socket but are no endpoint of the Service now; always none. */
-  strangers(): number {
-    const { table, services } = this.cluster;
-    const row = services[0].ports[0].row;
-    return this.backends().filter((b) => !table.isServing(row, b.ip, table.revision)).length;
+  /** Lost packets by the number of their reason: dropped on the way, or never made for want of a slot. */
+  dropped(reason: number): number {
+    if (reason !== Drop.NOMEM) return this.check.drops[reason];
+    const { k, sock } = this.net.walk;
+    let sum = 0;
+    for (let r = 0; r < k.drops.rows.used; r++) {
+      if (k.drops.reason[r] !== Drop.NOMEM) continue;
+      for (const row of this.sources) {
+        if (k.drops.dev[r] === k.ns.loopback[sock.sources.ns[row]]) sum += k.drops.packets[r];
+      }
+    }
+    return sum;
   }
 
-  private backends(): { ns: number; ip: number }[] {
-    const { pods } = this.net;
-    return this.cluster.workloads[0].pods.map((p) => ({ ns: pods.ns[p], ip: pods.ip[p] }));
+  /** Frames of the sources that have not ended: they wait for a neighbour. */
+  get underWay(): number {
+    const { skb } = this.net.walk.k;
+    let count = 0;
+    for (let f = 0; f < skb.capacity; f++) if (skb.len[f] >= 0 && this.check.isOurs(f)) count++;
+    return count;
+  }
+
+  /** The kubelet's probe of a pod on its node: an echo request now and then. */
+  private probe(p: number, id: number): number {
+    const { pods, walk } = this.net;
+    const { ns } = this.cluster.nodes[pods.node[p]];
+    const options = { proto: PROTO_ICMP, dst: pods.ip[p], port: 0, flows: 1, firstPort: id, frameBytes: 64 };
+    const row = sourceOpen(walk.sock, ns, options);
+    if (row < 0) throw new Error("no source for a probe");
+    sourceStart(walk.sock, row, PROBES, 1, 0);
+    return row;
   }
 }
 
-function topology(scenario: TrafficScenario, clients: number): ReturnType<typeof defineTopology> {
+function topology(
+  scenario: TrafficScenario,
+  clients: number,
+  flows: number,
+): ReturnType<typeof defineTopology> {
   return defineTopology({ seed: 1, frames: 4096 }, (t) => {
     const vnet = t.vnet("prod", { addressSpace: ["10.224.0.0/12"] });
     const subnet = vnet.subnet("nodes", "10.224.0.0/16");
-    // AKS attaches pods in transparent mode; only there being a bridge makes same-node traffic L2.
-    const cni = scenario === "l2" ? "azure-bridge" : "azure-transparent";
-    const aks = t.cluster("aks", { subnet, cni, maxPods: 64 });
-    aks.nodes(2);
+    const bridgeNetfilter = scenario !== "l2";
+    const aks = t.cluster("aks", { subnet, cni: "azure-bridge", maxPods: MAX_PODS, bridgeNetfilter });
+    const room = Math.max(CONNTRACK_MAX, Math.ceil(flows * 2));
+    aks.nodes(2, { sysctls: { "net.netfilter.nf_conntrack_max": room } });
     const node = scenario === "l2" ? "n0" : "n1";
     aks.deployment("web", { replicas: BACKENDS, udpSink: PORT, node });
     aks.service("web", { port: PORT, protocol: "UDP" });

@@ -1,0 +1,95 @@
+// The benchmark notices when something goes wrong while it measures: each test breaks one thing on the way.
+
+import test from "ava";
+import { measure } from "../../bench/measure.ts";
+import { BATCH, Rig } from "../../bench/rig.ts";
+import { Drop } from "../../src/node/drop.ts";
+
+function warm(scenario: "vip" | "pod" = "vip"): Rig {
+  const rig = new Rig(scenario, 60, 64);
+  for (let i = 0; i < 10; i++) rig.batch(BATCH);
+  return rig;
+}
+
+test("whole: everything arrives where it should", (t) => {
+  const rig = warm();
+  t.is(rig.check.delivered, 10 * BATCH);
+  t.is(rig.misdelivered, 0);
+  t.is(rig.underWay, 0);
+});
+
+test("a pod that is no endpoint any more and still gets packets", (t) => {
+  const rig = warm();
+  const { table } = rig.cluster;
+  // Nobody tells the nodes, so their connections stay.
+  table.listener = null;
+  table.removeEndpoint(0);
+  rig.batch(BATCH);
+  t.true(rig.check.noEndpoint > 0);
+  t.is(rig.misdelivered, rig.check.noEndpoint);
+  t.is(rig.check.delivered, 11 * BATCH);
+});
+
+test("a pod that takes packets for the address of another", (t) => {
+  const rig = warm();
+  const { k, link } = rig.net.walk;
+  const { pods } = rig.net;
+  const [robbed, thief] = rig.cluster.workloads[0].pods;
+  const bridge = k.findDevice(rig.cluster.nodes[1].ns, "azure0");
+  k.addAddress(pods.eth0[thief], pods.ip[robbed], 32, 0);
+  link.ebtables.removePod(bridge, pods.ip[robbed]);
+  const uplink = rig.cluster.nodes[1].eth0;
+  const mac = [k.dev.macHi[pods.eth0[thief]], k.dev.macLo[pods.eth0[thief]]] as const;
+  link.ebtables.addPod(bridge, pods.ip[robbed], uplink, ...mac, ...mac);
+  rig.batch(BATCH);
+  t.true(rig.check.wrongOwner > 0);
+  t.is(rig.misdelivered, rig.check.wrongOwner);
+});
+
+test("a byte changed on the way that no checksum covers", (t) => {
+  const rig = warm();
+  const { k, sock } = rig.net.walk;
+  // Every packet of the source is one byte shorter than the sinks are told.
+  sock.sources.payloadLen[0]++;
+  rig.batch(BATCH);
+  t.is(rig.misdelivered, BATCH);
+  t.is(k.skb.live, 0);
+});
+
+test("a socket that is gone: dropped by name, not delivered", (t) => {
+  const rig = warm("pod");
+  const { k } = rig.net.walk;
+  const [web] = rig.cluster.workloads[0].pods;
+  k.setUp(rig.net.pods.eth0[web], false);
+  rig.batch(BATCH);
+  t.is(rig.check.delivered, 10 * BATCH);
+  const lost = [Drop.NO_CARRIER, Drop.DEV_READY].reduce((sum, reason) => sum + rig.dropped(reason), 0);
+  t.is(lost, BATCH);
+});
+
+test("no slot for a frame: sent and lost, as NOMEM", (t) => {
+  const rig = warm();
+  const { skb } = rig.net.walk.k;
+  const held: number[] = [];
+  for (let f = skb.alloc(60); f >= 0; f = skb.alloc(60)) held.push(f);
+  rig.batch(BATCH);
+  t.is(rig.dropped(Drop.NOMEM), BATCH);
+  for (const f of held) skb.release(f);
+  rig.batch(BATCH);
+  t.is(rig.offered, rig.check.delivered + BATCH);
+});
+
+test("a packet that vanishes without a reason stops the benchmark", async (t) => {
+  const consume = Rig.prototype.batch;
+  const broken = { warmPackets: BATCH, heapPackets: BATCH, slice: 0.01 };
+  const settings = { flows: 5, frameBytes: 64, churnPerSecond: 0, seconds: 0.01 };
+  Rig.prototype.batch = function (this: Rig, packets: number): void {
+    consume.call(this, packets);
+    this.check.delivered--;
+  };
+  try {
+    await t.throwsAsync(() => measure("vip", settings, broken), { message: /packets offered are not/ });
+  } finally {
+    Rig.prototype.batch = consume;
+  }
+});
