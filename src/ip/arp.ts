@@ -207,7 +207,7 @@ export function arpSolicit(ip: Ip, n: number, unicast: boolean, waiting: number)
     if (own && (announce === 0 || k.inet.onlink(d, target, from))) source = from;
   }
   if (source === 0) source = k.selectAddress(d, target, Scope.LINK);
-  if (source === 0) return;
+  // A host without any address asks as 0.0.0.0.
   const hi = unicast ? table.macHi[n] : MAC_BROADCAST_HI;
   const lo = unicast ? table.macLo[n] : MAC_BROADCAST_LO;
   // The target hardware address stays zero even when it is known.

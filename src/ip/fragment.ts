@@ -186,8 +186,8 @@ export class Fragments {
     this.rows.give(q);
   }
 
-  // inet_frag_queue_insert: 0 inserted, -1 duplicate, 1 overlap. What came in ascending order and touches is one
-  // run; a piece that lies within one run is a duplicate, any other that touches something overlaps it.
+  // inet_frag_queue_insert: 0 inserted, -1 duplicate, 1 overlap. What came in ascending order and touches is
+  // one run; a piece that lies within one run is a duplicate, any other that touches something overlaps it.
   private insert(q: number, f: number, offset: number, end: number): number {
     const { skb } = this.k;
     const tail = this.tail[q];

@@ -46,7 +46,7 @@ export function ipLocalOut(ip: Ip, f: number): Stage {
   if (skb.flags[f] & SkbFlag.CSUM_PARTIAL) fillTransportChecksum(ip, f);
   // IP_PMTUDISC_WANT: do not fragment, unless it already has to be, or the path cannot do without.
   const cut = skb.len[f] > ip.rtMtu || ip.exceptions.isLocked(ns, ipv4Dst(v, l3));
-  if (ipv4Df(v, l3) && cut && ipv4Protocol(v, l3) === PROTO_UDP) {
+  if (ipv4Df(v, l3) && cut && ipv4Protocol(v, l3) !== PROTO_TCP) {
     setIpv4Fragment(v, l3, ipv4Fragment(v, l3) & ~IPV4_DF);
   }
   setIpv4Id(v, l3, ipv4Df(v, l3) ? 0 : ++k.ns.ipId[ns]);

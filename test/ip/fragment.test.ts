@@ -116,7 +116,7 @@ test("K3.7 a repeated piece is dropped alone; a piece that overlaps takes the da
   }
 });
 
-test("K3.7 across two pieces: nothing new if the second came after the first, an overlap if before it", (t) => {
+test("K3.7 across two pieces: nothing new if they came in ascending order, an overlap if not", (t) => {
   for (const ascending of [true, false]) {
     const { host, got } = receiver();
     const frame = whole(2992);
@@ -130,7 +130,7 @@ test("K3.7 across two pieces: nothing new if the second came after the first, an
   }
 });
 
-test("ip_frag_ecn_table: congestion marks add up, and pieces that disagree about ECN are no datagram", (t) => {
+test("ip_frag_ecn_table: congestion marks add up, pieces that disagree about ECN are no datagram", (t) => {
   const rows: [number, number, number | null][] = [
     [0, 0, 0],
     [2, 2, 2],
@@ -157,7 +157,7 @@ test("ip_frag_ecn_table: congestion marks add up, and pieces that disagree about
   }
 });
 
-test("K3.7 ipfrag_time 30 s: an end host tells with 11/1 if it has the first piece, and forgets the rest", (t) => {
+test("K3.7 ipfrag_time 30 s: an end host tells with 11/1 if it has the first piece", (t) => {
   for (const first of [true, false]) {
     const { host, got } = receiver();
     const pieces = cut(whole(2000), 1000);
@@ -205,9 +205,8 @@ function pieces(host: Host, from: number): string[] {
     const v = new DataView(b.buffer);
     const word = v.getUint16(IP + 6);
     const head = (b[IP] & 15) * 4;
-    found.push(
-      `${(word & 0x1fff) * 8}:${b.length - IP - head}${word & 0x2000 ? "+" : ""}${word & 0x4000 ? " DF" : ""}`,
-    );
+    const marks = `${word & 0x2000 ? "+" : ""}${word & 0x4000 ? " DF" : ""}`;
+    found.push(`${(word & 0x1fff) * 8}:${b.length - IP - head}${marks}`);
   }
   return found;
 }

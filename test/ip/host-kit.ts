@@ -1,5 +1,5 @@
-// One host with two links, eth0 (10.0.0.1/24) and eth1 (10.1.0.1/24); nobody answers at their far ends, so that
-// a test says everything that is said there.
+// One host with two links, eth0 (10.0.0.1/24) and eth1 (10.1.0.1/24); nobody answers at their far ends, so
+// that a test says everything that is said there.
 
 import type { ExecutionContext } from "ava";
 import { Direction } from "../../src/node/capture.ts";

@@ -28,7 +28,7 @@ const reply = (mac: string = PEER.eth1, dst: string = HOST.eth1): Uint8Array =>
     dstMac: dst,
   });
 
-test("K4.2 resolve failure: broadcasts at 0, 1 and 2 s, FAILED at 3 s, ICMP 3/1 for each packet that waited", (t) => {
+test("K4.2 resolve failure: broadcasts at 0, 1, 2 s, FAILED at 3 s, 3/1 for each packet that waited", (t) => {
   const host = router();
   host.receive("eth0", packet(1));
   host.run(SECOND / 2);
@@ -64,7 +64,7 @@ test("K4.2 the answer: what waited leaves in order, the entry is REACHABLE, then
   host.end(t);
 });
 
-test("K4.2 REACHABLE and in use becomes DELAY, and DELAY answered for becomes REACHABLE without a probe", (t) => {
+test("K4.2 REACHABLE and in use becomes DELAY, and DELAY confirmed REACHABLE without a probe", (t) => {
   const host = router();
   host.setDev("eth1", "base_reachable_time_ms", 2000);
   host.receive("eth0", packet());
@@ -87,7 +87,7 @@ test("K4.2 REACHABLE and in use becomes DELAY, and DELAY answered for becomes RE
   host.end(t);
 });
 
-test("K4.2 STALE + packet: DELAY 5 s, three unicast probes a second apart, FAILED 8 s after the packet", (t) => {
+test("K4.2 STALE + packet: DELAY 5 s, three unicast probes a second apart, FAILED at 8 s", (t) => {
   const host = router();
   host.neighbour("eth1", THERE, PEER.eth1, Nud.STALE);
   host.run(10 * SECOND);
@@ -129,7 +129,7 @@ test("K4.2 a probe that is answered makes the entry REACHABLE", (t) => {
   host.end(t);
 });
 
-test("timers follow their sysctls: retrans_time_ms, delay_first_probe_time, ucast_solicit, mcast_solicit", (t) => {
+test("timers follow retrans_time_ms, delay_first_probe_time, ucast_ and mcast_solicit", (t) => {
   const host = router();
   host.setDev("eth1", "retrans_time_ms", 250);
   host.setDev("eth1", "delay_first_probe_time", 2);

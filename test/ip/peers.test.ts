@@ -61,7 +61,7 @@ test("icmp_ratelimit 0: no limit per destination", (t) => {
   );
 });
 
-test("K4.3 ip_error's own limit takes from the same tokens: 5 of its own, 2 of a burst reach the wire", (t) => {
+test("K4.3 ip_error's own limit takes from the same tokens: 2 of a burst reach the wire", (t) => {
   const { k, peers } = fresh();
   t.is(
     burst(20, () => peers.allowRouteError(0, 1)),
@@ -103,7 +103,7 @@ test("K1.4 a redirect empties the bucket of the ICMP error that follows: why a R
   t.true(peers.allow(0, 2, SECOND), "nobody else is concerned");
 });
 
-test("K4.3 host-wide: 1000/s with burst 50; credit comes in lumps after 20 ms, each message costs 0, 1 or 2", (t) => {
+test("K4.3 host-wide: 1000/s with burst 50, in lumps after 20 ms, each message for 0, 1 or 2", (t) => {
   const { k, peers } = fresh();
   const take = (): boolean => {
     if (!peers.allowGlobal(0, 1000, 50)) return false;

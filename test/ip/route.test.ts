@@ -1,5 +1,5 @@
-// Routing decisions about packets that arrive: what is martian, what rp_filter makes of sources, when a redirect
-// is due (net/ipv4/route.c, fib_frontend.c).
+// Routing decisions about packets that arrive: what is martian, what rp_filter makes of sources, when a
+// redirect is due (net/ipv4/route.c, fib_frontend.c).
 
 import test from "ava";
 import { RouteType } from "../../src/ip/fib.ts";
@@ -205,7 +205,7 @@ for (const row of REDIRECTS) {
   });
 }
 
-test("K4.3 ICMP error source: the address of the way out, or with errors_use_inbound_ifaddr the way in", (t) => {
+test("K4.3 ICMP error source: the way out's address, with errors_use_inbound_ifaddr the way in's", (t) => {
   for (const [inbound, source] of [
     [0, "10.1.0.1"],
     [1, "10.0.0.1"],
@@ -245,7 +245,7 @@ test("K4.3 no route and special routes: what a router says, and that a host says
   }
 });
 
-test("the address a host takes when nobody says: of the way out, of another device, preferring the subnet", (t) => {
+test("inet_select_addr: of the way out, preferring the subnet, else of another device", (t) => {
   const host = new Host();
   const { k } = host;
   k.addAddress(host.eth0, ip("10.0.0.2"), 24, 0);
@@ -266,7 +266,7 @@ test("the address a host takes when nobody says: of the way out, of another devi
   host.end(t);
 });
 
-test("K4.3 interface and pkt_type: what another host's MAC is in front of, a router does not forward", (t) => {
+test("K4.3 a router forwards only what came to its own MAC", (t) => {
   const sides: Side[] = ["eth0", "eth1"];
   for (const side of sides) {
     const host = router();

@@ -70,7 +70,7 @@ export class Lab {
     this.walk.link.bridges.setPortFlag(this.device(name), flag, on);
   }
 
-  /** The frame comes out of the far end of a port; returns what then left, "port: line", in order per port. */
+  /** The frame comes out of the far end of a port; returns what then left, "port: line", in order. */
   send(from: string, frame: Uint8Array): string[] {
     transmitFrame(this.k, this.far.get(from) as number, frame);
     this.walk.drain();

@@ -179,7 +179,7 @@ for (const row of ROWS) {
   });
 }
 
-test("K4.1 01:80:c2:00:00:00 to :0f: only :00 is forwarded, :01 is nobody's, the others the port's own", (t) => {
+test("K4.1 01:80:c2:00:00:00 is flooded, of 01:80:c2:00:00:02 and the others up to :0f none", (t) => {
   for (let last = 0; last <= 0x10; last++) {
     const lab = settled();
     const group = `01:80:c2:00:00:${last.toString(16).padStart(2, "0")}`;
@@ -206,7 +206,7 @@ test("K4.1 source MAC = b's MAC: b's entry moves to port a at once, until b spea
   lab.end(t);
 });
 
-test("K4.1 frames to the MAC of the port they came in by are answered, to another port's they are not", (t) => {
+test("K4.1 any port's MAC: answered by the port the frame came in by, by no other", (t) => {
   const lab = settled();
   lab.address("10.9.0.254", 24);
   const ask = (dst: string): string[] =>

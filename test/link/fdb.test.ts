@@ -8,7 +8,7 @@ const A = mac(1);
 const B = mac(2);
 const SECOND = 1e9;
 
-test("K4.1 ageing: a learned entry lasts 300 s to the nanosecond, counted from when it was last seen", (t) => {
+test("K4.1 ageing: a learned entry lasts 300 s to the nanosecond from when it was last seen", (t) => {
   const lab = new Lab(["a", "b", "e"], mac(0xbb));
   lab.send("a", datagram(A, B));
   lab.walk.run(100 * SECOND);

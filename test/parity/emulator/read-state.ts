@@ -1,4 +1,5 @@
-// The emulated node's tables in the words of the Linux tools, through observe/show, for state.ts to normalise.
+// The emulated node's tables in the words of the Linux tools, through observe/show, for state.ts to
+// normalise.
 
 import { showConntrack } from "../../../src/observe/show-conntrack.ts";
 import { showFdb } from "../../../src/observe/show-link.ts";
