@@ -76,7 +76,8 @@ test("the commands in README.md print what README.md shows", (t) => {
   const dir = mkdtempSync(join(tmpdir(), "vnetem-docs-"));
   t.teardown(() => rmSync(dir, { recursive: true }));
   symlinkSync(join(root, "topologies"), join(dir, "topologies"));
-  const prelude = `vnetem() { "${process.execPath}" "${join(root, "dist/src/cli/main.js")}" "$@"; }`;
+  const { bin } = JSON.parse(read("package.json"));
+  const prelude = `vnetem() { "${process.execPath}" "${join(root, bin.vnetem)}" "$@"; }`;
   const exported: string[] = [];
   let ran = 0;
   for (const { text, expected } of blocks(read("README.md"), "").flatMap(commandsOf)) {
