@@ -143,8 +143,9 @@ export class ConntrackTable {
     const rec = this.rec;
     rec[b + R_STATUS] |= IPS_CONFIRMED;
     rec[b + R_USE]++;
-    this.index.insert(rec[b + R_HASH], e * 2);
+    // hlist_nulls_add_head_rcu, the reply last: a connection to oneself is found as a reply.
     this.index.insert(rec[b + R_REPLY_HASH], e * 2 + 1);
+    this.index.insert(rec[b + R_HASH], e * 2);
     this.flows.insert(this, e);
     if (rec[b + R_MASQ] >= 0) this.masq.insert(e, rec[b + R_MASQ]);
   }

@@ -4,7 +4,13 @@
 // Absent: the summary line that goes to stderr, packet and byte counters (nf_conntrack_acct is 0), marks,
 // zones, labels, fields of protocols that are tracked by addresses alone.
 
-import { IPS_ASSURED, IPS_SEEN_REPLY, SECOND, TCP_CONNTRACK_NAMES } from "../netfilter/enums.ts";
+import {
+  IPS_ASSURED,
+  IPS_NAT_CLASH,
+  IPS_SEEN_REPLY,
+  SECOND,
+  TCP_CONNTRACK_NAMES,
+} from "../netfilter/enums.ts";
 import {
   A_ID,
   A_TIMEOUT,
@@ -55,7 +61,9 @@ export function conntrack(w: Walk, ns: number): ConntrackInfo[] {
   const { t } = w.nf;
   const rows: number[] = [];
   for (let e = 0; e < t.ids.used; e++) {
-    if (t.isLive(e) && !t.isExpired(e) && t.rec[e * REC] >>> 8 === ns) rows.push(e);
+    // ctnetlink_dump_table goes by original tuples, and the loser of a clash stands in the table without one.
+    const listed = (t.rec[e * REC + R_STATUS] & IPS_NAT_CLASH) === 0 && !t.isExpired(e);
+    if (t.isLive(e) && listed && t.rec[e * REC] >>> 8 === ns) rows.push(e);
   }
   rows.sort((a, b) => t.acct[a * ACCT + A_ID] - t.acct[b * ACCT + A_ID]);
   return rows.map((e) => entryInfo(w, e));

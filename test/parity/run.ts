@@ -14,7 +14,8 @@ import { removeLeftovers } from "./kernel/namespaces.ts";
 import type { KernelResult } from "./kernel/run-case.ts";
 import { runMany } from "./kernel/run-many.ts";
 import { preflight } from "./preflight.ts";
-import { randomCase } from "./random/generate.ts";
+import { CASE_FRAMES, randomCase } from "./random/generate.ts";
+import { armPool } from "./random/pool.ts";
 import { keepRegression, runRandom } from "./random/run.ts";
 import { resultText } from "./text.ts";
 
@@ -27,6 +28,7 @@ const { values, positionals } = parseArgs({
     repeat: { type: "string", default: "1" },
     frames: { type: "string" },
     seed: { type: "string" },
+    per: { type: "string", default: String(CASE_FRAMES) },
   },
 });
 
@@ -76,7 +78,7 @@ async function random(frames: number, seed: number): Promise<number> {
     console.error("parity: --frames and --seed take whole numbers");
     return 2;
   }
-  const kernel = kernelArmInChild();
+  const kernel = armPool([kernelArmInChild(), kernelArmInChild()]);
   const bar = new SingleBar({
     format: "{bar} {percentage}% {value} frames, {differences} differences, {rate}/s, {eta_formatted} left",
     noTTYOutput: true,
@@ -88,6 +90,7 @@ async function random(frames: number, seed: number): Promise<number> {
   const { coverage, differences } = await runRandom({
     seed,
     frames,
+    caseFrames: Number(values.per),
     kernel,
     arms: [arm],
     onCase: ({ sent }, found) => {
@@ -99,7 +102,7 @@ async function random(frames: number, seed: number): Promise<number> {
   for (const d of differences.slice(0, 5))
     console.log(`\nseed ${d.seed}, after ${d.after} frames:\n${d.text}`);
   for (const d of differences.slice(0, 1)) {
-    console.log(`kept as ${await keepRegression(randomCase(d.seed), kernel, arm)}`);
+    console.log(`kept as ${await keepRegression(randomCase(d.seed, Number(values.per)), kernel, arm)}`);
   }
   const seconds = (performance.now() - start) / 1000;
   console.log(coverage.text());

@@ -74,11 +74,10 @@ class Run {
     }
     walk.drain();
     const state = this.c.compareState === false ? null : readState(this.c, this.built);
+    const drops = this.drops === null ? null : new Map(this.drops);
     this.end();
     if (k.skb.live !== 0) throw new Error(`${this.c.name}: ${k.skb.live} frames leaked`);
-    return this.drops === null
-      ? { frames: this.frames, state }
-      : { frames: this.frames, state, drops: this.drops };
+    return drops === null ? { frames: this.frames, state } : { frames: this.frames, state, drops };
   }
 
   // Frames still held by neighbour and fragment queues end when their timers have run; that is not part of

@@ -22,7 +22,7 @@ import {
   TRANSPARENT_GATEWAY,
 } from "../case.ts";
 import { deviceIndex } from "./libc.ts";
-import { Namespace, notRunning, offloadsOff } from "./namespaces.ts";
+import { linksUp, Namespace, notRunning, offloadsOff } from "./namespaces.ts";
 import { TransmitSocket } from "./packet-socket.ts";
 import { ServedSocket } from "./pod-sockets.ts";
 import { ebtablesRules } from "./rules-ebtables.ts";
@@ -71,7 +71,7 @@ export class BuiltNode {
     this.node = new Namespace(`${label}-node`);
     this.node.sysctl([...QUIET, ...baseSysctls()]);
     this.#addBridgeAndNic();
-    for (const pod of this.spec.pods) this.#addPod(pod);
+    this.#addPods(this.spec.pods);
     this.#addRoutes();
     this.#applySysctls();
     if (spec.attachment.startsWith("azure")) this.node.tool("ebtables-restore", [], ebtablesRules(this.spec));
@@ -137,11 +137,23 @@ export class BuiltNode {
     );
   }
 
-  #addPod(pod: PodSpec): void {
-    const namespace = new Namespace(`pod-${pod.name}`);
+  /** One ip process for the node's ends of all of them: processes are what building costs. */
+  #addPods(pods: PodSpec[]): void {
+    const namespaces = pods.map((pod) => new Namespace(`pod-${pod.name}`));
+    for (const n of namespaces) n.sysctl(QUIET);
+    this.node.ip(pods.flatMap((pod, i) => this.#hostLines(pod, namespaces[i]!)));
+    offloadsOff(
+      this.node,
+      pods.map((pod) => hostDevice(this.spec, pod)),
+    );
+    pods.forEach((pod, i) => {
+      this.#furnishPod(pod, namespaces[i]!);
+    });
+  }
+
+  #hostLines(pod: PodSpec, namespace: Namespace): string[] {
     const device = hostDevice(this.spec, pod);
     const mtu = pod.mtu ?? this.spec.nic.mtu ?? 1500;
-    namespace.sysctl(QUIET);
     const peer = `peer name eth0 address ${pod.mac} mtu ${mtu} netns ${namespace.path}`;
     const lines = [`link add name ${device} address ${pod.hostMac} mtu ${mtu} type veth ${peer}`];
     if (this.bridged) lines.push(`link set ${device} master ${this.spec.bridge!.device}`);
@@ -150,10 +162,13 @@ export class BuiltNode {
     if (!this.bridged) lines.push(`route add ${pod.ip}/32 dev ${device} proto static`);
     if (this.spec.attachment === "azure-bridge")
       lines.push(`neigh replace ${pod.ip} lladdr ${pod.mac} dev ${this.spec.bridge!.device} nud permanent`);
-    this.node.ip(lines);
+    return lines;
+  }
+
+  #furnishPod(pod: PodSpec, namespace: Namespace): void {
+    linksUp(namespace, ["lo", "eth0"]);
     namespace.ip(podLines(this.spec, pod));
-    if (!this.bridged) this.#deviceSysctls(device, { proxy_arp: 1 });
-    offloadsOff(this.node, [device]);
+    if (!this.bridged) this.#deviceSysctls(hostDevice(this.spec, pod), { proxy_arp: 1 });
     offloadsOff(namespace, ["eth0"]);
     if (pod.sysctls !== undefined) namespace.sysctl(Object.entries(pod.sysctls));
     const transmit = new TransmitSocket(
@@ -238,7 +253,7 @@ export class BuiltNode {
         return this.node.ip([`link set ${c.device} address ${c.mac}`]);
       case "add-pod":
         this.spec.pods.push(c.pod);
-        this.#addPod(c.pod);
+        this.#addPods([c.pod]);
         return this.#syncPods();
       case "remove-pod":
         return this.#removePod(c.pod);
@@ -341,7 +356,7 @@ function addressLine(device: string, ip: string, prefix: number): string {
 }
 
 function podLines(node: NodeSpec, pod: PodSpec): string[] {
-  const lines = ["link set lo up", "link set eth0 up"];
+  const lines: string[] = [];
   if ((pod.stack ?? "linux") !== "linux") return lines;
   const gateway = podGateway(node, pod);
   if (node.attachment === "transparent") {

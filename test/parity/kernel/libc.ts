@@ -2,6 +2,7 @@
 // sockets, device ioctls. Calls run on the calling thread, which matters: a network namespace belongs to a
 // thread.
 
+import { close as closeFile } from "node:fs";
 import koffi from "koffi";
 
 const c = koffi.load("libc.so.6");
@@ -107,6 +108,11 @@ export function ioctl(fd: number, request: number, arg: Uint8Array | bigint): nu
 
 export function close(fd: number): void {
   fn.close(fd);
+}
+
+/** In another thread: the kernel waits for all its readers before a packet socket is gone. */
+export function closeLater(fd: number): void {
+  closeFile(fd, () => {});
 }
 
 /** Moves the calling thread into a new, empty network namespace. */

@@ -132,6 +132,7 @@ export function removeLeftovers(): number {
 // ----------------------------------------------------------------------------- device ioctls, per namespace
 
 const SIOCGIFFLAGS = 0x8913;
+const SIOCSIFFLAGS = 0x8914;
 const SIOCETHTOOL = 0x8946;
 const IFREQ_LEN = 40;
 const IFF_UP = 1 << 0;
@@ -169,6 +170,20 @@ export function offloadsOff(namespace: Namespace, devices: string[]): void {
         if (errno !== 0 && command === ETHTOOL_SET.txChecksum)
           throw new Error(`cannot turn checksum offload off on ${device}: errno ${errno}`);
       }
+    }
+    close(fd);
+  });
+}
+
+export function linksUp(namespace: Namespace, devices: string[]): void {
+  namespace.inside(() => {
+    const fd = socket(AF_INET, SOCK_DGRAM, 0);
+    for (const device of devices) {
+      const r = deviceRequest(device);
+      ioctl(fd, SIOCGIFFLAGS, r.address);
+      r.bytes.writeUInt16LE(r.bytes.readUInt16LE(16) | IFF_UP, 16);
+      const errno = ioctl(fd, SIOCSIFFLAGS, r.address);
+      if (errno !== 0) throw new Error(`${namespace.label}: cannot bring ${device} up: errno ${errno}`);
     }
     close(fd);
   });

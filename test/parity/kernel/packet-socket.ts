@@ -9,7 +9,7 @@
 import {
   AF_PACKET,
   bind,
-  close,
+  closeLater,
   enterNetwork,
   getOption,
   mapShared,
@@ -112,6 +112,10 @@ export class CaptureSocket {
       bytes.writeUInt32LE(TP_STATUS_KERNEL, o);
       this.#next = (this.#next + 1) % SLOTS;
     }
+  }
+
+  /** Throws when the ring was full at some time since the last call. */
+  assertNothingLost(): void {
     // struct tpacket_stats, cleared by reading: packets, drops.
     const lost = getOption(this.#fd, SOL_PACKET, PACKET_STATISTICS, 8).readUInt32LE(4);
     if (lost > 0) throw new Error(`${lost} frames found no room in the capture ring`);
@@ -119,7 +123,7 @@ export class CaptureSocket {
 
   close(): void {
     unmap(this.#ring);
-    close(this.#fd);
+    closeLater(this.#fd);
   }
 }
 
@@ -138,6 +142,6 @@ export class TransmitSocket {
   }
 
   close(): void {
-    close(this.#fd);
+    closeLater(this.#fd);
   }
 }

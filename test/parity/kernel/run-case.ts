@@ -87,6 +87,7 @@ export async function prepareOnKernel(c: NodeCase, options: KernelOptions = {}):
       try {
         const t1 = performance.now();
         await run.steps();
+        run.assertComplete();
         const t2 = performance.now();
         const state = c.compareState === false ? null : readState(c, built);
         const timing = { build, steps: t2 - t1, state: performance.now() - t2 };
@@ -148,6 +149,10 @@ class Run {
         await this.#rest();
       }
     }
+  }
+
+  assertComplete(): void {
+    this.#capture.assertNothingLost();
   }
 
   async #afterLink(): Promise<void> {

@@ -22,7 +22,10 @@ export const UNREACHABLE: Readonly<Record<string, string>> = {
   NEIGH_DEAD: "no random case removes a neighbour",
   CT_TABLE_FULL: "nf_conntrack_max cannot be written in a namespace (K 3.8)",
   SOCKET_RCVBUFF: "random cases have no sockets",
-  BRIDGE_DOWN: "no random case takes the bridge down",
+  DEV_READY: "a device that is down loses its routes and its carrier before a frame gets to it",
+  UNICAST_IN_L2_MULTICAST: "drop_unicast_in_l2_multicast is 0, and the node has no such setting",
+  NAT_NO_PORT: "64,000 connections to one target",
+  NETFILTER_DROP: "only scripted rules drop with it",
 };
 
 const isFabric = (name: string): boolean => name.startsWith("VNET_");

@@ -3,13 +3,23 @@
 import type { NodeCase } from "../case.ts";
 import { Draw } from "./draw.ts";
 import { randomNode } from "./node.ts";
+import { slowCase } from "./slow.ts";
 import { Traffic } from "./traffic.ts";
 
-/** Frames of one case: enough to reach deep states, few enough to be done before a neighbour is asked twice. */
+/**
+ * Frames of one case unless the run says otherwise: enough to reach deep states, few enough to be done before
+ * a neighbour is asked twice.
+ */
 export const CASE_FRAMES = 400;
+
+/** How many cases wait for timers: each takes seconds. */
+const SLOW = 0.012;
 
 export function randomCase(seed: number, frames = CASE_FRAMES): NodeCase {
   const world = randomNode(new Draw(seed, "node"));
+  if (frames >= CASE_FRAMES / 2 && new Draw(seed, "slow").chance(SLOW)) {
+    return slowCase(new Draw(seed, "time"), world, seed);
+  }
   const steps = new Traffic(new Draw(seed, "traffic"), world).steps(frames);
   // Two connections may want the same port from MASQUERADE: the kernel then draws another at random.
   return { name: `random/${seed}`, facts: [], node: world.node, steps, masks: ["random-ports"] };

@@ -12,11 +12,13 @@ import { shrink } from "./shrink.ts";
 
 const REGRESSIONS = join(dirname(fileURLToPath(import.meta.url)), "../../../../test/parity/regressions");
 /** Cases under way at one time: the kernel builds the next node while the last one is compared. */
-const AHEAD = 3;
+const AHEAD = 5;
 
 export interface RandomOptions {
   seed: number;
   frames: number;
+  /** Frames per node; default CASE_FRAMES. More of them are faster, since building nodes takes time too. */
+  caseFrames?: number;
   /** Judge of the kernel. */
   kernel: Arm;
   /** Arms that must agree with it: the emulator, and later the emulator with its flow cache. */
@@ -47,7 +49,7 @@ export async function runRandom(o: RandomOptions): Promise<RandomReport> {
   let planned = 0;
   const start = (): void => {
     const seed = next++;
-    const c = randomCase(seed, Math.min(CASE_FRAMES, Math.max(1, o.frames - planned)));
+    const c = randomCase(seed, Math.min(o.caseFrames ?? CASE_FRAMES, Math.max(1, o.frames - planned)));
     planned += framesOf(c);
     started.push({ c, seed, kernel: o.kernel.run(c) });
   };
