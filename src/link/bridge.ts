@@ -97,7 +97,8 @@ export function brHandleFrameFinish(link: Link, f: number): Stage {
   return forwardTo(link, f, link.fdb.port[row], port);
 }
 
-// Where br_multicast_rcv finds the IP header, behind a tag if there is one; -1 when the frame carries no IPv4.
+// Where br_multicast_rcv finds the IP header, behind a tag if there is one; -1 when the frame carries
+// no IPv4.
 function groupIpAt(link: Link, f: number): number {
   const { skb } = link.k;
   const l3 = skb.mac[f] + ETHERNET_SIZE;

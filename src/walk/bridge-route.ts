@@ -10,8 +10,8 @@ import { NoteKind } from "../node/notes.ts";
 import { Stage } from "../node/stage.ts";
 import { ipv4Dst, ipv4Src } from "../wire/ipv4.ts";
 
-// The kernel's second try, by way of ip_route_output when forwarding is off, is not here: it waits for an error
-// that ip_route_input no longer returns (3.2/no-forwarding), so even bridged DNAT needs ip_forward.
+// The kernel's second try, by way of ip_route_output when forwarding is off, is not here: it waits for an
+// error that ip_route_input no longer returns (3.2/no-forwarding), so even bridged DNAT needs ip_forward.
 
 /**
  * BR_NF_ROUTE: skb.dev is the bridge; bridged on when the new next hop is behind it, otherwise received by
