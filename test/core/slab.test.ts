@@ -6,7 +6,11 @@ import { AssertionError } from "../../src/core/assert.ts";
 import { HEADROOM, Slab } from "../../src/core/slab.ts";
 
 test("frames never share a byte, headroom included, and the live count is exact", (t) => {
-  const step = fc.record({ alloc: fc.boolean(), len: fc.oneof(fc.nat(200), fc.integer({ min: 200, max: 330 }), fc.nat(70_000)), pick: fc.nat() });
+  const step = fc.record({
+    alloc: fc.boolean(),
+    len: fc.oneof(fc.nat(200), fc.integer({ min: 200, max: 330 }), fc.nat(70_000)),
+    pick: fc.nat(),
+  });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 200, size: "max" }), (steps) => {
       const slab = new Slab(16, 2, 160);
