@@ -25,6 +25,7 @@ import {
   PROTO_UDP,
 } from "../wire/ipv4.ts";
 import { IPOPT_LOOSE_ROUTE, IPOPT_STRICT_ROUTE, ipv4OptionFind } from "../wire/ipv4-options.ts";
+import { TCP_SIZE } from "../wire/tcp.ts";
 import { RouteType } from "./fib.ts";
 import type { Ip } from "./ip.ts";
 import { ipOptionsCompile } from "./options.ts";
@@ -53,6 +54,7 @@ export function ipRcvFinish(ip: Ip, f: number): Stage {
   const { skb } = k;
   // A packet that came through loopback keeps the route it was sent with.
   if (skb.rtType[f] === 0) {
+    if (skb.flags[f] & SkbFlag.DEFRAGMENTED) pullTcpHeader(ip, f);
     const bad = ipRouteInputOf(ip, f);
     if (bad !== 0) return k.drop(f, bad);
   }
@@ -71,6 +73,18 @@ export function ipRcvFinish(ip: Ip, f: number): Stage {
     default:
       return ipError(ip, f);
   }
+}
+
+// tcp_v4_early_demux wants the whole TCP header in one piece. What it takes out of the second piece leaves
+// pieces that ip_do_fragment() does not keep.
+function pullTcpHeader(ip: Ip, f: number): void {
+  const { skb } = ip.k;
+  const v = skb.view;
+  const l3 = skb.l3[f];
+  if (ipv4Protocol(v, l3) !== PROTO_TCP || skb.pktType[f] !== PacketType.HOST) return;
+  if (skb.len[f] - ipv4HeaderLength(v, l3) < TCP_SIZE) return;
+  const pieces = l3 + skb.len[f];
+  if (v.getUint16(pieces) >= 2 && v.getUint16(pieces + 2) < TCP_SIZE) v.setUint16(pieces, 0);
 }
 
 // ip_rcv_options: malformed options are answered with a parameter problem; source routes are refused

@@ -135,9 +135,13 @@ export function filterLocalOut(nf: Netfilter, f: number): number {
   return skb.ct[f] >= 0 && skb.ctinfo[f] === IP_CT_NEW ? filterServices(nf, f) : NF_ACCEPT;
 }
 
-/** KUBE-FIREWALL: to 127/8 from elsewhere, unless RELATED, ESTABLISHED or DNAT (CVE-2020-8558). */
+/**
+ * KUBE-FIREWALL: to 127/8 from elsewhere, unless RELATED, ESTABLISHED or DNAT (CVE-2020-8558). The nftables
+ * mode has no such chain.
+ */
 function isMartianLoopback(nf: Netfilter, f: number): boolean {
   const { skb } = nf.k;
+  if (nf.balance[skb.ns[f]] === Balance.NFTABLES) return false;
   const l3 = skb.l3[f];
   if (!ipv4IsLoopback(skb.view.getInt32(l3 + IPV4_DST)) || ipv4IsLoopback(skb.view.getInt32(l3 + IPV4_SRC))) {
     return false;

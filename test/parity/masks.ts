@@ -152,7 +152,9 @@ export class Masks {
     const named = (line: string): string =>
       line.replace(/(sport|dport|id)=(\d+)/g, (all, key, port) => {
         const name = this.#names.get(Number(port));
-        return name === undefined ? all : `${key}=${name}`;
+        // A connection may have ended before a frame showed its port.
+        const fallback = this.#knownPorts.has(Number(port)) ? all : `${key}=P?`;
+        return name === undefined ? fallback : `${key}=${name}`;
       });
     return lines.map(named).sort();
   }

@@ -12,7 +12,7 @@ import { shrink } from "./shrink.ts";
 
 const REGRESSIONS = join(dirname(fileURLToPath(import.meta.url)), "../../../../test/parity/regressions");
 /** Cases under way at one time: the kernel builds the next node while the last one is compared. */
-const AHEAD = 5;
+const AHEAD = 12;
 
 export interface RandomOptions {
   seed: number;
