@@ -73,6 +73,8 @@ function sendUdp(net: Net, number: number, action: Extract<Action, { kind: "udp"
   const to = net.hosts.destination(action.to, PROTO_UDP);
   const bound = action.sourcePort === 0 ? -1 : sock.bound(PROTO_UDP, from.ns, 0, action.sourcePort);
   const port = action.sourcePort;
+  // A program reads its errors before it sends again: a pending one would be the answer to sendto().
+  if (bound >= 0) collectReceived(net);
   const socket =
     bound >= 0 ? bound : udpOpen(sock, from.ns, { kind: SocketKind.SCRIPT, port, recvErr: true });
   if (bound < 0 && socket >= 0) opened(net, number, socket);

@@ -60,6 +60,7 @@ export class Bridges implements DeviceListener {
     list.splice(list.indexOf(port), 1);
     this.k.dev.master[port] = -1;
     this.fdb.removePort(bridge, port, true);
+    this.keepLocal(bridge, this.k.dev.macHi[port], this.k.dev.macLo[port]);
     this.recalculateId(bridge);
     this.mtuChanged(bridge);
   }
@@ -81,6 +82,7 @@ export class Bridges implements DeviceListener {
     const bridge = this.k.dev.master[port];
     if (bridge < 0) return;
     this.fdb.removeAddress(bridge, oldHi, oldLo);
+    this.keepLocal(bridge, oldHi, oldLo);
     this.fdb.insert(
       bridge,
       port,
@@ -115,6 +117,14 @@ export class Bridges implements DeviceListener {
 
   addressRemoved(): void {
     // IP addresses do not concern the bridge.
+  }
+
+  // fdb_delete_local: the address that a port had may be another port's or the bridge's own as well.
+  private keepLocal(bridge: number, hi: number, lo: number): void {
+    const { macHi, macLo } = this.k.dev;
+    const same = (d: number): boolean => macHi[d] === hi && macLo[d] === lo;
+    const other = this.portsOf(bridge).find(same) ?? bridge;
+    if (same(other)) this.fdb.insert(bridge, other, hi, lo, FdbFlag.LOCAL | FdbFlag.STATIC);
   }
 
   // br_stp_recalculate_bridge_id: the numerically lowest port MAC (K 4.1, azure.md C8).
