@@ -10,6 +10,7 @@ import type { DeviceListener, Kernel } from "../node/kernel.ts";
 import { DevKind } from "../node/net-device.ts";
 import { ipv4IsLoopback } from "../wire/address.ts";
 import { type Fib, RouteType } from "./fib.ts";
+import type { Fragments } from "./fragment.ts";
 import type { Neighbours } from "./neigh.ts";
 
 const LOOPBACK_ADDRESS = 0x7f000001;
@@ -18,11 +19,13 @@ export class Devinet implements DeviceListener {
   private readonly k: Kernel;
   private readonly fib: Fib;
   private readonly neigh: Neighbours;
+  private readonly frags: Fragments;
 
-  constructor(k: Kernel, fib: Fib, neigh: Neighbours) {
+  constructor(k: Kernel, fib: Fib, neigh: Neighbours, frags: Fragments) {
     this.k = k;
     this.fib = fib;
     this.neigh = neigh;
+    this.frags = frags;
     k.listeners.push(this);
   }
 
@@ -37,6 +40,10 @@ export class Devinet implements DeviceListener {
   /** Its own addresses stay those of the host: fib_sync_down_dev spares what has no next hop. */
   deviceDown(d: number): void {
     this.disableIp(d, false);
+  }
+
+  namespaceRemoved(n: number): void {
+    this.frags.namespaceRemoved(n);
   }
 
   // fib_disable_ip.

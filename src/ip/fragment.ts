@@ -73,8 +73,9 @@ export class Fragments {
   maxDfSize = new Int32Array(16);
   /** Bits of the ECN fields seen, 1 << field. */
   ecn = new Uint8Array(16);
-  /** Device of the piece that came last. */
+  /** Device of the piece that came last, and its ifindex: the row may have another tenant later. */
   iif = new Int32Array(16);
+  private ifindex = new Int32Array(16);
   generation = new Int32Array(16);
   deadline = new Float64Array(16);
   /** Bytes held per namespace. */
@@ -126,6 +127,7 @@ export class Fragments {
     this.held[ns] += skb.len[f];
     this.meat[q] += size;
     this.iif[q] = skb.dev[f];
+    this.ifindex[q] = this.k.dev.ifindex[skb.dev[f]];
     this.ecn[q] |= 1 << (ipv4Tos(v, l3) & 3);
     const whole = headerLength + size;
     if (whole > this.maxSize[q]) this.maxSize[q] = whole;
@@ -137,9 +139,9 @@ export class Fragments {
   /** Op.FRAG_EXPIRE: ip_expire: the first piece is answered with 11/1, by an end host only (RFC 792). */
   expire(q: number, generation: number): void {
     if (this.generation[q] !== generation || this.deadline[q] !== this.k.clock.now) return;
-    const { skb, dev } = this.k;
+    const { skb } = this.k;
     const first = this.head[q];
-    if (first >= 0 && ipv4FragmentOffset(skb.view, skb.l3[first]) === 0 && dev.up[this.iif[q]]) {
+    if (first >= 0 && ipv4FragmentOffset(skb.view, skb.l3[first]) === 0 && this.isUp(q)) {
       skb.dev[first] = this.iif[q];
       // Conntrack may hold pieces that are only passing: for those nobody speaks.
       if (this.routeInput(first) === 0 && (!this.inBetween(q) || skb.rtType[first] === RTN_LOCAL)) {
@@ -152,6 +154,21 @@ export class Fragments {
       }
     }
     this.endQueue(q, Drop.FRAG_REASM_TIMEOUT);
+  }
+
+  /** Everything a namespace holds goes with it (fqdir_exit). */
+  namespaceRemoved(ns: number): void {
+    for (let q = 0; q < this.rows.used; q++) {
+      if (this.head[q] >= 0 && this.ns[q] === ns) this.endQueue(q, Drop.DEV_GONE);
+    }
+    if (ns < this.held.length) this.held[ns] = 0;
+  }
+
+  // dev_get_by_index_rcu: the device is still there, and up.
+  private isUp(q: number): boolean {
+    const { dev } = this.k;
+    const d = this.iif[q];
+    return dev.up[d] !== 0 && dev.ns[d] === this.ns[q] && dev.ifindex[d] === this.ifindex[q];
   }
 
   private inBetween(q: number): boolean {
@@ -335,6 +352,7 @@ export class Fragments {
     this.maxDfSize = growI32(this.maxDfSize, n);
     this.ecn = growU8(this.ecn, n);
     this.iif = growI32(this.iif, n);
+    this.ifindex = growI32(this.ifindex, n);
     this.generation = growI32(this.generation, n);
     this.deadline = growF64(this.deadline, n);
   }

@@ -32,6 +32,6 @@ export class Ip {
     this.peers = new Peers(k);
     this.frags = new Fragments(k);
     this.frags.routeInput = (f) => ipRouteInputOf(this, f);
-    this.devinet = new Devinet(k, this.fib, this.neigh);
+    this.devinet = new Devinet(k, this.fib, this.neigh, this.frags);
   }
 }

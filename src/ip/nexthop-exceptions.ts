@@ -6,6 +6,7 @@ import { HashIndex, hash2 } from "../core/hash-index.ts";
 import type { Kernel } from "../node/kernel.ts";
 
 export class NextHopExceptions {
+  /** Serial number of the namespace. */
   ns = new Int32Array(16);
   dst = new Int32Array(16);
   pmtu = new Int32Array(16);
@@ -62,7 +63,8 @@ export class NextHopExceptions {
     this.gatewayExpires[row] = this.k.clock.now + seconds * 1e9;
   }
 
-  private find(ns: number, dst: number): number {
+  private find(n: number, dst: number): number {
+    const ns = this.k.ns.serial[n];
     const h = hash2(ns, dst);
     const { slots, hashes, mask } = this.index;
     for (let s = h & mask, r = slots[s]; r !== 0; s = (s + 1) & mask, r = slots[s]) {
@@ -71,8 +73,9 @@ export class NextHopExceptions {
     return -1;
   }
 
-  private make(ns: number, dst: number): number {
-    let row = this.find(ns, dst);
+  private make(n: number, dst: number): number {
+    let row = this.find(n, dst);
+    const ns = this.k.ns.serial[n];
     if (row >= 0) return row;
     row = this.rows.take();
     if (row >= this.ns.length) this.grow(this.ns.length * 2);

@@ -20,6 +20,7 @@ const REDIRECT_NUMBER = 9;
 const REDIRECT_SILENCE = REDIRECT_LOAD * 1024;
 
 export class Peers {
+  /** Serial number of the namespace. */
   private ns = new Int32Array(16);
   private addr = new Int32Array(16);
   private tokens = new Float64Array(16);
@@ -28,6 +29,7 @@ export class Peers {
   // icmp_global: one bucket per namespace, in messages.
   private globalCredit = new Float64Array(16);
   private globalStamp = new Float64Array(16).fill(-SECOND);
+  private globalOwner = new Int32Array(16);
   private readonly random: Random;
   readonly rows = new Ids();
   private readonly index = new HashIndex(16);
@@ -84,6 +86,11 @@ export class Peers {
    */
   allowGlobal(ns: number, perSecond: number, burst: number): boolean {
     while (ns >= this.globalStamp.length) this.growNamespaces(this.globalStamp.length * 2);
+    if (this.globalOwner[ns] !== this.k.ns.serial[ns]) {
+      this.globalOwner[ns] = this.k.ns.serial[ns];
+      this.globalCredit[ns] = 0;
+      this.globalStamp[ns] = -SECOND;
+    }
     if (this.globalCredit[ns] > 0) return true;
     const now = this.k.clock.now;
     const elapsed = Math.min(now - this.globalStamp[ns], SECOND);
@@ -104,7 +111,8 @@ export class Peers {
     this.globalCredit[ns] -= this.random.below(3);
   }
 
-  private get(ns: number, addr: number): number {
+  private get(n: number, addr: number): number {
+    const ns = this.k.ns.serial[n];
     const h = hash2(ns, addr);
     const { slots, hashes, mask } = this.index;
     for (let s = h & mask, r = slots[s]; r !== 0; s = (s + 1) & mask, r = slots[s]) {
@@ -126,6 +134,7 @@ export class Peers {
     const used = this.globalStamp.length;
     this.globalCredit = growF64(this.globalCredit, n);
     this.globalStamp = growF64(this.globalStamp, n);
+    this.globalOwner = growI32(this.globalOwner, n);
     // The kernel's stamp is jiffies 0, long ago: the first message finds the whole burst.
     this.globalStamp.fill(-SECOND, used);
   }

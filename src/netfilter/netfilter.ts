@@ -256,6 +256,10 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
     killMasqueraded(this.t, dev, 0);
   }
 
+  namespaceRemoved(ns: number): void {
+    if (this.k.ns.netfilter[ns] !== 0) this.detach(ns);
+  }
+
   addressAdded(): void {}
 
   addressRemoved(dev: number, addr: number): void {

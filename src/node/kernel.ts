@@ -54,6 +54,8 @@ export interface DeviceListener {
   deviceDown(dev: number): void;
   addressAdded(row: number): void;
   addressRemoved(dev: number, addr: number): void;
+  /** Its devices have gone already. */
+  namespaceRemoved?(n: number): void;
 }
 
 const IP_FORWARD = nsSysctl("net.ipv4.ip_forward");
@@ -106,6 +108,7 @@ export class Kernel {
   /** Removes the namespace and every device in it, as the kernel does when its last process goes. */
   removeNamespace(n: number): void {
     for (let d = this.ns.firstDev[n]; d >= 0; d = this.ns.firstDev[n]) this.removeDevice(d);
+    for (const l of this.listeners) l.namespaceRemoved?.(n);
     this.ns.remove(n);
   }
 

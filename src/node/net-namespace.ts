@@ -16,6 +16,9 @@ export class Namespaces {
   sysctl = new Int32Array(64);
   /** 1 when netfilter rules exist here, so that conntrack and NAT hooks run (a plain pod has none). */
   netfilter = new Uint8Array(64);
+  /** Number of the namespace among all there ever were, from 1: a row may have another tenant later. */
+  serial = new Int32Array(64);
+  private serials = 0;
   /** Counter behind the identification field of packets made here. */
   ipId = new Uint16Array(64);
   readonly ids = new Ids();
@@ -32,6 +35,7 @@ export class Namespaces {
     this.sysctl[n] = 0;
     this.netfilter[n] = 0;
     this.ipId[n] = 0;
+    this.serial[n] = ++this.serials;
     return n;
   }
 
@@ -51,5 +55,6 @@ export class Namespaces {
     this.sysctl = growI32(this.sysctl, n);
     this.netfilter = growU8(this.netfilter, n);
     this.ipId = growU16(this.ipId, n);
+    this.serial = growI32(this.serial, n);
   }
 }

@@ -9,6 +9,8 @@ const MS = 1e6;
 
 function fresh(): { k: Kernel; peers: Peers } {
   const k = new Kernel({ seed: 7, frames: 8, largeFrames: 1, frameBytes: 1600 });
+  k.addNamespace("a", -1);
+  k.addNamespace("b", -1);
   return { k, peers: new Peers(k) };
 }
 
