@@ -3,6 +3,7 @@
 // above the largest original fragment (K 3.7).
 
 import { Drop } from "../node/drop.ts";
+import { DevKind } from "../node/net-device.ts";
 import { NoteKind } from "../node/notes.ts";
 import { SkbFlag } from "../node/sk-buff.ts";
 import { Stage } from "../node/stage.ts";
@@ -18,8 +19,10 @@ import {
   setIpv4TotalLength,
 } from "../wire/ipv4.ts";
 import { IPOPT_END, IPOPT_NOOP, ipv4OptionIsCopied } from "../wire/ipv4-options.ts";
+import { VLAN_SIZE } from "../wire/vlan.ts";
 import { GEOMETRY_MAX } from "./fragment.ts";
 import type { Ip } from "./ip.ts";
+import { NUD_VALID } from "./neigh-table.ts";
 
 /**
  * Cuts the datagram; the pieces enter `next` in order. @param out device the pieces are counted on when
@@ -57,9 +60,11 @@ export function ipDoFragment(ip: Ip, f: number, outputMtu: number, out: number, 
       skb.dev[c] = skb.physOut[f];
       skb.push(c, skb.off[c] - skb.mac[c]);
     }
+    const lost = !bridged && isLostAtOnce(ip, f, c);
     k.enqueue(c, next);
     at += size;
     pieces++;
+    if (lost) break;
   }
   if (k.observing) k.note(f, NoteKind.FRAGMENT, pieces, mtu + headerLength, 0, 0, 0);
   return k.consume(f);
@@ -77,6 +82,19 @@ function keepsGeometry(ip: Ip, f: number, total: number, mtu: number): boolean {
     if (size > mtu || (i < pieces - 1 && (size & 7) !== 0)) return false;
   }
   return true;
+}
+
+// A veth whose other end does not take the piece says so to the sender (NET_XMIT_DROP), and ip_do_fragment()
+// gives up; but not while the piece only waits for its neighbour.
+function isLostAtOnce(ip: Ip, f: number, c: number): boolean {
+  const { skb, dev } = ip.k;
+  const out = skb.outDev[f];
+  if (dev.kind[out] !== DevKind.VETH) return false;
+  const peer = dev.peer[out];
+  if (peer >= 0 && dev.up[peer] !== 0 && skb.len[c] <= dev.mtu[peer] + VLAN_SIZE) return false;
+  const { table } = ip.neigh;
+  const n = table.find(out, skb.nexthop[f]);
+  return n >= 0 && (table.state[n] & NUD_VALID) !== 0;
 }
 
 function piece(

@@ -39,7 +39,6 @@ export function brHandleFrame(link: Link, f: number): Stage {
   const bridge = dev.master[port];
   const v = skb.view;
   const o = skb.mac[f];
-  if (dev.up[bridge] === 0) return k.drop(f, Drop.BRIDGE_DOWN);
   const srcHi = ethernetSrcHi(v, o);
   const srcLo = ethernetSrcLo(v, o);
   if (!macIsUnicast(srcHi, srcLo)) return k.drop(f, Drop.MAC_INVALID_SOURCE);
@@ -50,10 +49,13 @@ export function brHandleFrame(link: Link, f: number): Stage {
     if (group === 1) return k.drop(f, Drop.MAC_IEEE_MAC_CONTROL);
     if (group !== 0) {
       // Not forwarded: __br_handle_local_finish learns, and the port itself receives the frame.
-      if (dev.portFlags[port] & PortFlag.LEARNING) link.fdb.learn(bridge, port, srcHi, srcLo);
+      const learns = dev.up[bridge] !== 0 && dev.portFlags[port] & PortFlag.LEARNING;
+      if (learns) link.fdb.learn(bridge, port, srcHi, srcLo);
       return deliverToProtocol(link, f);
     }
   }
+  // Of a bridge that is down every port is disabled, which only stops what is for the bridge.
+  if (dev.up[bridge] === 0) return k.drop(f, Drop.BRIDGE_DOWN);
   if (hi === dev.macHi[bridge] && lo === dev.macLo[bridge]) skb.pktType[f] = PacketType.HOST;
   const verdict = ebtPreRouting(link, f, bridge, port);
   if (verdict !== Stage.BR_HANDLE_FRAME_FINISH) return verdict;
