@@ -1,5 +1,5 @@
-// What can be wrong with a cluster's description, each mistake with its path. What cannot be read is replaced, so that the
-// rest is looked at as well.
+// What can be wrong with a cluster's description, each mistake with its path. What cannot be read is
+// replaced, so that the rest is looked at as well.
 
 import { IndexedHeap } from "../core/indexed-heap.ts";
 import { prefixMask } from "../core/prefix-table.ts";
@@ -184,7 +184,10 @@ export function sysctlProblem(name: string, value: number): string | null {
   return `${name} takes a whole number, not ${value}`;
 }
 
-/** Whether there is room for all pods, for a description with other mistakes: a good one learns it by placing them. */
+/**
+ * Whether there is room for all pods, for a description with other mistakes: a good one learns it by placing
+ * them.
+ */
 export function checkRoom(b: Building, spec: ClusterSpec, path: string): void {
   if (b.problems.length === 0) return;
   const { nodes } = b.net.clusters.at(-1) as { nodes: readonly { maxPods: number }[] };

@@ -45,8 +45,8 @@ export class Topology {
 }
 
 /**
- * The emulation that `net.snapshot()` saved, whatever topology it was built from. @throws SnapshotError for other
- * bytes
+ * The emulation that `net.snapshot()` saved, whatever topology it was built from. @throws SnapshotError for
+ * other bytes
  */
 export function openSnapshot(snapshot: Uint8Array): Net {
   return new Topology(specOfSnapshot(snapshot)).restore(snapshot);

@@ -19,7 +19,7 @@ class SentExpectation {
     throw new ExpectationError(`expected an answer, but ${fate(sent)}`);
   }
 
-  /** An answer came back, and the packet had been delivered to this pod, node or VM. */
+  /** The packet was delivered to this pod, node or VM. */
   toArriveAt(name: string): void {
     if (this.sent.deliveredTo === name) return;
     throw new ExpectationError(`expected delivery to ${name}, but ${fate(this.sent)}`);

@@ -110,7 +110,9 @@ export interface TrafficReport {
   duplicated: number;
   reordered: number;
   corrupted: number;
-  /** Arrived at a pod that is no endpoint of the Service, or no pod of the workload, the traffic was sent to. */
+  /**
+   * Arrived at a pod that is no endpoint of the Service, or no pod of the workload, the traffic was sent to.
+   */
   misdelivered: number;
   /** Packets received on their UDP sockets, per pod the traffic is meant for now. */
   perPod: Readonly<Record<string, number>>;

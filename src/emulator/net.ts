@@ -12,7 +12,7 @@ import { type Explanation, explain } from "../observe/explain.ts";
 import { type Names, walkNames } from "../observe/names.ts";
 import { tapDevice, writePcapng } from "../observe/pcapng.ts";
 import { Recorder } from "../observe/recording.ts";
-import { type ShowWhat, show } from "../observe/show.ts";
+import { SHOW_WHAT, type ShowWhat, show } from "../observe/show.ts";
 import type { Walk } from "../walk/walk.ts";
 import { formatIpv4 } from "../wire/address.ts";
 import { sysctlProblem } from "./check-cluster.ts";
@@ -259,6 +259,10 @@ export class Net {
 
   /** A table of a node, pod or VM as the Linux tool prints it. */
   show(host: string, what: ShowWhat): string {
+    if (!SHOW_WHAT.includes(what)) {
+      const hint = didYouMean(what, SHOW_WHAT);
+      throw new UnknownNameError(`there is no table "${what}"${hint} (${SHOW_WHAT.join(", ")})`);
+    }
     return show(this.walk, this.hosts.host(host).ns, what, this.names);
   }
 
@@ -308,6 +312,8 @@ export class Net {
   heal(action: number): void {
     const { handle } = this.script.outcomes[action];
     if (handle >= 0) this.walk.link.netem.detach(handle);
+    // Not begun yet: now it never will.
+    else this.script.actions[action] = { kind: "call", run: null };
     this.walk.drain();
   }
 
@@ -327,7 +333,9 @@ export class Net {
   /** The IP-forwarding flag of a node's or VM's NIC (azure.md V51). @throws UnknownNameError */
   setIpForwarding(host: string, on: boolean): void {
     const { dev } = this.hosts.host(host);
-    this.walk.vnet.setIpForwarding(this.walk.k.dev.nic[dev], on);
+    const nic = this.walk.k.dev.nic[dev];
+    if (nic < 0) throw mistake(host, "only a node or VM has a NIC");
+    this.walk.vnet.setIpForwarding(nic, on);
   }
 
   // ---- snapshots ----

@@ -1,4 +1,4 @@
-// A topology as plain data: what define.ts collects, check.ts reads and build.ts builds. Nothing here runs.
+// A topology as plain data: what define.ts collects, check-*.ts read and build*.ts build. Nothing here runs.
 
 /** How pods are attached to their node (azure.md 5.1). */
 export type CniMode = "azure-bridge" | "azure-tunnel" | "azure-transparent" | "azure-overlay" | "kubenet";

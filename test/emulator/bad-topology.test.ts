@@ -6,11 +6,11 @@ import { TopologyError } from "../../src/emulator/errors.ts";
 import type { ClusterOptions } from "../../src/emulator/spec.ts";
 import { type Describe, problemsOf } from "./kit.ts";
 
-// biome-ignore lint/suspicious/noExplicitAny: what a script without types may say
-type Anything = any;
+/** What a script without types may say. */
+type Anything = never;
 
 /** A good cluster with something added or changed. */
-function aks(describe: Describe, options: Anything = {}, nodes = 1): string[] {
+function aks(describe: Describe, options: object = {}, nodes = 1): string[] {
   return problemsOf((t) => {
     const vnet = t.vnet("prod", { addressSpace: ["10.224.0.0/12"] });
     const subnet = vnet.subnet("nodes", "10.224.0.0/16");

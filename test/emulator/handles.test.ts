@@ -1,5 +1,5 @@
-// What a handle tells about a datagram or a ping: where it went, who answered, why it died; and the words of an expectation
-// that does not hold.
+// What a handle tells about a datagram or a ping: where it went, who answered, why it died; and the words of
+// an expectation that does not hold.
 
 import test from "ava";
 import { ExpectationError } from "../../src/emulator/errors.ts";

@@ -1,5 +1,5 @@
-// Pods come, go, die and are replaced while the emulation runs: names, addresses, endpoints, namespaces and what is left
-// of each afterwards.
+// Pods come, go, die and are replaced while the emulation runs: names, addresses, endpoints, namespaces and
+// what is left of each afterwards.
 
 import test from "ava";
 import { TopologyError } from "../../src/emulator/errors.ts";

@@ -1,5 +1,5 @@
-// Services seen from a script: turns exact per node and port, several ports and protocols, local policy, masquerade, what
-// each mode does without endpoints (K 1.4, 1.5), SCTP carried unseen.
+// Services seen from a script: turns exact per node and port, several ports and protocols, local policy,
+// masquerade, what each mode does without endpoints (K 1.4, 1.5), SCTP carried unseen.
 
 import test from "ava";
 import type { Net } from "../../src/emulator/net.ts";

@@ -1,5 +1,5 @@
-// Nodes that learn of endpoint changes late (kubeProxy.syncDelay): what happens between the change and their rules
-// (K 2.7), and what kube-proxy's clean-up of UDP entries cures and when (K 2.8).
+// Nodes that learn of endpoint changes late (kubeProxy.syncDelay): what happens between the change and their
+// rules (K 2.7), and what kube-proxy's clean-up of UDP entries cures and when (K 2.8).
 
 import test from "ava";
 import { ms, sec } from "../../src/emulator/units.ts";
@@ -57,7 +57,8 @@ test("the clean-up takes the entry an error would be translated by: the client n
 });
 
 test("stale nodes and addresses of the VNet: the node sends the packet back, and the fabric takes no strange source", (t) => {
-  // The dead pod's address is still one of its node's NIC (azure.md 5.10), but no route of the node leads to it.
+  // The dead pod's address is still one of its node's NIC (azure.md 5.10), but no route of the node leads to
+  // it.
   const net = cluster(web(2), LATE);
   net.soon.removePod("web-1");
   const stale = [1, 2].map((at) => net.at(ms(at)).udp("client", "web:80", "x"));
@@ -108,7 +109,8 @@ test("a UDP socket that asked before there was an endpoint is cured when there i
 });
 
 test("an address that is used again before the nodes know: a stranger answers, and traffic sees it", (t) => {
-  // kubenet's host-local gives the addresses in turn: of three left over, the first comes again after two more.
+  // kubenet's host-local gives the addresses in turn: of three left over, the first comes again after two
+  // more.
   const net = cluster(
     (aks) => {
       aks.deployment("web", { replicas: 1, udpSink: 8080, node: "n0" });
