@@ -1,6 +1,6 @@
-// The published code as few files. V8 takes a `const` or function of the same module for what it is and inlines it; one
-// that is imported it looks up on every call. With a getter per header field that is a third of the time of a packet
-// (docs/performance of the walk: docs/architecture.md). Tests run the unbundled files of dist/src.
+// The published code as few files. V8 takes a `const` or function of the same module for what it is and
+// inlines it; one that is imported it looks up on every call. With a getter per header field that is a third
+// of the time of a packet (docs/architecture.md, Speed). Tests run the unbundled files of dist/src.
 
 import { readFileSync } from "node:fs";
 import { builtinModules } from "node:module";

@@ -65,7 +65,7 @@ export class Rig {
     walk.k.watch = this.check;
     for (let p = 0; p < pods.ids.used; p++) this.check.own(pods.ns[p], pods.ip[p]);
     this.byAge = [...workloads[0].pods];
-    const to = hosts.destination(viaService ? "web" : "web-0", PROTO_UDP);
+    const to = hosts.destination(viaService ? "web" : `web-0:${PORT}`, PROTO_UDP);
     for (let c = 0, left = ports; c < clients; c++, left -= PORTS_PER_CLIENT) {
       const options = { proto: PROTO_UDP, dst: to.addr, port: PORT, firstPort: FIRST_PORT, frameBytes };
       const own = { ...options, flows: Math.min(left, PORTS_PER_CLIENT) };

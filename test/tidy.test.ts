@@ -175,8 +175,11 @@ tidy("no marks and no silencing", {
 
 tidy("line width", {
   rule: rules.lineWidth,
-  bad: [["docs.ts", `// ${"x".repeat(rules.LINE_WIDTH - 2)}`]],
-  good: [["docs.ts", `// ${"é".repeat(rules.LINE_WIDTH - 3)}`]],
+  bad: [
+    ["docs.ts", `// ${"x".repeat(rules.LINE_WIDTH - 2)}`],
+    ["docs.ts", `const s = "${"x".repeat(rules.LINE_WIDTH)}"; return f(s);`],
+  ],
+  good: [["docs.ts", `// ${"é".repeat(rules.LINE_WIDTH - 3)}`, `  "${"x".repeat(rules.LINE_WIDTH)}",`]],
 });
 
 tidy("file length", {

@@ -11,6 +11,12 @@ const { version } = JSON.parse(readFileSync(new URL("../../../package.json", imp
 
 let exitCode = 0;
 
+// `vnetem run … | head` closes our stdout: nobody reads on, so there is nothing left to do or to say.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit();
+});
+
 function action<A extends unknown[]>(run: (...args: A) => Promise<number>): (...args: A) => Promise<void> {
   return async (...args) => {
     exitCode = await run(...args);

@@ -229,7 +229,10 @@ export class Cluster {
     this.changed();
   }
 
-  /** The cluster has been running for long: every node knows what there is. From now on changes take their time. */
+  /**
+   * The cluster has been running for long: every node knows what there is. From now on changes take their
+   * time.
+   */
   start(): void {
     this.started = true;
     if (this.syncDelay > 0) this.sync(this.table.revision);

@@ -121,10 +121,17 @@ export class Bridges implements DeviceListener {
 
   // fdb_delete_local: the address that a port had may be another port's or the bridge's own as well.
   private keepLocal(bridge: number, hi: number, lo: number): void {
-    const { macHi, macLo } = this.k.dev;
-    const same = (d: number): boolean => macHi[d] === hi && macLo[d] === lo;
-    const other = this.portsOf(bridge).find(same) ?? bridge;
-    if (same(other)) this.fdb.insert(bridge, other, hi, lo, FdbFlag.LOCAL | FdbFlag.STATIC);
+    for (const port of this.portsOf(bridge)) {
+      if (this.hasMac(port, hi, lo)) {
+        this.fdb.insert(bridge, port, hi, lo, FdbFlag.LOCAL | FdbFlag.STATIC);
+        return;
+      }
+    }
+    if (this.hasMac(bridge, hi, lo)) this.fdb.insert(bridge, bridge, hi, lo, FdbFlag.LOCAL | FdbFlag.STATIC);
+  }
+
+  private hasMac(d: number, hi: number, lo: number): boolean {
+    return this.k.dev.macHi[d] === hi && this.k.dev.macLo[d] === lo;
   }
 
   // br_stp_recalculate_bridge_id: the numerically lowest port MAC (K 4.1, azure.md C8).

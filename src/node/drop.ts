@@ -48,7 +48,6 @@ export const Drop = {
   // Neighbours
   NEIGH_FAILED: 90,
   NEIGH_QUEUEFULL: 91,
-  NEIGH_CREATEFAIL: 92,
   NEIGH_DEAD: 93,
 
   // IPv4
@@ -59,7 +58,6 @@ export const Drop = {
   IP_INVALID_SOURCE: 104,
   IP_INVALID_DEST: 105,
   IP_LOCALNET: 106,
-  UNICAST_IN_L2_MULTICAST: 107,
   /** ip_forward is 0. */
   IP_FORWARDING_DISABLED: 108,
   IP_BLACKHOLE: 109,
@@ -71,7 +69,6 @@ export const Drop = {
   IP_NOPROTO: 114,
   FRAG_REASM_TIMEOUT: 115,
   FRAG_OVERLAP: 116,
-  FRAG_TOO_FAR: 117,
   FRAG_NOMEM: 118,
   /** Broadcast or multicast that nobody here asked for. */
   IP_MULTICAST_UNWANTED: 119,
@@ -103,8 +100,6 @@ export const Drop = {
   KUBE_FIREWALL: 138,
   /** The masqueraded flow would leave by another interface than the one it was masqueraded for. */
   MASQUERADE_ROUTE_CHANGED: 139,
-  /** A scripted netfilter rule. */
-  NETFILTER_DROP: 140,
   /** MASQUERADE found no address on the outgoing device ("ate my IP address"). */
   MASQUERADE_NO_ADDRESS: 141,
   /** nftables mode: an address of the Service CIDR that no Service has. */

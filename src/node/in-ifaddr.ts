@@ -74,7 +74,9 @@ export class InetAddresses {
     return fallback;
   }
 
-  /** inet_addr_onlink(): whether `a`, and `b` unless it is 0, are in the subnet of one address of the device. */
+  /**
+   * inet_addr_onlink(): whether `a`, and `b` unless it is 0, are in the subnet of one address of the device.
+   */
   onlink(dev: number, a: number, b: number): boolean {
     for (let r = this.firstOf(dev); r >= 0; r = this.next[r]) {
       const mask = prefixMask(this.length[r]);

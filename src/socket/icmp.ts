@@ -95,8 +95,8 @@ export function icmpRcv(s: Sockets, f: number): Stage {
 }
 
 /**
- * Will the error handlers teach the routing cache anything? ICMP 3/4 and redirects do, if a socket has sent the
- * packet they quote, or the kernel itself (its echo replies).
+ * Will the error handlers teach the routing cache anything? ICMP 3/4 and redirects do, if a socket has sent
+ * the packet they quote, or the kernel itself (its echo replies).
  */
 export function icmpTeaches(s: Sockets, f: number): boolean {
   const { skb } = s.k;

@@ -84,8 +84,8 @@ export class Sockets {
   arrivals = 0;
   readonly ids = new Ids();
   /**
-   * Asked for the first packet of a flow that a sink gets: is the namespace `ns` whom the source sends to? The sinks'
-   * groups are checked besides.
+   * Asked for the first packet of a flow that a sink gets: is the namespace `ns` whom the source sends to?
+   * The sinks' groups are checked besides.
    */
   isRight: (source: number, ns: number) => boolean = () => true;
   /** ping_port_rover. */

@@ -127,8 +127,8 @@ function deliver(s: Sockets, sock: number, f: number): number {
 }
 
 /**
- * The echo server: a new datagram with the same payload, from the address the old one was sent to. What another
- * echo server answered is not answered again: two of them would never stop (inetd's check_loop()).
+ * The echo server: a new datagram with the same payload, from the address the old one was sent to. What
+ * another echo server answered is not answered again: two of them would never stop (inetd's check_loop()).
  */
 function echo(s: Sockets, sock: number, f: number, end: number): void {
   const { k } = s;

@@ -13,7 +13,9 @@ import {
   ipv4OptionFind,
 } from "./ipv4-options.ts";
 
-/** What ip_options_compile() found room for: an address in record route, an address or a time in timestamp. */
+/**
+ * What ip_options_compile() found room for: an address in record route, an address or a time in timestamp.
+ */
 export const OptionNeed = { RR_ADDRESS: 1, TS_ADDRESS: 2, TS_TIME: 4 } as const;
 
 const TS_PRESPECIFIED = 3;

@@ -1,5 +1,5 @@
-// The open-addressing index against a Map: random inserts and removals with few homes, so that runs collide, wrap around
-// the end and are shifted back.
+// The open-addressing index against a Map: random inserts and removals with few homes, so that runs collide,
+// wrap around the end and are shifted back.
 
 import test from "ava";
 import fc from "fast-check";

@@ -8,9 +8,6 @@ import type { TrafficOptions } from "../../src/emulator/traffic.ts";
 import { ms } from "../../src/emulator/units.ts";
 import { cluster, end, linesOf, web } from "./kit.ts";
 
-// biome-ignore lint/suspicious/noExplicitAny: what a script without types may say
-type Anything = any;
-
 const frame = (length: number): Uint8Array => new Uint8Array(length);
 const UDP = { from: "client", to: "web:80" };
 
@@ -200,6 +197,6 @@ test("an error of the script's own call() passes through, and the emulation goes
 
 test("a table that is none", (t) => {
   const net = cluster(web(1));
-  t.throws(() => net.show("n0", "tables" as Anything), { instanceOf: UnknownNameError });
+  t.throws(() => net.show("n0", "tables" as never), { instanceOf: UnknownNameError });
   end(t, net);
 });

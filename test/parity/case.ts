@@ -27,7 +27,7 @@ export interface NodeCase {
   compareState?: boolean;
 }
 
-export type CaseMask = "random-ports" | "isn";
+export type CaseMask = "random-ports" | "socket-ids" | "isn";
 
 // ---------------------------------------------------------------------------------------------- the node
 
@@ -139,6 +139,7 @@ export type NodeSysctl =
   | "net.ipv4.icmp_echo_ignore_broadcasts"
   | "net.ipv4.icmp_errors_use_inbound_ifaddr"
   | "net.ipv4.ip_forward_use_pmtu"
+  | "net.ipv4.route.mtu_expires"
   | "net.ipv4.neigh.default.unres_qlen_bytes"
   | "net.bridge.bridge-nf-call-iptables"
   | "net.netfilter.nf_conntrack_checksum"

@@ -16,6 +16,7 @@
 //                 Those that no frame, Service or socket of the case names are renamed P1, P2, ... in order
 //                 of appearance, with the range they fell in when it is not the usual one; in the conntrack
 //                 table too.
+//   socket-ids    socket-id for packets without DF too: on a path locked at min_pmtu sockets send those.
 //   isn           the initial sequence number of a listener's SYN-ACK, drawn from a secret per boot.
 
 import type { CaseMask, NodeCase } from "./case.ts";
@@ -83,7 +84,7 @@ export class Masks {
       const later = (frame.readUInt16BE(20) & 0x1fff) !== 0;
       h.ipId = later || (frame.length > l4 && KERNEL_MADE_ICMP.has(frame[l4]!));
     } else if (frame[23] === 6 || frame[23] === 17) {
-      h.ipId = this.#sockets && (frame.readUInt16BE(20) & 0x7fff) !== 0;
+      h.ipId = this.#numbered(frame.readUInt16BE(20));
     }
     if (h.ipId) h.ranges.push([18, 2], [24, 2]);
     if (frame[23] === 1 && frame[l4] === ICMP_TIMESTAMP_REPLY) h.ranges.push([l4 + 2, 2], [l4 + 12, 8]);
@@ -93,13 +94,17 @@ export class Masks {
     return h;
   }
 
+  /** Whether a socket may have drawn the identification beside these flags and offset. */
+  #numbered(fragment: number): boolean {
+    return this.#sockets && ((fragment & 0x7fff) !== 0 || this.#on.has("socket-ids"));
+  }
+
   #hideQuotedId(frame: Buffer, inner: number, h: Hidden): void {
     if (frame[23] !== 1 || frame.length < inner + 20) return;
     const proto = frame[inner + 9]!;
     const l4 = inner + (frame[inner]! & 15) * 4;
     if (proto === 1) h.innerId = frame.length > l4 && KERNEL_MADE_ICMP.has(frame[l4]!);
-    else if (this.#sockets && (proto === 6 || proto === 17))
-      h.innerId = (frame.readUInt16BE(inner + 6) & 0x7fff) !== 0;
+    else if (proto === 6 || proto === 17) h.innerId = this.#numbered(frame.readUInt16BE(inner + 6));
     if (h.innerId) h.ranges.push([inner + 4, 2], [inner + 10, 2]);
   }
 

@@ -1,7 +1,7 @@
-// The random differential under `npm test`: every case that once differed, then 20,000 random frames over more
-// than 50 random nodes. The seed is fixed, so that a failure means the change and not the draw; new seeds are
-// for `npm run parity -- --frames N --seed S`. Skips, in words, where the kernel arm cannot run; under CI=true
-// that is a failure.
+// The random differential under `npm test`: every case that once differed, then 20,000 random frames over
+// more than 50 random nodes. The seed is fixed, so that a failure means the change and not the draw; new
+// seeds are for `npm run parity -- --frames N --seed S`. Skips, in words, where the kernel arm cannot run;
+// under CI=true that is a failure.
 
 import test from "ava";
 import { compareResults } from "./compare.ts";

@@ -51,10 +51,16 @@ function stepLines(step: Step, i: number, names: Map<string, string>, c: NodeCas
   return lines;
 }
 
+function quoteText(text: string): string {
+  return text.length <= 64
+    ? JSON.stringify(text)
+    : `${JSON.stringify(text.slice(0, 16))}... ${text.length} bytes`;
+}
+
 function sendText(send: Send, names: Map<string, string>, c: NodeCase): string {
   if ("udp" in send) {
     const { from, to, port, text } = send.udp;
-    return `from a socket in ${send.in}: UDP ${from} > ${to}:${port} ${JSON.stringify(text)}`;
+    return `from a socket in ${send.in}: UDP ${from} > ${to}:${port} ${quoteText(text)}`;
   }
   const bytes = Buffer.from(send.frame, "hex");
   return `at ${send.at}: ${frameLine(bytes, names, new Masks({ ...c, masks: [] }).hide(bytes))}`;

@@ -1,5 +1,5 @@
-// Random frames: valid ones of every protocol between parties that exist or do not, then damaged, cut, padded, tagged or
-// fragmented; and some that are only noise.
+// Random frames: valid ones of every protocol between parties that exist or do not, then damaged, cut,
+// padded, tagged or fragmented; and some that are only noise.
 
 import type { Random } from "../../src/core/random.ts";
 import {

@@ -1,5 +1,5 @@
-// One fuzzed emulation: a random topology, and thousands of random frames at random devices, between pods that come, go
-// and die, links that flap and lose. Answers what went wrong, in words; nothing should.
+// One fuzzed emulation: a random topology, and thousands of random frames at random devices, between pods
+// that come, go and die, links that flap and lose. Answers what went wrong, in words; nothing should.
 
 import { Random } from "../../src/core/random.ts";
 import type { Net } from "../../src/emulator/net.ts";
@@ -50,8 +50,8 @@ export function fuzz({ seed, cni, frames }: FuzzRun): FuzzResult {
   return { faults, delivered: k.delivered, reasons };
 }
 
-// Half of the frames are anything anywhere. The others could have come from a stack: they carry MACs and addresses that
-// belong to where they are, and so get further.
+// Half of the frames are anything anywhere. The others could have come from a stack: they carry MACs and
+// addresses that belong to where they are, and so get further.
 function sendOne(r: Random, net: Net, world: World): void {
   const { k } = net.walk;
   const { dev } = k;

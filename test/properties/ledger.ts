@@ -1,5 +1,5 @@
-// Every frame that is made ends once: taken by somebody or dropped with a reason of the closed list. The ledger watches
-// the slab from outside, so that no stage can lose a frame without being seen.
+// Every frame that is made ends once: taken by somebody or dropped with a reason of the closed list. The
+// ledger watches the slab from outside, so that no stage can lose a frame without being seen.
 
 import type { Net } from "../../src/emulator/net.ts";
 import { dropName } from "../../src/node/drop.ts";

@@ -1,5 +1,5 @@
-// Random topologies, and what frames aimed at one may say: every name, address, MAC and port there is, and some there
-// are not.
+// Random topologies, and what frames aimed at one may say: every name, address, MAC and port there is, and
+// some there are not.
 
 import type { Random } from "../../src/core/random.ts";
 import {

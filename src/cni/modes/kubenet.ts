@@ -1,6 +1,6 @@
 // The reference bridge plugin as kubenet configures it: cbr0 holds the pods' gateway address and routes for
 // them. Mirrors containernetworking/plugins plugins/main/bridge/bridge.go. Absent: VLANs, promiscMode (the
-// model has no promiscuous devices, so the copy the host would get and drop is not made), ipMasq, IPv6,
+// copy the host would get and drop is not made), ipMasq, IPv6,
 // macspoofchk, arp_notify; addIf is kubenet's own field, which this plugin ignores.
 
 import { prefixMask } from "../../core/prefix-table.ts";

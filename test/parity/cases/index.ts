@@ -13,6 +13,7 @@ import { cases as checksums } from "./k3-7-checksums.ts";
 import { cases as bridge } from "./k4-1-bridge.ts";
 import { cases as arp } from "./k4-2-arp.ts";
 import { cases as forwarding } from "./k4-3-forwarding.ts";
+import { cases as learned } from "./k4-3-learned.ts";
 import { cases as podStack } from "./k5-pod-stack.ts";
 
 export const CASES: NodeCase[] = [
@@ -27,6 +28,7 @@ export const CASES: NodeCase[] = [
   ...bridge,
   ...arp,
   ...forwarding,
+  ...learned,
   ...podStack,
   ...azure,
 ];

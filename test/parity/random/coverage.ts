@@ -1,5 +1,5 @@
-// What a random run reached: frames by protocol, verdict and knob, and which drop reasons at which stages of all those a
-// node can reach. The emulator arm tells; both arms agree, or the run has failed.
+// What a random run reached: frames by protocol, verdict and knob, and which drop reasons at which stages of
+// all those a node can reach. The emulator arm tells; both arms agree, or the run has failed.
 
 import { Drop, dropName } from "../../../src/node/drop.ts";
 import { STAGE_NAMES } from "../../../src/node/stage.ts";
@@ -15,17 +15,13 @@ export const UNREACHABLE: Readonly<Record<string, string>> = {
   NETEM_SCRIPTED: "links of a case have no queueing discipline",
   NO_CARRIER: "every device is plugged in",
   ETHER_TOO_SHORT: "AF_PACKET sends no frame under 14 bytes",
-  FRAG_TOO_FAR: "ipfrag_max_dist is absent",
   FRAG_NOMEM: "no case fills the fragment memory",
   NEIGH_QUEUEFULL: "no case fills a neighbour's queue",
-  NEIGH_CREATEFAIL: "the neighbour table has no limit",
   NEIGH_DEAD: "no random case removes a neighbour",
   CT_TABLE_FULL: "nf_conntrack_max cannot be written in a namespace (K 3.8)",
   SOCKET_RCVBUFF: "random cases have no sockets",
   DEV_READY: "a device that is down loses its routes and its carrier before a frame gets to it",
-  UNICAST_IN_L2_MULTICAST: "drop_unicast_in_l2_multicast is 0, and the node has no such setting",
   NAT_NO_PORT: "64,000 connections to one target",
-  NETFILTER_DROP: "only scripted rules drop with it",
 };
 
 const isFabric = (name: string): boolean => name.startsWith("VNET_");

@@ -1,5 +1,6 @@
-// The random differential: seeded cases through both arms until enough frames were compared. The kernel arm works in a
-// process of its own while this one walks the same case in vnetem. A difference is shrunk and kept as a regression.
+// The random differential: seeded cases through both arms until enough frames were compared. The kernel arm
+// works in a process of its own while this one walks the same case in vnetem. A difference is shrunk and kept
+// as a regression.
 
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -1,5 +1,5 @@
-// Makes a case that differs as small as it goes while it still differs: fewer frames, then fewer pods, Services and
-// settings. Every try runs both arms, so the number of tries is bounded.
+// Makes a case that differs as small as it goes while it still differs: fewer frames, then fewer pods,
+// Services and settings. Every try runs both arms, so the number of tries is bounded.
 
 import type { NodeCase, Send, Step } from "../case.ts";
 

@@ -1,6 +1,6 @@
-// Random frames for a random node: conversations that make sense (handshakes, answers, retransmissions, closes) mixed
-// with everything that does not (spoofed, mutated, truncated, out of window, wrong MAC). Each conversation has a
-// source port or id of its own, so that no random NAT port is ever drawn.
+// Random frames for a random node: conversations that make sense (handshakes, answers, retransmissions,
+// closes) mixed with everything that does not (spoofed, mutated, truncated, out of window, wrong MAC). Each
+// conversation has a source port or id of its own, so that no random NAT port is ever drawn.
 
 import type { Hex, Port, Send, ServiceSpec, Step } from "../case.ts";
 import type { Host } from "../frame.ts";
