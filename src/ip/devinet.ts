@@ -65,14 +65,16 @@ export class Devinet implements DeviceListener {
     if (this.k.inet.firstOf(d) < 0) return this.disableIp(d, true);
     // The address is gone already: what it alone gave goes with it, and so do routes that prefer it as
     // source.
-    for (let r = this.fib.firstOfDevice(d); r >= 0; ) {
-      const next = this.fib.nextOfDevice(r);
-      if (this.fib.prefsrc[r] === addr) this.fib.delete(r);
+    const { fib } = this;
+    for (let r = fib.firstOfDevice(d); r >= 0; ) {
+      const next = fib.nextOfDevice(r);
+      const own = fib.type[r] === RouteType.LOCAL && fib.dst[r] === addr && fib.length[r] === 32;
+      if (own || fib.prefsrc[r] === addr) fib.delete(r);
       r = next;
     }
   }
 
-  // fib_add_ifaddr. The kernel's routes carry the address as preferred source.
+  // fib_add_ifaddr. The kernel's routes prefer the primary address of the subnet as source.
   private addRoutes(row: number): void {
     const { inet, dev } = this.k;
     const { fib } = this;
@@ -80,13 +82,15 @@ export class Devinet implements DeviceListener {
     const ns = dev.ns[d];
     const addr = inet.addr[row];
     const length = inet.length[row];
-    if (!this.hasLocal(d, addr)) fib.addKernel(ns, addr, 32, RouteType.LOCAL, d, addr);
-    if (length === 32) return;
+    if (!this.hasLocal(d, addr)) {
+      fib.addKernel(ns, addr, 32, RouteType.LOCAL, d, inet.addr[inet.primaryOf(row)]);
+    }
+    if (length === 32 || inet.secondary[row]) return;
     if (length < 31) fib.addKernel(ns, addr | ~prefixMask(length), 32, RouteType.BROADCAST, d, addr);
-    if (inet.secondary[row]) return;
     const type = ipv4IsLoopback(addr) ? RouteType.LOCAL : RouteType.UNICAST;
     fib.addKernel(ns, addr, length, type, d, addr);
   }
+
   private hasLocal(d: number, addr: number): boolean {
     const { fib } = this;
     for (let r = fib.firstOfDevice(d); r >= 0; r = fib.nextOfDevice(r)) {

@@ -49,6 +49,9 @@ export class Fib {
   gateway = new Int32Array(64);
   prefsrc = new Int32Array(64);
   metric = new Float64Array(64);
+  /** Number of the route among all there ever were, from 1: a row may hold another one later. */
+  serial = new Int32Array(64);
+  private serials = 0;
   /** Next route to the same prefix, local table first, then by metric; -1 ends. */
   next = new Int32Array(64);
   // Routes of one device, doubly linked, so that a device going down costs what it had.
@@ -105,6 +108,7 @@ export class Fib {
     this.gateway[r] = spec.gateway ?? 0;
     this.prefsrc[r] = spec.prefsrc ?? 0;
     this.metric[r] = spec.metric ?? 0;
+    this.serial[r] = ++this.serials;
     this.insert(r);
     this.linkDevice(r);
     return r;
@@ -128,6 +132,7 @@ export class Fib {
     this.gateway[r] = 0;
     this.prefsrc[r] = prefsrc;
     this.metric[r] = 0;
+    this.serial[r] = ++this.serials;
     this.insert(r);
     this.linkDevice(r);
   }
@@ -229,6 +234,7 @@ export class Fib {
     this.gateway = growI32(this.gateway, n);
     this.prefsrc = growI32(this.prefsrc, n);
     this.metric = growF64(this.metric, n);
+    this.serial = growI32(this.serial, n);
     this.next = growI32(this.next, n);
     this.devNext = growI32(this.devNext, n);
     this.devPrev = growI32(this.devPrev, n);

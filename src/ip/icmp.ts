@@ -16,6 +16,7 @@ import {
   ICMP_REDIRECT,
   ICMP_UNREACHABLE,
   ICMPV4_SIZE,
+  icmpv4Code,
   icmpv4FillChecksum,
   icmpv4Gateway,
   icmpv4Mtu,
@@ -47,7 +48,7 @@ const USE_INBOUND = nsSysctl("net.ipv4.icmp_errors_use_inbound_ifaddr");
 const DEFAULT_TTL = nsSysctl("net.ipv4.ip_default_ttl");
 const MIN_PMTU = nsSysctl("net.ipv4.route.min_pmtu");
 const MTU_EXPIRES = nsSysctl("net.ipv4.route.mtu_expires");
-const REDIRECT_TIMEOUT = nsSysctl("net.ipv4.route.redirect_timeout");
+const GC_TIMEOUT = nsSysctl("net.ipv4.route.gc_timeout");
 const ACCEPT_REDIRECTS = devSysctl("accept_redirects");
 const ALL_ACCEPT_REDIRECTS = nsSysctl("net.ipv4.conf.all.accept_redirects");
 
@@ -59,6 +60,7 @@ const INADDR_DUMMY = 0xc0000008 | 0;
 /** enum ip_conntrack_info. */
 const IP_CT_RELATED = 1;
 const IP_CT_IS_REPLY = 3;
+const ICMP_REDIRECT_HOSTTOS = 3;
 
 /** ICMP_SEND: sends the error asked for in the frame's columns, then ends the frame. */
 export function icmpSendAndDrop(ip: Ip, f: number): Stage {
@@ -173,13 +175,16 @@ function isLimited(ip: Ip, ns: number, type: number, code: number): boolean {
  * whether that is so, the walk has asked socket/. Never ends the frame.
  */
 export function icmpLearn(ip: Ip, f: number): void {
-  const { k } = ip;
+  const { k, fib } = ip;
   const { skb } = k;
   const v = skb.view;
   const icmp = skb.l4[f];
   const dst = ipv4Dst(v, icmpv4Quote(icmp));
+  // The route is asked for with the quoted source, which therefore must be ours.
+  if (fib.addressType(skb.ns[f], ipv4Src(v, icmpv4Quote(icmp)), -1) !== RouteType.LOCAL) return;
   if (v.getUint8(icmp) === ICMP_REDIRECT) {
-    redirect(ip, f, icmpv4Gateway(v, icmp), dst);
+    // Of the code three bits count: net and host, with and without TOS.
+    if ((icmpv4Code(v, icmp) & 7) <= ICMP_REDIRECT_HOSTTOS) redirect(ip, f, icmpv4Gateway(v, icmp), dst);
     return;
   }
   const ns = skb.ns[f];
@@ -210,12 +215,12 @@ function redirect(ip: Ip, f: number, gateway: number, dst: number): void {
   if (k.isForwarding(d) ? !(accepts && all) : !(accepts || all)) return;
   if (ipRouteOutput(ip, ns, dst, 0) !== 0) return;
   const old = ipv4Src(skb.view, skb.l3[f]);
-  // The route must go by a gateway, and that is who speaks.
-  if (ip.rtDev !== d || ip.rtNexthop !== old || ip.rtNexthop === dst || gateway === old) return;
+  // The route must go by a gateway, and that is who speaks, wherever it is heard.
+  if (ip.rtNexthop !== old || ip.rtNexthop === dst || gateway === old) return;
   if (fib.addressType(ns, gateway, -1) !== RouteType.UNICAST) return;
-  let n = neigh.table.find(d, gateway);
-  if (n < 0) n = neigh.table.create(d, gateway);
+  let n = neigh.table.find(ip.rtDev, gateway);
+  if (n < 0) n = neigh.table.create(ip.rtDev, gateway);
   if (neigh.table.state[n] & NUD_VALID)
-    ip.exceptions.learnRedirect(ns, dst, gateway, k.nsValue(ns, REDIRECT_TIMEOUT));
+    ip.exceptions.learnRedirect(ns, dst, gateway, k.nsValue(ns, GC_TIMEOUT));
   else neigh.eventSend(n, -1);
 }

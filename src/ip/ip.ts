@@ -28,7 +28,7 @@ export class Ip {
     this.k = k;
     this.fib = new Fib();
     this.neigh = new Neighbours(k);
-    this.exceptions = new NextHopExceptions(k);
+    this.exceptions = new NextHopExceptions(k, this.fib);
     this.peers = new Peers(k);
     this.frags = new Fragments(k);
     this.frags.routeInput = (f) => ipRouteInputOf(this, f);

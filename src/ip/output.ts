@@ -123,7 +123,10 @@ export function forwardMtu(ip: Ip, f: number): number {
   const { k } = ip;
   const { skb } = k;
   const mtu = k.dev.mtu[skb.outDev[f]];
-  if (!k.nsValue(skb.ns[f], FORWARD_USE_PMTU)) return mtu;
-  const pmtu = ip.exceptions.mtu(skb.ns[f], ipv4Dst(skb.view, skb.l3[f]));
+  const ns = skb.ns[f];
+  const dst = ipv4Dst(skb.view, skb.l3[f]);
+  // ip_mtu_locked: a path that takes less than min_pmtu is minded for others, too.
+  if (!k.nsValue(ns, FORWARD_USE_PMTU) && !ip.exceptions.isLocked(ns, dst)) return mtu;
+  const pmtu = ip.exceptions.mtu(ns, dst);
   return pmtu !== 0 && pmtu < mtu ? pmtu : mtu;
 }

@@ -27,6 +27,7 @@ export const RT_FORWARD = RouteType.UNICAST;
 export const RT_ERROR = RouteType.UNREACHABLE;
 
 const ALL_HOSTS = 0xe0000001 | 0;
+const LOOPBACK = 0x7f000001;
 
 /**
  * ip_route_input: fills rtType, outDev and nexthop of the frame.
@@ -74,7 +75,8 @@ export function ipRouteInput(ip: Ip, f: number, dst: number, src: number): numbe
   }
   skb.rtType[f] = RT_FORWARD;
   skb.outDev[f] = out;
-  skb.nexthop[f] = gateway !== 0 ? gateway : dst;
+  const learned = ip.exceptions.redirect(ns, dst);
+  skb.nexthop[f] = learned !== 0 ? learned : gateway !== 0 ? gateway : dst;
   return 0;
 }
 
@@ -140,11 +142,13 @@ function orConf(ip: Ip, d: number, column: number, all: number): boolean {
 export function ipRouteOutput(ip: Ip, ns: number, dst: number, src: number): number {
   const { k, fib } = ip;
   if (ipv4IsLimitedBroadcast(dst) || ipv4IsMulticast(dst)) return broadcastOutput(ip, ns, dst, src);
-  if (ipv4IsZeronet(dst)) return localOutput(ip, ns, 0x7f000001, src);
+  if (ipv4IsZeronet(dst)) return localOutput(ip, ns, LOOPBACK, src, LOOPBACK);
   const r = fib.lookup(ns, dst);
   if (r < 0) return Drop.IP_OUTNOROUTES;
   const type = fib.type[r];
-  if (type === RouteType.LOCAL) return localOutput(ip, ns, dst, src);
+  if (type === RouteType.LOCAL) {
+    return localOutput(ip, ns, dst, src, fib.prefsrc[r] !== 0 ? fib.prefsrc[r] : dst);
+  }
   if (type === RouteType.BLACKHOLE) return Drop.IP_BLACKHOLE;
   if (type === RouteType.UNREACHABLE) return Drop.IP_UNREACHABLE;
   if (type === RouteType.PROHIBIT) return Drop.IP_PROHIBIT;
@@ -161,12 +165,13 @@ export function ipRouteOutput(ip: Ip, ns: number, dst: number, src: number): num
   return 0;
 }
 
-function localOutput(ip: Ip, ns: number, dst: number, src: number): number {
+// @param source the route's preferred one
+function localOutput(ip: Ip, ns: number, dst: number, src: number, source: number): number {
   const lo = ip.k.ns.loopback[ns];
   ip.rtType = RouteType.LOCAL;
   ip.rtDev = lo;
   ip.rtNexthop = dst;
-  ip.rtSource = src !== 0 ? src : dst;
+  ip.rtSource = src !== 0 ? src : source;
   ip.rtMtu = ip.k.dev.mtu[lo];
   return 0;
 }

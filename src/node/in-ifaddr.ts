@@ -85,6 +85,21 @@ export class InetAddresses {
     return false;
   }
 
+  /** The primary address of the row's subnet: the row itself, unless it is secondary. */
+  primaryOf(row: number): number {
+    return this.secondary[row] ? this.sameSubnet(this.dev[row], this.addr[row], this.length[row]) : row;
+  }
+
+  /** The first secondary address of a primary one, or -1. */
+  secondaryOf(row: number): number {
+    const mask = prefixMask(this.length[row]);
+    for (let r = this.firstOf(this.dev[row]); r >= 0; r = this.next[r]) {
+      if (!this.secondary[r] || this.length[r] !== this.length[row]) continue;
+      if (((this.addr[r] ^ this.addr[row]) & mask) === 0) return r;
+    }
+    return -1;
+  }
+
   private sameSubnet(dev: number, addr: number, length: number): number {
     for (let r = this.firstOf(dev); r >= 0; r = this.next[r]) {
       if (this.length[r] === length && ((this.addr[r] ^ addr) & prefixMask(length)) === 0) return r;

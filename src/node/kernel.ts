@@ -146,6 +146,12 @@ export class Kernel {
   removeAddress(d: number, addr: number): void {
     const row = this.inet.find(d, addr);
     if (row < 0) return;
+    // promote_secondaries is 0: the secondary addresses of a subnet go with its primary, and first.
+    if (!this.inet.secondary[row]) {
+      for (let r = this.inet.secondaryOf(row); r >= 0; r = this.inet.secondaryOf(row)) {
+        this.removeAddress(d, this.inet.addr[r]);
+      }
+    }
     this.inet.remove(row);
     for (const l of this.listeners) l.addressRemoved(d, addr);
   }

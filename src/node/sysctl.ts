@@ -21,7 +21,7 @@ const NS_DEFAULTS = {
   "net.ipv4.ip_forward_use_pmtu": 0,
   "net.ipv4.route.min_pmtu": 552,
   "net.ipv4.route.mtu_expires": 600,
-  "net.ipv4.route.redirect_timeout": 300,
+  "net.ipv4.route.gc_timeout": 300,
   "net.bridge.bridge-nf-call-iptables": 1,
   "net.ipv4.conf.all.rp_filter": 0,
   "net.ipv4.conf.all.arp_ignore": 0,
