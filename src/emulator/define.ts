@@ -2,6 +2,7 @@
 // building, and with it every check, happens in Topology.build().
 
 import { buildNet } from "./build.ts";
+import { SnapshotError } from "./errors.ts";
 import type { Net } from "./net.ts";
 import { specOfSnapshot } from "./snapshot.ts";
 import type {
@@ -49,7 +50,13 @@ export class Topology {
  * other bytes
  */
 export function openSnapshot(snapshot: Uint8Array): Net {
-  return new Topology(specOfSnapshot(snapshot)).restore(snapshot);
+  const spec = specOfSnapshot(snapshot);
+  try {
+    return new Topology(spec).restore(snapshot);
+  } catch (error) {
+    if (error instanceof SnapshotError) throw error;
+    throw new SnapshotError("the snapshot is damaged", { cause: error });
+  }
 }
 
 /**
