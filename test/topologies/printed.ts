@@ -1,0 +1,120 @@
+// What each topology prints. A change here is a change users see: read it before you accept it.
+
+export const PRINTED: Readonly<Record<string, string>> = {
+  "azure-overlay": `\
+web-0    10.244.0.4 on n0
+web-1    10.244.1.4 on n1
+web-2    10.244.2.4 on n2
+client   10.244.0.5 on n0
+
+client -> db: answered "select 1"
+db -> web-1 by its address: VNET_ROUTE_NONE at db/eth0
+
+azure-overlay.ts: 4 pods on 3 nodes, seed 7, 1 s of virtual time
+37 packets made, 20 delivered to sockets, 1 drop
+Service web (10.0.0.11): web-0 3, web-1 3, web-2 3
+┌─────────┬─────────────────┬─────────┐
+│ dropped │ reason          │ device  │
+├─────────┼─────────────────┼─────────┤
+│ 1       │ VNET_ROUTE_NONE │ db/eth0 │
+└─────────┴─────────────────┴─────────┘
+`,
+
+  "azure-transparent": `\
+ping web-0 on the same node: answer with TTL 63
+ping web-1 on another node:  answer with TTL 62
+
+routes of n0:
+  default via 10.224.0.1 dev eth0 proto dhcp src 10.224.0.4 metric 100${" "}
+  10.224.0.0/16 dev eth0 proto kernel scope link src 10.224.0.4${" "}
+  10.224.0.5 dev azv0d7763386da proto static scope link${" "}
+  10.224.0.6 dev azv9fb0db7f13e proto static scope link${" "}
+  10.224.0.7 dev azva7a3e029a7b proto static scope link
+routes of client:
+  default via 169.254.1.1 dev eth0${" "}
+  169.254.1.1 dev eth0 scope link
+
+azure-transparent.ts: 5 pods on 2 nodes, seed 7, 50 ms of virtual time
+44 packets made, 28 delivered to sockets, no drops
+Service web (10.0.0.11): web-0 3, web-1 3, web-2 3, web-3 3
+`,
+
+  churn: `\
+120 replacements of 12 pods in 1.2 s; 0 of the first addresses are in use again
+sent 40001, received 40001, lost 0, misdelivered 0
+
+churn.ts: 13 pods on 3 nodes, seed 7, 2.01 s of virtual time
+40389 packets made, 40001 delivered to sockets, no drops
+Service web (10.0.0.11): web-120 2367, web-121 2202, web-122 1888, web-123 1728, web-124 1490, web-125 1333, web-126 1102, web-127 949, web-128 724, web-129 576, web-130 357, web-131 213
+`,
+
+  kubenet: `\
+web-0 10.244.0.2 on n0: 2
+web-1 10.244.1.2 on n1: 2
+web-2 10.244.0.3 on n0: 2
+web-3 10.244.1.3 on n1: 2
+
+n1's NIC without the IP-forwarding flag:
+  ping web-0 on the same node: answered with TTL 64
+  ping web-1 on n1: VNET_NOT_ADDRESSED at n1/eth0
+
+kubenet.ts: 5 pods on 2 nodes, seed 7, 1 s of virtual time
+37 packets made, 18 delivered to sockets, 1 drop
+Service web (10.0.0.11): web-0 2, web-1 2, web-2 2, web-3 2
+┌─────────┬────────────────────┬─────────┐
+│ dropped │ reason             │ device  │
+├─────────┼────────────────────┼─────────┤
+│ 1       │ VNET_NOT_ADDRESSED │ n1/eth0 │
+└─────────┴────────────────────┴─────────┘
+`,
+
+  "lossy-link": `\
+sent 10000, received 9810, lost 190, duplicated 90, reordered 0
+latency 16.04 / 22.30 / 40.27 ms (min / mean / max)
+pings: NETEM_SCRIPTED, NETEM_SCRIPTED, answered
+
+lossy-link.ts: 2 pods on 2 nodes, seed 7, 13 s of virtual time
+10014 packets made, 9902 delivered to sockets, 194 drops
+┌─────────┬────────────────┬─────────┐
+│ dropped │ reason         │ device  │
+├─────────┼────────────────┼─────────┤
+│ 192     │ NETEM_LOSS     │ n0/eth0 │
+├─────────┼────────────────┼─────────┤
+│ 2       │ NETEM_SCRIPTED │ n0/eth0 │
+└─────────┴────────────────┴─────────┘
+`,
+
+  quickstart: `\
+web-0 10.224.0.5 on n0: 10
+web-1 10.224.0.36 on n1: 10
+web-2 10.224.0.67 on n2: 10
+web-3 10.224.0.6 on n0: 10
+web-4 10.224.0.37 on n1: 10
+web-5 10.224.0.68 on n2: 10
+
+quickstart.ts: 7 pods on 3 nodes, seed 7, 100 ms of virtual time
+142 packets made, 120 delivered to sockets, no drops
+Service web (10.0.0.11): web-0 10, web-1 10, web-2 10, web-3 10, web-4 10, web-5 10
+`,
+
+  "same-node-service": `\
+nf         neighbour: answered                                                     itself: BRIDGE_NO_EGRESS_PORT
+nf-hairpin neighbour: answered                                                     itself: answered
+plain      neighbour: delivered to plain-server, but the answer never matched      itself: answered
+
+same-node-service.ts: 6 pods on 3 nodes, seed 7, 4 s of virtual time
+32 packets made, 10 delivered to sockets, 4 drops
+Service nf-server (10.0.0.11): nf-server 1
+Service nf-hairpin-server (10.1.0.11): nf-hairpin-server 2
+Service plain-server (10.2.0.11): plain-server 2
+┌─────────┬───────────────────────┬──────────────────────┐
+│ dropped │ reason                │ device               │
+├─────────┼───────────────────────┼──────────────────────┤
+│ 1       │ BRIDGE_NO_EGRESS_PORT │ nf-node/veth133ec3da │
+├─────────┼───────────────────────┼──────────────────────┤
+│ 1       │ NO_SOCKET             │ plain-client/eth0    │
+├─────────┼───────────────────────┼──────────────────────┤
+│ 2       │ NAT_ICMP              │ plain-node/cbr0      │
+└─────────┴───────────────────────┴──────────────────────┘
+`,
+};

@@ -1,0 +1,113 @@
+// The topologies we ship: each runs, prints what it should, and leaves a capture that tshark reads without a complaint.
+
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import test, { type ExecutionContext } from "ava";
+import { PRINTED } from "./printed.ts";
+
+const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
+const TOPOLOGIES = fileURLToPath(new URL("../../../topologies/", import.meta.url));
+const names = readdirSync(TOPOLOGIES).flatMap((file) => /^(.*)\.ts$/.exec(file)?.[1] ?? []);
+
+const dir = mkdtempSync(join(tmpdir(), "vnetem-topologies-"));
+test.after.always(() => rmSync(dir, { recursive: true }));
+
+/** What must be so whatever the golden says: name, captured pattern, what its groups have to be. */
+const SENSE: Record<string, (t: ExecutionContext, out: string) => void> = {
+  "azure-overlay": (t, out) => {
+    t.regex(out, /client -> db: answered/);
+    t.regex(out, /web-0 3, web-1 3, web-2 3/);
+  },
+  "azure-transparent": (t, out) => {
+    // One router between pods of a node, two between nodes.
+    t.regex(out, /same node: answer with TTL 63\n.*another node: {2}answer with TTL 62/);
+  },
+  churn: (t, out) => {
+    const [, sent, received] = /sent (\d+), received (\d+), lost 0, misdelivered 0/.exec(out) ?? [];
+    t.is(sent, received);
+    t.true(Number(sent) >= 40_000);
+  },
+  kubenet: (t, out) => t.regex(out, /ping web-1 on n1: VNET_NOT_ADDRESSED/),
+  "lossy-link": (t, out) => {
+    const [, sent, received, lost] = /sent (\d+), received (\d+), lost (\d+)/.exec(out) ?? [];
+    t.is(Number(sent) - Number(received), Number(lost));
+    t.regex(out, /pings: NETEM_SCRIPTED, NETEM_SCRIPTED, answered/);
+  },
+  quickstart: (t, out) => {
+    const counts = [...out.matchAll(/^web-\d .*: (\d+)$/gm)].map((m) => Number(m[1]));
+    t.is(counts.length, 6);
+    t.true(Math.max(...counts) - Math.min(...counts) <= 1);
+    t.regex(out, /no drops/);
+  },
+  "same-node-service": (t, out) => t.is(out.match(/ answered/g)?.length, 4),
+};
+
+interface Run {
+  status: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+function vnetem(...args: string[]): Run {
+  return spawnSync(process.execPath, [MAIN, ...args], { cwd: dir, encoding: "utf8" });
+}
+
+test("every topology has its place here", (t) => {
+  t.deepEqual(Object.keys(SENSE).sort(), names);
+  t.deepEqual(Object.keys(PRINTED).sort(), names);
+});
+
+for (const name of names) {
+  test(`${name}: runs and prints`, (t) => {
+    const { status, stdout, stderr } = vnetem("run", join(TOPOLOGIES, `${name}.ts`));
+    t.is(stderr, "");
+    t.is(status, 0);
+    SENSE[name]?.(t, stdout);
+    t.is(stdout, PRINTED[name]);
+  });
+}
+
+const tshark = spawnSync("tshark", ["--version"]).status === 0;
+const required = process.env.CI === "true" || process.env.CI === "1";
+
+const CHECKS = ["ip.check_checksum", "udp.check_checksum", "tcp.check_checksum"];
+/** What Wireshark would mark red. */
+const BAD = [
+  "_ws.malformed",
+  ...["ip", "udp", "tcp", "icmp"].map((p) => `${p}.checksum.status == "Bad"`),
+].join(" || ");
+
+function read(t: ExecutionContext, file: string, ...args: string[]): string[] {
+  const options = CHECKS.flatMap((o) => ["-o", `${o}:TRUE`]);
+  const { status, stdout, stderr } = spawnSync("tshark", ["-r", file, ...options, ...args], {
+    encoding: "utf8",
+    maxBuffer: 1 << 30,
+    env: { ...process.env, HOME: dir },
+  });
+  t.is(status, 0, stderr);
+  return stdout.split("\n").filter((line) => line !== "");
+}
+
+for (const name of names) {
+  const title = `${name}: tshark reads the capture, finds nothing wrong and shows the DNAT`;
+  if (!tshark && !required) {
+    test.skip(`${title} (skipped: tshark is not installed)`, () => {});
+    continue;
+  }
+  test(title, (t) => {
+    const run = vnetem("run", join(TOPOLOGIES, `${name}.ts`), "--pcap", dir);
+    const file = join(dir, `${name}.pcapng`);
+    t.is(run.status, 0, run.stderr);
+    t.true(run.stdout.endsWith(`wrote ${file}\n`));
+    t.deepEqual(read(t, file, "-Y", BAD), []);
+    const count = read(t, file, "-T", "fields", "-e", "frame.number").length;
+    t.true(count > 50, `${count} frames`);
+    t.true(readFileSync(file).length > count * 60);
+    const dnat = read(t, file, "-Y", 'frame.comment contains "DNAT"', "-T", "fields", "-e", "frame.comment");
+    if (name === "lossy-link") t.is(dnat.length, 0, "there is no Service in it");
+    else t.regex(dnat[0] ?? "", /DNAT 10\.\d+\.0\.11:80 -> 10\.\d+\.\d+\.\d+:8080/);
+  });
+}
