@@ -9,7 +9,7 @@ import { Scope } from "../node/in-ifaddr.ts";
 import type { DeviceListener, Kernel } from "../node/kernel.ts";
 import { DevKind } from "../node/net-device.ts";
 import { ipv4IsLoopback } from "../wire/address.ts";
-import { type Fib, RouteType } from "./fib.ts";
+import { type Fib, RouteProtocol, RouteType } from "./fib.ts";
 import type { Fragments } from "./fragment.ts";
 import type { Neighbours } from "./neigh.ts";
 
@@ -62,15 +62,33 @@ export class Devinet implements DeviceListener {
 
   addressRemoved(d: number, addr: number): void {
     // fib_disable_ip: without its last address the device speaks IP no more, and all it knew of it is gone.
-    if (this.k.inet.firstOf(d) < 0) return this.disableIp(d, true);
-    // The address is gone already: what it alone gave goes with it, and so do routes that prefer it as
-    // source.
+    if (this.k.inet.firstOf(d) < 0) {
+      this.disableIp(d, true);
+      this.syncDownAddress(this.k.dev.ns[d], addr);
+      return;
+    }
+    // What the kernel made for the address goes with it, and so do routes that prefer it as source, once it
+    // is nobody's.
     const { fib } = this;
     for (let r = fib.firstOfDevice(d); r >= 0; ) {
       const next = fib.nextOfDevice(r);
       const own = fib.type[r] === RouteType.LOCAL && fib.dst[r] === addr && fib.length[r] === 32;
-      if (own || fib.prefsrc[r] === addr) fib.delete(r);
+      if (own || (fib.prefsrc[r] === addr && fib.protocol[r] === RouteProtocol.KERNEL)) fib.delete(r);
       r = next;
+    }
+    this.syncDownAddress(this.k.dev.ns[d], addr);
+  }
+
+  // fib_sync_down_addr.
+  private syncDownAddress(ns: number, addr: number): void {
+    const { fib, k } = this;
+    if (fib.isLocalAddress(ns, addr)) return;
+    for (let d = k.ns.firstDev[ns]; d >= 0; d = k.dev.nextInNs[d]) {
+      for (let r = fib.firstOfDevice(d); r >= 0; ) {
+        const next = fib.nextOfDevice(r);
+        if (fib.prefsrc[r] === addr) fib.delete(r);
+        r = next;
+      }
     }
   }
 
@@ -82,19 +100,21 @@ export class Devinet implements DeviceListener {
     const ns = dev.ns[d];
     const addr = inet.addr[row];
     const length = inet.length[row];
-    if (!this.hasLocal(d, addr)) {
+    if (!this.hasLocal(d, addr, 32)) {
       fib.addKernel(ns, addr, 32, RouteType.LOCAL, d, inet.addr[inet.primaryOf(row)]);
     }
     if (length === 32 || inet.secondary[row]) return;
     if (length < 31) fib.addKernel(ns, addr | ~prefixMask(length), 32, RouteType.BROADCAST, d, addr);
-    const type = ipv4IsLoopback(addr) ? RouteType.LOCAL : RouteType.UNICAST;
-    fib.addKernel(ns, addr, length, type, d, addr);
+    if (!ipv4IsLoopback(addr)) fib.addKernel(ns, addr, length, RouteType.UNICAST, d, addr);
+    else if (!this.hasLocal(d, addr & prefixMask(length), length)) {
+      fib.addKernel(ns, addr, length, RouteType.LOCAL, d, addr);
+    }
   }
 
-  private hasLocal(d: number, addr: number): boolean {
+  private hasLocal(d: number, dst: number, length: number): boolean {
     const { fib } = this;
     for (let r = fib.firstOfDevice(d); r >= 0; r = fib.nextOfDevice(r)) {
-      if (fib.type[r] === RouteType.LOCAL && fib.dst[r] === addr && fib.length[r] === 32) return true;
+      if (fib.type[r] === RouteType.LOCAL && fib.dst[r] === dst && fib.length[r] === length) return true;
     }
     return false;
   }
