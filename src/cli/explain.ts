@@ -1,5 +1,6 @@
 // vnetem explain: one packet's way there and back.
 
+import { didYouMean } from "../emulator/hosts.ts";
 import { sec } from "../index.ts";
 import { explainText } from "../observe/explain-text.ts";
 import { UsageError } from "./errors.ts";
@@ -21,7 +22,10 @@ export async function explain(
   options: ExplainOptions,
 ): Promise<number> {
   const protocol = PROTOCOLS.find((p) => p === (options.proto ?? "udp"));
-  if (protocol === undefined) throw new UsageError(`--proto takes udp, tcp or icmp, not "${options.proto}"`);
+  if (protocol === undefined) {
+    const hint = didYouMean(options.proto ?? "", PROTOCOLS);
+    throw new UsageError(`--proto takes udp, tcp or icmp, not "${options.proto}"${hint}`);
+  }
   const { topology, run } = await openTopology(file);
   const net = topology.build(parseSeed(options.seed));
   // Neighbours are known and flows may exist only when the script ran before.

@@ -221,12 +221,16 @@ export class Net {
   // ---- observation ----
 
   /**
-   * Captures frames on devices: "n0/eth0", "client/eth0"; without any, on every device of every node and pod.
+   * Captures frames on devices: "n0/eth0", "client/eth0"; without any, on every device of every node, pod and VM,
+   * also of those that come later.
    */
   tap(...devices: string[]): void {
     const { k } = this.walk;
     const rows = devices.length > 0 ? devices.map((d) => this.hosts.device(d)) : this.allDevices();
     for (const d of rows) tapDevice(k, d, this.names.dev(d));
+    if (devices.length > 0) return;
+    k.capture.all = true;
+    k.observing = true;
   }
 
   /** What the taps have seen, as a pcapng file with nanosecond times and comments. */

@@ -8,6 +8,8 @@ export class Capture {
   /** Devices with a tap, by interface number. */
   devices: number[] = [];
   names: string[] = [];
+  /** Devices that come from now on get a tap as well, loopback excepted. */
+  all = false;
   count = 0;
   time = new Float64Array(256);
   packet = new Float64Array(256);

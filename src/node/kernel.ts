@@ -118,6 +118,9 @@ export class Kernel {
     this.dev.ifindex[d] = ++this.ns.lastIfindex[n];
     this.linkIntoNamespace(d);
     if (this.nsValue(n, IP_FORWARD)) this.setDevSysctl(d, "forwarding", 1);
+    if (this.capture.all && kind !== DevKind.LOOPBACK) {
+      this.dev.tap[d] = this.capture.addInterface(d, `${this.ns.name[n]}/${name}`);
+    }
     return d;
   }
 
