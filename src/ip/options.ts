@@ -1,7 +1,7 @@
 // IP options of received packets. Mirrors __ip_options_compile() and ip_forward_options() of
 // net/ipv4/ip_options.c: entries of record route and timestamp are written on arrival, with the address the
-// packet came to, and written again with the address of the way out when it is forwarded. The bridge does
-// not parse options.
+// packet came to; that in record route is written again with the address of the way out when it is
+// forwarded. The bridge does not parse options.
 // Absent: source routes (accept_source_route is 0), CIPSO.
 
 import { Scope } from "../node/in-ifaddr.ts";
@@ -109,10 +109,6 @@ export function ipForwardOptions(ip: Ip, f: number): void {
   if (skb.flags[f] & SkbFlag.RR_NEEDADDR) {
     const at = ipv4OptionFind(v, l3, IPOPT_RECORD_ROUTE);
     v.setInt32(at + v.getUint8(at + 2) - 5, wayOut(ip, f));
-  }
-  if (skb.flags[f] & SkbFlag.TS_NEEDADDR) {
-    const at = ipv4OptionFind(v, l3, IPOPT_TIMESTAMP);
-    v.setInt32(at + v.getUint8(at + 2) - 9, wayOut(ip, f));
   }
   // opt->is_changed: the checksum is that of the header as it came until now.
   if (!csumIntact(csumRange(v, l3, l3 + ipv4HeaderLength(v, l3), 0))) ipv4FillChecksum(v, l3);

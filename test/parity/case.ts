@@ -27,7 +27,7 @@ export interface NodeCase {
   compareState?: boolean;
 }
 
-export type CaseMask = "random-ports" | "socket-ids" | "isn";
+export type CaseMask = "random-ports" | "socket-ids" | "option-clock" | "isn";
 
 // ---------------------------------------------------------------------------------------------- the node
 

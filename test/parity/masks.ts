@@ -17,6 +17,7 @@
 //                 of appearance, with the range they fell in when it is not the usual one; in the conntrack
 //                 table too.
 //   socket-ids    socket-id for packets without DF too: on a path locked at min_pmtu sockets send those.
+//   option-clock  times of day in the IP timestamp option, also where an ICMP error quotes it.
 //   isn           the initial sequence number of a listener's SYN-ACK, drawn from a secret per boot.
 
 import type { CaseMask, NodeCase } from "./case.ts";
@@ -33,6 +34,7 @@ export interface Hidden {
 }
 
 const ICMP_TIMESTAMP_REPLY = 14;
+const IPOPT_TIMESTAMP = 68;
 const KERNEL_MADE_ICMP = new Set([0, 3, 5, 11, 12, 14]);
 
 /** One per arm and case: names random ports in order of appearance. */
@@ -89,6 +91,7 @@ export class Masks {
     if (h.ipId) h.ranges.push([18, 2], [24, 2]);
     if (frame[23] === 1 && frame[l4] === ICMP_TIMESTAMP_REPLY) h.ranges.push([l4 + 2, 2], [l4 + 12, 8]);
     this.#hideQuotedId(frame, l4 + 8, h);
+    if (this.#on.has("option-clock")) this.#hideTimes(frame, l4, h);
     if (this.#on.has("random-ports")) this.#hidePorts(frame, h);
     if (this.#on.has("isn")) this.#hideSequence(frame, h);
     return h;
@@ -97,6 +100,15 @@ export class Masks {
   /** Whether a socket may have drawn the identification beside these flags and offset. */
   #numbered(fragment: number): boolean {
     return this.#sockets && ((fragment & 0x7fff) !== 0 || this.#on.has("socket-ids"));
+  }
+
+  /** Times written into IP headers, and every checksum they count in. */
+  #hideTimes(frame: Buffer, l4: number, h: Hidden): void {
+    const own = writtenTimes(frame, 14);
+    if (own.length > 0) h.ranges.push(...own, [24, 2]);
+    if (frame[23] !== 1) return;
+    const quoted = writtenTimes(frame, l4 + 8);
+    if (quoted.length > 0) h.ranges.push(...quoted, [l4 + 18, 2], [l4 + 2, 2]);
   }
 
   #hideQuotedId(frame: Buffer, inner: number, h: Hidden): void {
@@ -191,4 +203,23 @@ function echoOffset(frame: Buffer, ip: number): number {
   const l4 = ip + (frame[ip]! & 15) * 4;
   if (frame.length < l4 + 8 || (frame[l4] !== 8 && frame[l4] !== 0)) return -1;
   return l4 + 4;
+}
+
+/** Where the timestamp option of the IP header at `ip` holds times; none when there is no such header. */
+function writtenTimes(frame: Buffer, ip: number): [number, number][] {
+  if (frame.length < ip + 20 || frame[ip]! >> 4 !== 4) return [];
+  const end = Math.min(ip + (frame[ip]! & 15) * 4, frame.length);
+  for (
+    let at = ip + 20;
+    at < end && frame[at] !== 0;
+    at += frame[at] === 1 ? 1 : Math.max(frame[at + 1]!, 2)
+  ) {
+    if (frame[at] !== IPOPT_TIMESTAMP) continue;
+    const withAddress = (frame[at + 3]! & 15) !== 0;
+    const times: [number, number][] = [];
+    const written = Math.min(at + frame[at + 2]! - 1, at + frame[at + 1]!, end);
+    for (let t = at + (withAddress ? 8 : 4); t + 4 <= written; t += withAddress ? 8 : 4) times.push([t, 4]);
+    return times;
+  }
+  return [];
 }

@@ -14,6 +14,7 @@ import { cases as bridge } from "./k4-1-bridge.ts";
 import { cases as arp } from "./k4-2-arp.ts";
 import { cases as forwarding } from "./k4-3-forwarding.ts";
 import { cases as learned } from "./k4-3-learned.ts";
+import { cases as options } from "./k4-3-options.ts";
 import { cases as podStack } from "./k5-pod-stack.ts";
 
 export const CASES: NodeCase[] = [
@@ -29,6 +30,7 @@ export const CASES: NodeCase[] = [
   ...arp,
   ...forwarding,
   ...learned,
+  ...options,
   ...podStack,
   ...azure,
 ];
