@@ -8,6 +8,7 @@ import { cases as sameNodeService } from "./k3-2-same-node-service.ts";
 import { cases as nat } from "./k3-3-nat.ts";
 import { cases as states } from "./k3-4-states.ts";
 import { cases as window } from "./k3-5-window.ts";
+import { cases as bothWays } from "./k3-6-both-ways.ts";
 import { cases as icmp } from "./k3-6-icmp.ts";
 import { cases as checksums } from "./k3-7-checksums.ts";
 import { cases as bridge } from "./k4-1-bridge.ts";
@@ -25,6 +26,7 @@ export const CASES: NodeCase[] = [
   ...states,
   ...window,
   ...icmp,
+  ...bothWays,
   ...checksums,
   ...bridge,
   ...arp,
