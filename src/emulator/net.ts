@@ -221,8 +221,8 @@ export class Net {
   // ---- observation ----
 
   /**
-   * Captures frames on devices: "n0/eth0", "client/eth0"; without any, on every device of every node, pod and VM,
-   * also of those that come later.
+   * Captures frames on devices: "n0/eth0", "client/eth0"; without any, on every device of every node, pod and
+   * VM, also of those that come later.
    */
   tap(...devices: string[]): void {
     const { k } = this.walk;

@@ -72,9 +72,9 @@ export interface ClusterOptions {
   /** kubenet's cbr0: hairpin on its ports. Default false (promiscuous-bridge mode is absent). */
   hairpin?: boolean;
   /**
-   * MACs of pods' interfaces, which the kernel draws at random, locally administered: "random" (default) from the
-   * seed; "low" all 02:…, below a NIC's 60:45:bd:… (every third NIC has that prefix), and "high" all fe:…, above
-   * every NIC's: what a bridge makes of a port with a lower MAC (azure.md C8).
+   * MACs of pods' interfaces, which the kernel draws at random, locally administered: "random" (default) from
+   * the seed; "low" all 02:…, below a NIC's 60:45:bd:… (every third NIC has that prefix), and "high" all
+   * fe:…, above every NIC's: what a bridge makes of a port with a lower MAC (azure.md C8).
    */
   podMacs?: "random" | "low" | "high";
   /**

@@ -1,4 +1,5 @@
-// vnetem explain and show: Done-when 3 of the first issue word by word, drops and their exit code, every table.
+// vnetem explain and show: Done-when 3 of the first issue word by word, drops and their exit code, every
+// table.
 
 import { join } from "node:path";
 import test from "ava";

@@ -1,5 +1,5 @@
-// Mistyped commands, flags, files and names: one line that names the nearest valid one, exit 2, no stack, nothing on
-// stdout. And help, which is no mistake.
+// Mistyped commands, flags, files and names: one line that names the nearest valid one, exit 2, no stack,
+// nothing on stdout. And help, which is no mistake.
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,5 @@
-// A process of its own that goes on from a snapshot: reads it from a file, runs to a time, writes the capture.
+// A process of its own that goes on from a snapshot: reads it from a file, runs to a time, writes the
+// capture.
 // node snapshot-child.js <snapshot> <until ns> <pcapng>
 
 import { readFileSync, writeFileSync } from "node:fs";

@@ -1,5 +1,7 @@
-// A snapshot taken at any moment and restored, in this process or another, goes on to the same bytes as no interruption:
-// with frames waiting for ARP, on links, in reassembly and in the fabric; with NAT state, late nodes and streams.
+// A snapshot taken at any moment and restored, in this process or another, goes on to the same bytes as no
+// interruption:
+// with frames waiting for ARP, on links, in reassembly and in the fabric; with NAT state, late nodes and
+// streams.
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -1,6 +1,6 @@
 // What the random differential found before, and its generator and shrinker. The random run itself is
-// `npm run parity -- --frames N --seed S`: it is not part of `npm test`, since it does not reach 0 differences
-// yet. Skips, in words, where the kernel arm cannot run; under CI=true that is a failure.
+// `npm run parity -- --frames N --seed S`: it is not part of `npm test`, since on a loaded machine the kernel
+// arm is not on time and differs. Skips, in words, where the kernel arm cannot run; under CI=true that fails.
 
 import test from "ava";
 import { compareResults } from "./compare.ts";

@@ -1,5 +1,5 @@
-// The checksums of every captured frame, computed the slow way: a frame of the capture that carries a wrong one was made
-// or rewritten wrongly.
+// The checksums of every captured frame, computed the slow way: a frame of the capture that carries a wrong
+// one was made or rewritten wrongly.
 
 import type { Capture } from "../../src/node/capture.ts";
 

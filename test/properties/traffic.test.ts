@@ -1,6 +1,6 @@
-// Random topologies under random traffic, in all five modes: what is made is consumed or dropped, nothing is left alive,
-// every captured checksum is right, nothing goes astray, turns are exact, one seed gives one capture, and the order in which
-// pods are described decides nothing but who is who.
+// Random topologies under random traffic, in all five modes: what is made is consumed or dropped, nothing is
+// left alive, every captured checksum is right, nothing goes astray, turns are exact, one seed gives one
+// capture, and the order in which pods are described decides nothing but who is who.
 
 import { readFileSync } from "node:fs";
 import test from "ava";

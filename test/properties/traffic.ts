@@ -1,5 +1,6 @@
-// One emulation of a random topology under random traffic, with or without churn and impairments: everything that is sent
-// is accounted for, goes where it should and carries right checksums. Answers what went wrong, in words.
+// One emulation of a random topology under random traffic, with or without churn and impairments: everything
+// that is sent is accounted for, goes where it should and carries right checksums. Answers what went wrong,
+// in words.
 
 import { Random } from "../../src/core/random.ts";
 import type { Sent } from "../../src/emulator/handles.ts";
@@ -159,7 +160,10 @@ function disturbances(r: Random, net: Net): boolean {
   return corrupting;
 }
 
-/** Whoever got a datagram is the one it was sent to, or an endpoint of the Service, by then or when it was sent. */
+/**
+ * Whoever got a datagram is the one it was sent to, or an endpoint of the Service, by then or when it was
+ * sent.
+ */
 function misdelivered(asked: Asked[]): string[] {
   return asked.flatMap(({ from, to, sent, endpoints }) => {
     const got = sent.deliveredTo;

@@ -179,16 +179,19 @@ export const LINE_WIDTH = 110;
 
 // What follows the last place where the formatter may break: a string stays whole, so that it can be searched
 // for.
-const STRING = /^\s*(?:\w+: |return |test\()?(["'`]).*\1[,;]?(?: \(t\) => \{| async \(t\) => \{)?$/;
+const STRING = /^\s*(?:\w+: |return |test\()?(["'`/]).*\1[,;]?(?: \(t\) => \{| async \(t\) => \{)?$/;
 
 export const lineWidth: Rule = (sources) =>
-  sources.flatMap((source) =>
-    source.textLines.flatMap((line, i) =>
-      [...line].length > LINE_WIDTH && !STRING.test(line)
-        ? [finding(source, i + 1, `${[...line].length} columns: break the line at ${LINE_WIDTH}`)]
-        : [],
-    ),
-  );
+  // printed.ts is what commands print, as they print it.
+  sources
+    .filter((source) => !source.path.endsWith("/printed.ts"))
+    .flatMap((source) =>
+      source.textLines.flatMap((line, i) =>
+        [...line].length > LINE_WIDTH && !STRING.test(line)
+          ? [finding(source, i + 1, `${[...line].length} columns: break the line at ${LINE_WIDTH}`)]
+          : [],
+      ),
+    );
 
 export const FILE_LINES = 500;
 

@@ -1,4 +1,5 @@
-// The topologies we ship: each runs, prints what it should, and leaves a capture that tshark reads without a complaint.
+// The topologies we ship: each runs, prints what it should, and leaves a capture that tshark reads without a
+// complaint.
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
