@@ -136,7 +136,6 @@ export function brDevXmit(link: Link, f: number): Stage {
     skb.physOut[f] = -1;
     return Stage.BR_HANDLE_FRAME_FINISH;
   }
-  countSent(link, bridge, skb.len[f]);
   skb.flags[f] &= ~SkbFlag.BR_NF;
   const hi = ethernetDstHi(v, o);
   const lo = ethernetDstLo(v, o);
@@ -275,9 +274,8 @@ export function brPassFrameUp(link: Link, f: number): Stage {
   skb.iif[f] = bridge;
   skb.off[f] = skb.mac[f];
   dev.rxPackets[bridge]++;
-  // br_pass_frame_up counts skb->len: the Ethernet header has been pulled, and a tag taken off.
-  const tagged = skb.protocol[f] === ETHERTYPE_VLAN || skb.protocol[f] === ETHERTYPE_QINQ;
-  dev.rxBytes[bridge] += skb.len[f] - ETHERNET_SIZE - (tagged ? VLAN_SIZE : 0);
+  // br_pass_frame_up counts skb->len, from which the Ethernet header has been pulled.
+  dev.rxBytes[bridge] += skb.len[f] - ETHERNET_SIZE;
   if (dev.tap[bridge] >= 0) k.tap(f, bridge, Direction.IN);
   if (k.observing) k.note(f, NoteKind.BRIDGE, bridge, -2, 0, 0, 0);
   if (skb.flags[f] & SkbFlag.BR_NF) {

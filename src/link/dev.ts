@@ -39,7 +39,7 @@ export function netifReceive(link: Link, f: number): Stage {
   }
   if (dev.tap[d] >= 0) k.tap(f, d, Direction.IN);
   dev.rxPackets[d]++;
-  dev.rxBytes[d] += dev.kind[d] === DevKind.LOOPBACK ? skb.len[f] - ETHERNET_SIZE : skb.len[f];
+  dev.rxBytes[d] += skb.len[f];
   skb.ns[f] = dev.ns[d];
   skb.iif[f] = d;
   ethTypeTrans(link, f, d);
@@ -64,7 +64,7 @@ export function ethTypeTrans(link: Link, f: number, d: number): void {
 
 /** The protocol handlers: IPv4 and ARP; the Ethernet header is pulled. */
 export function deliverToProtocol(link: Link, f: number): Stage {
-  const { skb, dev } = link.k;
+  const { skb } = link.k;
   let type = skb.protocol[f];
   if (type === ETHERTYPE_VLAN || type === ETHERTYPE_QINQ) {
     // A tag nobody here has a device for makes the frame another host's; a priority tag (VID 0) is taken off.
@@ -76,7 +76,6 @@ export function deliverToProtocol(link: Link, f: number): Stage {
   skb.pull(f, skb.l3[f] - skb.off[f]);
   if (type === ETHERTYPE_IPV4) return Stage.IP_RCV;
   if (type === ETHERTYPE_ARP) return Stage.ARP_RCV;
-  dev.rxDropped[skb.dev[f]]++;
   return link.k.drop(f, skb.pktType[f] === PacketType.OTHERHOST ? Drop.OTHERHOST : Drop.UNHANDLED_PROTO);
 }
 
@@ -100,15 +99,15 @@ export function devHardStartXmit(link: Link, f: number): Stage {
     case DevKind.VETH:
       return vethXmit(link, f, d);
     case DevKind.BRIDGE:
+      countSent(link, f, d);
       return Stage.BR_DEV_XMIT;
     case DevKind.NIC:
       if (dev.nic[d] < 0) return dropSending(link, f, d, Drop.NO_CARRIER);
-      countSent(link, d, skb.len[f]);
+      countSent(link, f, d);
       return Stage.VNET_EGRESS;
     case DevKind.LOOPBACK:
-      // loopback_xmit counts what is left when the Ethernet header is pulled, and keeps route and conntrack
-      // entry.
-      countSent(link, d, skb.len[f] - ETHERNET_SIZE);
+      countSent(link, f, d);
+      // loopback_xmit keeps route and conntrack entry.
       k.netifRx(f);
       return Stage.DONE;
     default:
@@ -120,13 +119,9 @@ function vethXmit(link: Link, f: number, d: number): Stage {
   const { k } = link;
   const { skb, dev } = k;
   const peer = dev.peer[d];
-  if (peer < 0) return dropSending(link, f, d, Drop.NO_CARRIER);
-  if (dev.up[peer] === 0 || !isSkbForwardable(link, f, peer)) {
-    // ____dev_forward_skb counts it on the other side, too.
-    dev.rxDropped[peer]++;
-    return dropSending(link, f, d, dev.up[peer] === 0 ? Drop.NO_CARRIER : Drop.DEV_MTU);
-  }
-  countSent(link, d, skb.len[f]);
+  if (peer < 0 || dev.up[peer] === 0) return dropSending(link, f, d, Drop.NO_CARRIER);
+  if (!isSkbForwardable(link, f, peer)) return dropSending(link, f, d, Drop.DEV_MTU);
+  countSent(link, f, d);
   // skb_scrub_packet: conntrack always goes, the mark only when the namespace changes.
   const mark = dev.ns[d] === dev.ns[peer] ? skb.mark[f] : 0;
   k.scrub(f);
@@ -141,10 +136,10 @@ export function isSkbForwardable(link: Link, f: number, d: number): boolean {
   return link.k.skb.len[f] <= link.k.dev.mtu[d] + ETHERNET_SIZE + VLAN_SIZE;
 }
 
-export function countSent(link: Link, d: number, bytes: number): void {
-  const { dev } = link.k;
+function countSent(link: Link, f: number, d: number): void {
+  const { skb, dev } = link.k;
   dev.txPackets[d]++;
-  dev.txBytes[d] += bytes;
+  dev.txBytes[d] += skb.len[f];
 }
 
 function dropSending(link: Link, f: number, d: number, reason: number): Stage {

@@ -31,6 +31,8 @@ function columns(root: object, path = "", seen = new Set<object>()): Map<string,
   if (seen.has(root)) return out;
   seen.add(root);
   for (const [key, value] of Object.entries(root)) {
+    // Not from here into the kernel, which is another matter.
+    if (key === "k" || key === "listener") continue;
     if (typeof value !== "object" || value === null || value instanceof DataView) continue;
     const at = `${path}.${key}`;
     if (ArrayBuffer.isView(value)) out.set(at, value as unknown as ArrayLike<number>);
@@ -119,18 +121,17 @@ for (const [what, change] of [
       // Flows on one node: that node has something to clean, the others have not.
       for (let i = 0; i < 30; i++) net.soon.udp("client", `d3:80`, "x", { sourcePort: 5000 + i });
       net.run({ for: ms(1) });
-      const events = net.walk.k.clock.size;
       let cells = 0;
       const state = parts(net);
       const n = calls(state, () => {
         cells = written({ state }, () => change(net));
       });
-      t.is(net.walk.k.clock.size, events, "no event for any node");
       return { n, cells };
     });
-    t.deepEqual(work[0], work[1]);
-    t.true(work[0]!.n > 5 && work[0]!.n < 2000, `${work[0]!.n} calls`);
-    t.true(work[0]!.cells > 5 && work[0]!.cells < 2000, `${work[0]!.cells} cells`);
+    t.is(work[0]!.n, work[1]!.n);
+    t.true(work[0]!.n > 5 && work[0]!.n < 200, `${work[0]!.n} calls`);
+    // Other addresses, other places in the hash tables: no more than that.
+    for (const { cells } of work) t.true(cells > 5 && cells < 250, `${cells} cells`);
     end(t, small);
     end(t, large);
   });
