@@ -1,5 +1,5 @@
-// Share what is equal: all nodes of a cluster have one table of Services, and a change of endpoints costs what changed,
-// on any number of nodes. Work is counted in calls and in cells written, not in time.
+// Share what is equal: all nodes of a cluster have one table of Services, and a change of endpoints costs
+// what changed, on any number of nodes. Work is counted in calls and in cells written, not in time.
 
 import test, { type ExecutionContext } from "ava";
 import { defineTopology } from "../../src/emulator/define.ts";
