@@ -70,6 +70,8 @@ export function brHandleFrameFinish(link: Link, f: number): Stage {
   const port = skb.dev[f];
   const bridge = dev.master[port];
   if (bridge < 0) return k.drop(f, Drop.DEV_GONE);
+  // BR_STATE_DISABLED: the port went down while the frame waited for a neighbour.
+  if (dev.up[port] === 0) return k.drop(f, Drop.DEV_READY);
   const v = skb.view;
   const o = skb.mac[f];
   if (dev.portFlags[port] & PortFlag.LEARNING) {

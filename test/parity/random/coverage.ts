@@ -20,7 +20,6 @@ export const UNREACHABLE: Readonly<Record<string, string>> = {
   NEIGH_DEAD: "no random case removes a neighbour",
   CT_TABLE_FULL: "nf_conntrack_max cannot be written in a namespace (K 3.8)",
   SOCKET_RCVBUFF: "random cases have no sockets",
-  DEV_READY: "a device that is down loses its routes and its carrier before a frame gets to it",
   NAT_NO_PORT: "64,000 connections to one target",
 };
 
