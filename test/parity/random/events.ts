@@ -13,6 +13,7 @@ export class Events {
   private readonly world: World;
   private readonly services: ServiceSpec[];
   private repair: Change[] = [];
+  private bridgeWasDown = false;
 
   constructor(draw: Draw, world: World, services: ServiceSpec[]) {
     this.draw = draw;
@@ -70,7 +71,9 @@ export class Events {
 
   private bridgeDown(): Change[] {
     const { node } = this.world;
-    if (node.attachment !== "bridge") return [];
+    // A bridge needs up to 0.6 s of real time to come back (linkwatch), which the case has once.
+    if (node.attachment !== "bridge" || this.bridgeWasDown) return [];
+    this.bridgeWasDown = true;
     this.repair = [{ kind: "link", device: "cbr0", up: true }];
     return [{ kind: "link", device: "cbr0", up: false }];
   }

@@ -12,6 +12,8 @@ import { Traffic } from "./traffic.ts";
  */
 export const CASE_FRAMES = 400;
 
+/** Milliseconds within which the kernel must be done: neighbours are asked again after a second. */
+const LATE = 800;
 /** How many cases wait for timers: each takes seconds. */
 const SLOW = 0.012;
 
@@ -22,7 +24,14 @@ export function randomCase(seed: number, frames = CASE_FRAMES): NodeCase {
   }
   const steps = new Traffic(new Draw(seed, "traffic"), world).steps(frames);
   // Two connections may want the same port from MASQUERADE: the kernel then draws another at random.
-  return { name: `random/${seed}`, facts: [], node: world.node, steps, masks: ["random-ports"] };
+  return {
+    name: `random/${seed}`,
+    facts: [],
+    node: world.node,
+    steps,
+    masks: ["random-ports"],
+    lateLimit: LATE,
+  };
 }
 
 export function framesOf(c: NodeCase): number {
