@@ -238,11 +238,11 @@ function setArpSender(link: Link, f: number, rule: EbtRule): boolean {
   const v = skb.view;
   const sender = skb.l3[f] + ARP_SENDER_HI;
   const end = skb.end(f);
-  if (end >= sender && v.getUint8(skb.l3[f] + ARP_HARDWARE_LENGTH) !== MAC_SIZE) return true;
   if (end < sender + MAC_SIZE) {
     link.k.drop(f, Drop.EBTABLES);
     return false;
   }
+  if (v.getUint8(skb.l3[f] + ARP_HARDWARE_LENGTH) !== MAC_SIZE) return true;
   v.setUint16(sender, rule.macHi);
   v.setInt32(sender + 2, rule.macLo);
   return true;

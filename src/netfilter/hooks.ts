@@ -27,7 +27,7 @@ import {
   NF_INET_PRE_ROUTING,
   NF_REJECT,
 } from "./enums.ts";
-import { filterForward, filterLocalIn, filterLocalOut } from "./kube-proxy.ts";
+import { filterForward, filterLocalIn, filterLocalOut, filterLocalOutEarly } from "./kube-proxy.ts";
 import { natHook } from "./nat-hook.ts";
 import type { Netfilter } from "./netfilter.ts";
 import { R_DST, R_SRC, REC } from "./nf-conn.ts";
@@ -120,6 +120,7 @@ export function hookLocalOut(nf: Netfilter, f: number): Stage {
   // ipv4_conntrack_local: a piece sent on purpose is not tracked.
   const isFragment = (skb.view.getUint16(skb.l3[f] + IPV4_FRAGMENT) & (IPV4_MF | IPV4_OFFSET_MASK)) !== 0;
   let verdict = isFragment ? NF_ACCEPT : conntrackIn(nf, f, NF_INET_LOCAL_OUT);
+  if (verdict === NF_ACCEPT) verdict = filterLocalOutEarly(nf, f);
   if (verdict === NF_ACCEPT) verdict = natHook(nf, f, NF_INET_LOCAL_OUT);
   if (verdict === NF_ACCEPT) {
     if (isRerouted(nf, f)) skb.rtType[f] = 0;

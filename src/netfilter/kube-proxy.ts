@@ -127,6 +127,17 @@ export function filterLocalIn(nf: Netfilter, f: number): number {
   return filterServices(nf, f);
 }
 
+/**
+ * The nftables mode's filter-output stands before nat-output: it still sees the Service's own address, also of
+ * a connection that was translated while there were endpoints.
+ */
+export function filterLocalOutEarly(nf: Netfilter, f: number): number {
+  const { skb } = nf.k;
+  const ns = skb.ns[f];
+  if (nf.table[ns] < 0 || nf.balance[ns] !== Balance.NFTABLES) return NF_ACCEPT;
+  return skb.ct[f] >= 0 && skb.ctinfo[f] === IP_CT_NEW ? filterEndpoints(nf, f) : NF_ACCEPT;
+}
+
 /** Filter OUTPUT. */
 export function filterLocalOut(nf: Netfilter, f: number): number {
   const { skb } = nf.k;
@@ -157,26 +168,35 @@ function isMartianLoopback(nf: Netfilter, f: number): boolean {
 function filterServices(nf: Netfilter, f: number): number {
   const { skb } = nf.k;
   const ns = skb.ns[f];
+  const verdict = filterEndpoints(nf, f);
+  if (verdict !== NF_ACCEPT) return verdict;
+  const table = nf.services[nf.table[ns]];
+  const revision = nf.revision(ns);
+  const dst = skb.view.getInt32(skb.l3[f] + IPV4_DST);
+  if (nf.balance[ns] !== Balance.NFTABLES) return NF_ACCEPT;
+  if (table.isClusterIp(dst, revision)) return NF_REJECT;
+  const inCidr = nf.flags[ns] & ProxyFlag.SERVICE_CIDR && (dst & nf.serviceMask[ns]) === nf.serviceNet[ns];
+  return inCidr ? Drop.SERVICE_UNALLOCATED : NF_ACCEPT;
+}
+
+// A Service without endpoints this node may use.
+function filterEndpoints(nf: Netfilter, f: number): number {
+  const { skb } = nf.k;
+  const ns = skb.ns[f];
   const table = nf.services[nf.table[ns]];
   const revision = nf.revision(ns);
   const v = skb.view;
   const l3 = skb.l3[f];
   const proto = v.getUint8(l3 + IPV4_PROTOCOL);
-  const dst = v.getInt32(l3 + IPV4_DST);
-  if (proto === PROTO_TCP || proto === PROTO_UDP) {
-    const p = table.find(dst, proto, v.getUint16(l3 + ((v.getUint8(l3) & 15) << 2) + 2), revision);
-    if (p >= 0) {
-      const verdict = endpointVerdict(table, p, ns, revision);
-      if (verdict !== NF_ACCEPT && nf.k.observing) {
-        nf.k.note(f, NoteKind.SERVICE, p, revision, verdict === NF_REJECT ? 0 : -1, 0, 0);
-      }
-      if (verdict !== NF_ACCEPT) return verdict;
-    }
+  if (proto !== PROTO_TCP && proto !== PROTO_UDP) return NF_ACCEPT;
+  const port = v.getUint16(l3 + ((v.getUint8(l3) & 15) << 2) + 2);
+  const p = table.find(v.getInt32(l3 + IPV4_DST), proto, port, revision);
+  if (p < 0) return NF_ACCEPT;
+  const verdict = endpointVerdict(table, p, ns, revision);
+  if (verdict !== NF_ACCEPT && nf.k.observing) {
+    nf.k.note(f, NoteKind.SERVICE, p, revision, verdict === NF_REJECT ? 0 : -1, 0, 0);
   }
-  if (nf.balance[ns] !== Balance.NFTABLES) return NF_ACCEPT;
-  if (table.isClusterIp(dst, revision)) return NF_REJECT;
-  const inCidr = nf.flags[ns] & ProxyFlag.SERVICE_CIDR && (dst & nf.serviceMask[ns]) === nf.serviceNet[ns];
-  return inCidr ? Drop.SERVICE_UNALLOCATED : NF_ACCEPT;
+  return verdict;
 }
 
 /** K 1.4: REJECT without endpoints anywhere, DROP when the policy is Local and they are all elsewhere. */

@@ -318,7 +318,8 @@ export interface ArmResult {
 export interface Arm {
   /** "kernel", "emulator", "emulator with flow cache". */
   name: string;
-  run(c: NodeCase): Promise<ArmResult>;
+  /** @param luck which random numbers to draw; the kernel draws its own, others each time */
+  run(c: NodeCase, luck?: number): Promise<ArmResult>;
   close(): Promise<void>;
 }
 

@@ -117,6 +117,8 @@ export class Masks {
     const l4 = inner + (frame[inner]! & 15) * 4;
     if (proto === 1) h.innerId = frame.length > l4 && KERNEL_MADE_ICMP.has(frame[l4]!);
     else if (proto === 6 || proto === 17) h.innerId = this.#numbered(frame.readUInt16BE(inner + 6));
+    if (proto === 1 && frame.length > l4 && frame[l4] === ICMP_TIMESTAMP_REPLY)
+      h.ranges.push([l4 + 2, 2], [l4 + 12, 8]);
     if (h.innerId) h.ranges.push([inner + 4, 2], [inner + 10, 2]);
   }
 

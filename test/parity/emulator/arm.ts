@@ -32,12 +32,16 @@ const HELD_AT_MOST = 200e9;
 
 /** @param coverage also say which drop reasons were met at which stages */
 export function emulatorArm(coverage = false): Arm {
-  return { name: "emulator", run: async (c) => runOnEmulator(c, coverage), close: async () => {} };
+  return {
+    name: "emulator",
+    run: async (c, luck) => runOnEmulator(c, coverage, luck),
+    close: async () => {},
+  };
 }
 
-export function runOnEmulator(c: NodeCase, coverage = false): ArmResult {
+export function runOnEmulator(c: NodeCase, coverage = false, luck = 1): ArmResult {
   refuse(c);
-  return new Run(c, coverage).result();
+  return new Run(c, coverage, luck).result();
 }
 
 class Run {
@@ -48,9 +52,9 @@ class Run {
   private step = 0;
   private seen = 0;
 
-  constructor(c: NodeCase, coverage: boolean) {
+  constructor(c: NodeCase, coverage: boolean, luck: number) {
     this.c = c;
-    this.built = new EmulatedNode(c.node);
+    this.built = new EmulatedNode(c.node, luck);
     this.drops = coverage ? countDrops(this.built.k) : null;
     this.tap();
     this.built.walk.drain();

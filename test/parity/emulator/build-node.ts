@@ -66,9 +66,10 @@ export class EmulatedNode {
   bridge = -1;
   nic = -1;
 
-  constructor(spec: NodeSpec) {
+  /** @param luck which random numbers to draw */
+  constructor(spec: NodeSpec, luck = 1) {
     this.spec = structuredClone(spec);
-    this.k = new Kernel({ seed: 1, frames: FRAMES, largeFrames: 16, frameBytes: 9200 });
+    this.k = new Kernel({ seed: luck, frames: FRAMES, largeFrames: 16, frameBytes: 9200 });
     this.walk = new Walk(this.k);
     this.node = this.k.addNamespace("node", -1);
     this.sysctls(this.node, BASE_SYSCTLS);
@@ -369,6 +370,7 @@ export class EmulatedNode {
     // Endpoints stand in the order they were added: from the first that is out of place on they leave, and
     // come back.
     const kept: [key: string, row: number][] = [];
+    const before = this.usable(p);
     for (const [key, row] of this.endpoints.get(s.name) ?? []) {
       const wanted = s.endpoints[kept.length];
       if (wanted !== undefined && key === `${wanted.ip}:${wanted.port}`) kept.push([key, row]);
@@ -380,11 +382,19 @@ export class EmulatedNode {
       kept.push([`${e.ip}:${e.port}`, row]);
     }
     this.endpoints.set(s.name, kept);
-    table.usable(p, this.node, table.revision);
-    const { rows, count } = table.lists;
-    if (count === 0) return;
-    const first = rows[(s.cursor ?? 0) % count];
+    const usable = this.usable(p);
+    if (usable.length === 0) return;
+    // Rules that did not change keep their counters.
+    const key = (row: number): string => `${table.epIp[row]}:${table.epTarget[row]}`;
+    if (s.cursor === undefined && before.map(key).join() === usable.map(key).join()) return;
+    const first = usable[(s.cursor ?? 0) % usable.length];
     table.cursors.last[table.cursors.ensure(this.node, p)] = table.epSeq[first] - 1;
+  }
+
+  private usable(p: number): number[] {
+    const { table } = this;
+    table.usable(p, this.node, table.revision);
+    return [...table.lists.rows.slice(0, table.lists.count)];
   }
 
   private openSocket(ns: number, s: SocketSpec): void {

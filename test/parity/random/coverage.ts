@@ -36,6 +36,8 @@ export class Coverage {
   /** "protocol direction" and "knob" to frames or cases. */
   readonly frames = new Map<string, number>();
   readonly knobs = new Map<string, number>();
+  /** Seeds of cases that differed once and not again. */
+  readonly unlucky: number[] = [];
   cases = 0;
   sent = 0;
   captured = 0;
@@ -63,6 +65,7 @@ export class Coverage {
     const percent = ((100 * reached) / REACHABLE.length).toFixed(0);
     return [
       `${this.cases} nodes, ${this.sent} frames sent, ${this.captured} captured and compared`,
+      `differed once and not again: ${this.unlucky.join(" ") || "none"}`,
       `knobs: ${list(this.knobs)}`,
       `captured: ${list(this.frames)}`,
       `drops: ${list(this.drops)}`,

@@ -5,11 +5,11 @@ import type { Arm, ArmResult, NodeCase } from "../case.ts";
 
 export function armPool(arms: readonly Arm[]): Arm {
   const busy = arms.map(() => 0);
-  const run = async (c: NodeCase): Promise<ArmResult> => {
+  const run = async (c: NodeCase, luck?: number): Promise<ArmResult> => {
     const at = busy.indexOf(Math.min(...busy));
     busy[at]++;
     try {
-      return await arms[at].run(c);
+      return await arms[at].run(c, luck);
     } finally {
       busy[at]--;
     }
