@@ -128,8 +128,8 @@ export function filterLocalIn(nf: Netfilter, f: number): number {
 }
 
 /**
- * The nftables mode's filter-output stands before nat-output: it still sees the Service's own address, also of
- * a connection that was translated while there were endpoints.
+ * The nftables mode's filter-output stands before nat-output: it still sees the Service's own address, also
+ * of a connection that was translated while there were endpoints.
  */
 export function filterLocalOutEarly(nf: Netfilter, f: number): number {
   const { skb } = nf.k;

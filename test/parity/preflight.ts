@@ -2,6 +2,7 @@
 // a failure.
 
 import { spawnSync } from "node:child_process";
+import { SYSTEM_ENV } from "./kernel/system-path.ts";
 
 const TOOLS: [command: string, argument: string, packageName: string][] = [
   ["ip", "-V", "iproute2"],
@@ -19,7 +20,9 @@ export async function preflight(): Promise<string[]> {
   if (process.platform !== "linux") return [`the kernel arm needs Linux, this is ${process.platform}`];
   if (process.getuid?.() !== 0) return ["the kernel arm needs root: it makes network namespaces"];
   if (!["x64", "arm64"].includes(process.arch)) return [`no system call layout for ${process.arch}`];
-  const missing = TOOLS.filter(([command, argument]) => spawnSync(command, [argument]).error !== undefined);
+  const lacks = ([command, argument]: (typeof TOOLS)[number]): boolean =>
+    spawnSync(command, [argument], { env: SYSTEM_ENV }).error !== undefined;
+  const missing = TOOLS.filter(lacks);
   if (missing.length > 0) return missing.map(([command, , name]) => `no ${command}: apt-get install ${name}`);
   try {
     await import("koffi");

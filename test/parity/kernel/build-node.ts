@@ -28,6 +28,7 @@ import { ServedSocket } from "./pod-sockets.ts";
 import { ebtablesRules } from "./rules-ebtables.ts";
 import { emptyIptablesRules, flushedIptablesRules, iptablesRules, iptablesUpdate } from "./rules-iptables.ts";
 import { emptyNftablesRules, flushedNftablesRules, nftablesRules, nftablesUpdate } from "./rules-nftables.ts";
+import { SYSTEM_ENV } from "./system-path.ts";
 
 interface BuiltPod {
   spec: PodSpec;
@@ -281,7 +282,7 @@ export class BuiltNode {
         const original = ["--orig-dst", c.originalDst, "--orig-port-dst", String(c.originalPort)];
         const args = ["-D", "-p", c.proto, ...original, "--reply-src", c.replySrc];
         // Fails when there was nothing to delete, which is no mistake.
-        return this.node.inside(() => void spawnSync("conntrack", args));
+        return this.node.inside(() => void spawnSync("conntrack", args, { env: SYSTEM_ENV }));
       }
     }
   }

@@ -25,6 +25,7 @@ import {
   socket,
   unshareNetwork,
 } from "./libc.ts";
+import { SYSTEM_ENV } from "./system-path.ts";
 
 const NAMES_DIR = "/run/netns";
 export const NAME_PREFIX = `vne${process.pid}-`;
@@ -68,7 +69,8 @@ export class Namespace {
 
   /** Runs a tool inside; its stdout. A failure throws with the tool's words and the line it stumbled over. */
   tool(command: string, args: string[], input = ""): string {
-    const r = this.inside(() => spawnSync(command, args, { input, encoding: "utf8", maxBuffer: 64 << 20 }));
+    const options = { input, encoding: "utf8", maxBuffer: 64 << 20, env: SYSTEM_ENV } as const;
+    const r = this.inside(() => spawnSync(command, args, options));
     if (r.error) throw r.error;
     if (r.status !== 0) {
       const said = `${r.stderr}${r.stdout}`.trim();
@@ -99,7 +101,7 @@ export class Namespace {
     const path = `${NAMES_DIR}/${NAME_PREFIX}${this.label}`;
     mkdirSync(NAMES_DIR, { recursive: true });
     writeFileSync(path, "");
-    const r = spawnSync("mount", ["--bind", this.path, path], { encoding: "utf8" });
+    const r = spawnSync("mount", ["--bind", this.path, path], { encoding: "utf8", env: SYSTEM_ENV });
     if (r.status !== 0) throw new Error(`cannot keep ${path}: ${r.stderr.trim()}`);
   }
 
@@ -122,7 +124,7 @@ export function removeLeftovers(): number {
   for (const name of readdirSync(NAMES_DIR)) {
     const pid = /^vne(\d+)-/.exec(name)?.[1];
     if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
-    spawnSync("umount", [`${NAMES_DIR}/${name}`]);
+    spawnSync("umount", [`${NAMES_DIR}/${name}`], { env: SYSTEM_ENV });
     rmSync(`${NAMES_DIR}/${name}`, { force: true });
     removed++;
   }

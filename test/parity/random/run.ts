@@ -76,8 +76,8 @@ export async function runRandom(o: RandomOptions): Promise<RandomReport> {
 
 /**
  * Where the arms part in every one of a few runs, or null. Once is not enough: a port drawn at random by
- * either side may be one the case uses elsewhere (one collision in a thousand), and a busy machine may let the
- * kernel's clock tick in the middle of a case.
+ * either side may be one the case uses elsewhere (one collision in a thousand), and a busy machine may let
+ * the kernel's clock tick in the middle of a case.
  */
 export async function differs(c: NodeCase, kernel: Arm, arm: Arm): Promise<string | null> {
   let text: string | null = null;
