@@ -22,6 +22,7 @@ export type {
   HostOptions,
   KubeProxyOptions,
   NodeOptions,
+  PeeringOptions,
   PodOptions,
   Protocol,
   RouteOptions,

@@ -7,6 +7,7 @@ import { RouteProtocol, RouteType } from "../ip/fib.ts";
 import { Scope } from "../node/in-ifaddr.ts";
 import { Kernel } from "../node/kernel.ts";
 import { DevKind } from "../node/net-device.ts";
+import type { NsSysctl } from "../node/sysctl.ts";
 import { udpOpen } from "../socket/open.ts";
 import { SocketKind } from "../socket/sockets.ts";
 import { type BuiltNetwork, buildNetwork, type NetworkSpec } from "../vnet/build-network.ts";
@@ -14,6 +15,7 @@ import { checkNic } from "../vnet/check.ts";
 import { Walk } from "../walk/walk.ts";
 import { parseIpv4 } from "../wire/address.ts";
 import { buildCluster } from "./build-cluster.ts";
+import { checkSysctls } from "./check-cluster.ts";
 import { type Problem, TopologyError } from "./errors.ts";
 import { didYouMean } from "./hosts.ts";
 import { Net } from "./net.ts";
@@ -148,12 +150,16 @@ function buildVm(b: Building, vm: VmSpec): void {
   const subnet = subnetRow(b, vm.subnet, path);
   const address = addressOf(b, vm.address, `${path}.address`);
   const { echo, sink } = checkHostPorts(b, vm, path);
+  checkSysctls(b, vm.sysctls ?? {}, path);
   if (subnet < 0) return;
   const found = checkNic(b.walk.vnet, subnet, address, `${path}.address`);
   b.problems.push(...found);
   if (found.length > 0) return;
   const ns = b.walk.k.addNamespace(vm.name, -1);
-  const { eth0 } = plugNic(b, ns, subnet, address);
+  const { eth0, nic } = plugNic(b, ns, subnet, address);
+  b.walk.vnet.setIpForwarding(nic, vm.ipForwarding === true);
+  for (const [name, value] of Object.entries(vm.sysctls ?? {}))
+    b.walk.k.setNsSysctl(ns, name as NsSysctl, value);
   for (const port of echo) udpOpen(b.walk.sock, ns, { kind: SocketKind.ECHO, port });
   for (const port of sink) udpOpen(b.walk.sock, ns, { kind: SocketKind.SINK, port });
   const ip = b.walk.k.inet.addr[b.walk.k.inet.firstOf(eth0)];
@@ -161,11 +167,12 @@ function buildVm(b: Building, vm: VmSpec): void {
 }
 
 function networkSpec(spec: TopologySpec): NetworkSpec {
-  const vnets = byName(spec.vnets, ({ subnets, addressSpace, ...vnet }) => ({
+  const vnets = byName(spec.vnets, ({ subnets, addressSpace, peerings, ...vnet }) => ({
     ...vnet,
     // A script without types may say anything.
     addressSpace: Array.isArray(addressSpace) ? addressSpace : [],
     subnets: byName(subnets, (subnet) => subnet),
+    peerings: byName(peerings, (peering) => peering),
   }));
   return { vnets, routeTables: byName(spec.routeTables, (table) => table.routes) };
 }
@@ -187,7 +194,10 @@ function byName<T extends { name: string }, U>(
 // Names are how scripts speak of things: each is used once among its kind, and hosts share one list.
 function checkNames(spec: TopologySpec, problems: Problem[]): void {
   twice(spec.vnets, "vnet", problems);
-  for (const vnet of spec.vnets) twice(vnet.subnets, `vnet.${vnet.name}.subnet`, problems);
+  for (const vnet of spec.vnets) {
+    twice(vnet.subnets, `vnet.${vnet.name}.subnet`, problems);
+    twice(vnet.peerings, `vnet.${vnet.name}.peering`, problems);
+  }
   twice(spec.routeTables, "routeTable", problems);
   twice(spec.clusters, "cluster", problems);
   const names = new HostNames(problems);

@@ -10,6 +10,7 @@ import type {
   ClusterSpec,
   DeploymentOptions,
   NodeOptions,
+  PeeringOptions,
   PodOptions,
   RouteOptions,
   ServiceOptions,
@@ -93,7 +94,7 @@ export class TopologyBuilder {
 
   /** An Azure virtual network. */
   vnet(name: string, options: VnetOptions): VnetBuilder {
-    const vnet: VnetSpec = { name, subnets: [], ...options };
+    const vnet: VnetSpec = { name, subnets: [], peerings: [], ...options };
     this.spec.vnets.push(vnet);
     return new VnetBuilder(vnet);
   }
@@ -145,6 +146,13 @@ export class VnetBuilder {
   subnet(name: string, prefix: string, options: SubnetOptions = {}): SubnetRef {
     this.vnet.subnets.push({ name, prefix, ...options });
     return { path: `${this.vnet.name}/${name}` };
+  }
+
+  /** This VNet's side of a peering; traffic passes when the other VNet has its side too (azure.md P1). */
+  peer(other: VnetBuilder, options: PeeringOptions = {}): this {
+    const { name = `to-${other.vnet.name}`, ...flags } = options;
+    this.vnet.peerings.push({ name, remote: other.vnet.name, ...flags });
+    return this;
   }
 }
 

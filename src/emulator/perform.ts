@@ -13,6 +13,7 @@ import { sourceStart, sourceStop } from "../socket/source.ts";
 import { udpSend } from "../socket/udp-send.ts";
 import { formatIpv4 } from "../wire/address.ts";
 import { PROTO_ICMP, PROTO_UDP } from "../wire/ipv4.ts";
+import { changeAzure } from "./azure-change.ts";
 import { mistake } from "./errors.ts";
 import { didYouMean, UnknownNameError } from "./hosts.ts";
 import type { Net } from "./net.ts";
@@ -59,6 +60,8 @@ export function perform(net: Net, number: number): void {
       return net.walk.k.setUp(net.hosts.device(action.link), action.up);
     case "sysctl":
       return net.walk.k.setNsSysctl(net.hosts.host(action.host).ns, action.name as NsSysctl, action.value);
+    case "azure":
+      return changeAzure(net, action.change);
     case "call": {
       const { run } = action;
       action.run = null;

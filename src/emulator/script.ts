@@ -5,6 +5,7 @@
 import type { NetemConfig } from "../link/netem-config.ts";
 import { Drop } from "../node/drop.ts";
 import type { Kernel, PacketWatch } from "../node/kernel.ts";
+import type { PeeringFlags } from "../vnet/peerings.ts";
 
 export type Action =
   | { kind: "udp"; from: string; to: string; payload: Uint8Array; sourcePort: number }
@@ -19,7 +20,14 @@ export type Action =
   | { kind: "heal"; impair: number }
   | { kind: "link"; link: string; up: boolean }
   | { kind: "sysctl"; host: string; name: string; value: number }
+  | { kind: "azure"; change: AzureChange }
   | { kind: "call"; run: (() => void) | null };
+
+/** What changes in the Azure network (emulator/azure-change.ts). Rows of the fabric. */
+export type AzureChange =
+  | { kind: "set-peering"; vnet: number; remote: number; name: string; flags: PeeringFlags }
+  | { kind: "remove-peering"; vnet: number; remote: number }
+  | { kind: "ip-forwarding"; host: string; on: boolean };
 
 /** What came back to the sender's socket. */
 export interface Received {

@@ -25,6 +25,16 @@ export interface VnetOptions {
   delay?: number;
 }
 
+/** One VNet's side of a peering (azure.md 4.1). */
+export interface PeeringOptions {
+  /** Default "to-<name of the other VNet>". */
+  name?: string;
+  /** The tag VirtualNetwork of this VNet's security rules covers the peer. Default true. */
+  allowVirtualNetworkAccess?: boolean;
+  /** This VNet takes packets from the peer that did not originate there. Default false. */
+  allowForwardedTraffic?: boolean;
+}
+
 export interface SubnetOptions {
   /** Name of a route table (see vnet.routeTable). */
   routeTable?: string;
@@ -140,6 +150,10 @@ export interface ServiceOptions extends Partial<ServicePortOptions> {
 export interface VmOptions extends HostOptions {
   subnet: { readonly path: string };
   address?: string;
+  /** The NIC's IP-forwarding flag (azure.md V51). The guest forwards too with net.ipv4.ip_forward. */
+  ipForwarding?: boolean;
+  /** Sysctls of the VM by their names, such as { "net.ipv4.ip_forward": 1 }. */
+  sysctls?: Readonly<Record<string, number>>;
 }
 
 export interface NodeSpec extends NodeOptions {
@@ -182,7 +196,8 @@ export interface VmSpec extends Omit<VmOptions, "subnet"> {
 
 export interface VnetSpec extends VnetOptions {
   name: string;
-  subnets: { name: string; prefix: string; routeTable?: string }[];
+  subnets: ({ name: string; prefix: string } & SubnetOptions)[];
+  peerings: ({ name: string; remote: string } & Omit<PeeringOptions, "name">)[];
 }
 
 export interface TopologySpec {

@@ -5,10 +5,12 @@ import type { NetemConfig } from "../link/netem-config.ts";
 import { UDP_MAX_PAYLOAD } from "../socket/udp-send.ts";
 import { ETHERNET_SIZE } from "../wire/ethernet.ts";
 import { PROTO_ICMP, PROTO_UDP } from "../wire/ipv4.ts";
+import { peeringChange, vnetRow } from "./azure-change.ts";
 import { mistake } from "./errors.ts";
 import { Datagram, Impairment, Ping } from "./handles.ts";
 import type { Net } from "./net.ts";
 import type { Action } from "./script.ts";
+import type { PeeringOptions } from "./spec.ts";
 
 const MOST = 2 ** 31 - 1;
 
@@ -136,6 +138,23 @@ export class Timeline {
   sysctl(host: string, name: string, value: number): void {
     this.net.checkSysctl(host, name, value);
     this.schedule({ kind: "sysctl", host, name, value });
+  }
+
+  /** A VNet's side of its peering with another: made, or made anew with these flags (azure.md 4.1). */
+  peer(vnet: string, other: string, options: PeeringOptions = {}): void {
+    this.schedule({ kind: "azure", change: peeringChange(this.net, vnet, other, options) });
+  }
+
+  /** Deletes a VNet's side of a peering: the other side is Disconnected, and nothing passes. */
+  unpeer(vnet: string, other: string): void {
+    const change = { vnet: vnetRow(this.net, vnet), remote: vnetRow(this.net, other) };
+    this.schedule({ kind: "azure", change: { kind: "remove-peering", ...change } });
+  }
+
+  /** The IP-forwarding flag of a node's or VM's NIC (azure.md V51). */
+  ipForwarding(host: string, on: boolean): void {
+    this.net.hosts.host(host);
+    this.schedule({ kind: "azure", change: { kind: "ip-forwarding", host, on } });
   }
 
   /** Anything else. An emulation with a call still to come cannot be saved. */

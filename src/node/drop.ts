@@ -146,6 +146,8 @@ export const Drop = {
   VNET_STOPPED: 175,
   /** Came back to the fabric again and again: flooded by a bridge whose NIC port has hairpin on. */
   VNET_LOOP: 176,
+  /** Did not originate in the peered VNet, and the receiving link has allowForwardedTraffic off. */
+  VNET_NOT_FORWARDED: 177,
 } as const;
 
 export type Drop = (typeof Drop)[keyof typeof Drop];

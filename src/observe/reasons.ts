@@ -91,13 +91,14 @@ const SENTENCES: Record<keyof typeof Drop, string> = {
   VNET_NO_INTERNET: "the next hop is Internet, which this network does not have",
   VNET_NO_SUCH_ADDRESS: "no NIC has this address",
   VNET_NOT_ADDRESSED: "the NIC does not own the address, and IP forwarding is off",
-  VNET_NEXT_HOP_UNKNOWN: "no NIC has the address of the virtual appliance",
+  VNET_NEXT_HOP_UNKNOWN: "no NIC of this VNet or a peered one has the address of the virtual appliance",
   VNET_FRAGMENT: "a fragment whose first one was not seen",
   VNET_MTU: "longer than the MTU of the VNet",
   VNET_ARP_OWN: "the fabric does not answer ARP for the NIC's own address",
   VNET_PLATFORM: "an address of the platform that does not answer this",
   VNET_LOOP: "sent round and round by a bridge that floods it back out of its NIC",
   VNET_STOPPED: "the VM of the NIC is stopped",
+  VNET_NOT_FORWARDED: "not from the peered VNet itself, whose link does not allow forwarded traffic",
 };
 
 /** "no route for a received packet"; the name itself for a number that is no reason. */

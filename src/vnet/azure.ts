@@ -26,16 +26,24 @@ export const GATEWAY_OFFSET = 1;
 export const SUBNET_LENGTH_MIN = 2;
 export const SUBNET_LENGTH_MAX = 29;
 
-/** What a route does with a packet (2.1, R1). Absent: gateways, peering, service and private endpoints. */
-export const NextHop = { NONE: 0, VNET_LOCAL: 1, INTERNET: 2, VIRTUAL_APPLIANCE: 3, OVERLAY: 4 } as const;
+/** What a route does with a packet (2.1, 2.2, R1). Absent: gateways, service and private endpoints. */
+export const NextHop = {
+  NONE: 0,
+  VNET_LOCAL: 1,
+  INTERNET: 2,
+  VIRTUAL_APPLIANCE: 3,
+  OVERLAY: 4,
+  VNET_PEERING: 5,
+} as const;
 export type NextHop = (typeof NextHop)[keyof typeof NextHop];
-/** As the effective routes of Azure spell them; OVERLAY has no public name. */
+/** As Azure's next hop tool spells them (section 7); OVERLAY has no public name. */
 export const NEXT_HOP_NAMES: readonly string[] = [
   "None",
   "VnetLocal",
   "Internet",
   "VirtualAppliance",
   "Overlay",
+  "VnetPeering",
 ];
 
 /** Where a route comes from, in order of preference for equal prefixes (2.4). Between them: BGP, absent. */
@@ -51,6 +59,7 @@ export interface Limits {
   addressesPerNic: number;
   routeTables: number;
   routesPerTable: number;
+  peeringsPerVnet: number;
 }
 
 export const AZURE_LIMITS: Limits = {
@@ -61,6 +70,7 @@ export const AZURE_LIMITS: Limits = {
   addressesPerNic: 256,
   routeTables: 200,
   routesPerTable: 400,
+  peeringsPerVnet: 500,
 };
 
 /** Choices the sources leave open; docs/fidelity.md says why each default is what it is. */

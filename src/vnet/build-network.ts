@@ -7,6 +7,7 @@ import { NEXT_HOP_NAMES, NextHop } from "./azure.ts";
 import {
   checkAddressSpace,
   checkDelay,
+  checkPeering,
   checkRoute,
   checkRouteTableCount,
   checkSubnet,
@@ -14,6 +15,7 @@ import {
   type Problem,
 } from "./check.ts";
 import type { Fabric } from "./fabric.ts";
+import { addPeering, DEFAULT_PEERING, type PeeringFlags } from "./peerings.ts";
 
 export interface SubnetSpec {
   prefix: string;
@@ -26,6 +28,13 @@ export interface VnetSpec {
   /** Time between two of its NICs, ns. */
   delay?: number;
   subnets: Readonly<Record<string, SubnetSpec>>;
+  /** This VNet's side of its peerings, by name. */
+  peerings?: Readonly<Record<string, PeeringSpec>>;
+}
+
+export interface PeeringSpec extends Partial<PeeringFlags> {
+  /** Name of the other VNet. */
+  remote: string;
 }
 
 export interface RouteSpec {
@@ -67,7 +76,31 @@ export function buildNetwork(v: Fabric, spec: NetworkSpec): BuiltNetwork {
   };
   for (const [name, routes] of Object.entries(spec.routeTables ?? {})) buildTable(v, built, name, routes);
   for (const [name, vnet] of Object.entries(spec.vnets)) buildVnet(v, built, name, vnet);
+  for (const [name, vnet] of Object.entries(spec.vnets)) {
+    for (const [peering, wanted] of Object.entries(vnet.peerings ?? {})) {
+      buildPeering(v, built, name, peering, wanted);
+    }
+  }
   return built;
+}
+
+function buildPeering(
+  v: Fabric,
+  built: BuiltNetwork,
+  vnetName: string,
+  name: string,
+  spec: PeeringSpec,
+): void {
+  const path = `vnet.${vnetName}.peering.${name}`;
+  const vnet = built.vnets.get(vnetName)!;
+  const remote = built.vnets.get(spec.remote);
+  if (remote === undefined) {
+    built.problems.push({ path: `${path}.remote`, message: `there is no VNet ${spec.remote}` });
+    return;
+  }
+  const found = checkPeering(v, vnet, remote, path);
+  built.problems.push(...found);
+  if (found.length === 0) addPeering(v, name, vnet, remote, { ...DEFAULT_PEERING, ...spec });
 }
 
 function buildVnet(v: Fabric, built: BuiltNetwork, name: string, spec: VnetSpec): void {

@@ -1,7 +1,7 @@
 // What is wrong with a request to the fabric, against what it holds now. Each function answers every problem
 // it finds, none when the request is fine, and changes nothing. Rows: V1, V3, V4, V6, V40, V80-V85, R1, R2,
 // R7.
-// Absent: limits per virtual machine (V81) and per peered group (V82): a VM here has one NIC, and no peers.
+// Absent: limits per virtual machine (V81), which has one NIC here, and per peered group (V82).
 
 import { assert } from "../core/assert.ts";
 import { prefixMask } from "../core/prefix-table.ts";
@@ -31,15 +31,66 @@ export function checkAddressSpace(
     });
   }
   if (vnet < 0) return problems;
-  const { routes } = v;
-  for (let r = routes.first[v.vnets.system[vnet]]; r >= 0; r = routes.next[r]) {
+  return problems.concat(overlapsReach(v, vnet, network, length, path, "the same VNet"));
+}
+
+/** P1, P2, V83: one VNet's link to another. */
+export function checkPeering(v: Fabric, vnet: number, remote: number, path: string): Problem[] {
+  const { peerings, routes, vnets } = v;
+  const own = vnets.name[vnet];
+  if (vnet === remote) return [{ path, message: "a VNet cannot be peered with itself" }];
+  if (peerings.find(vnet, remote) >= 0) {
+    return [{ path, message: `there is a peering with ${vnets.name[remote]} already` }];
+  }
+  const problems = atLimit(
+    peerings.count[vnet] ?? 0,
+    v.limits.peeringsPerVnet,
+    "peerings in this VNet",
+    path,
+  );
+  for (let r = routes.first[vnets.system[remote]]; r >= 0; r = routes.next[r]) {
     if (routes.type[r] !== NextHop.VNET_LOCAL) continue;
-    if (overlap(network, length, routes.key[r], routes.length[r])) {
-      problems.push({
-        path,
-        message: `overlaps ${formatCidr(routes.key[r], routes.length[r])} of the same VNet`,
-      });
+    const prefix = formatCidr(routes.key[r], routes.length[r]);
+    for (const found of overlapsReach(v, vnet, routes.key[r], routes.length[r], path, `VNet ${own}`)) {
+      problems.push({ path, message: `${prefix} of ${vnets.name[remote]} ${found.message}` });
     }
+  }
+  return problems;
+}
+
+/** V6, P2: address spaces of a VNet and of all it has a peering with are apart. */
+function overlapsReach(
+  v: Fabric,
+  vnet: number,
+  network: number,
+  length: number,
+  path: string,
+  own: string,
+): Problem[] {
+  const { peerings, vnets } = v;
+  const problems = overlapsSpace(v, vnet, network, length, path, own);
+  for (let l = 0; l < peerings.ids.used; l++) {
+    if (peerings.vnet[l] !== vnet) continue;
+    const remote = peerings.remote[l];
+    problems.push(...overlapsSpace(v, remote, network, length, path, `peered VNet ${vnets.name[remote]}`));
+  }
+  return problems;
+}
+
+function overlapsSpace(
+  v: Fabric,
+  vnet: number,
+  network: number,
+  length: number,
+  path: string,
+  owner: string,
+): Problem[] {
+  const { routes, vnets } = v;
+  const problems: Problem[] = [];
+  for (let r = routes.first[vnets.system[vnet]]; r >= 0; r = routes.next[r]) {
+    if (routes.type[r] !== NextHop.VNET_LOCAL) continue;
+    if (!overlap(network, length, routes.key[r], routes.length[r])) continue;
+    problems.push({ path, message: `overlaps ${formatCidr(routes.key[r], routes.length[r])} of ${owner}` });
   }
   return problems;
 }
@@ -129,7 +180,10 @@ export function checkRoute(
 ): Problem[] {
   const problems = checkHostBits(network, length, path);
   const appliance = type === NextHop.VIRTUAL_APPLIANCE;
-  assert(type !== NextHop.OVERLAY, "overlay ranges are not routes of a table");
+  assert(
+    type !== NextHop.OVERLAY && type !== NextHop.VNET_PEERING,
+    "overlay ranges and peers are not routes of a table",
+  );
   if (appliance && (nextHop === 0 || neverASource(nextHop))) {
     problems.push({ path, message: "a VirtualAppliance route needs the appliance's address" });
   }

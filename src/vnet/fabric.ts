@@ -2,7 +2,8 @@
 // plane; a frame passes through egress.ts, route.ts and ingress.ts. Rows: azure.md sections 1 and 2. Callers
 // ask check.ts first whether a request is allowed; here a wrong one is our own mistake and trips an
 // assertion.
-// Absent: peering, gateways, NSGs, load balancers, NAT, private endpoints, public addresses, moving a NIC to
+// peerings.ts holds the links between VNets.
+// Absent: gateways, NSGs, load balancers, NAT, private endpoints, public addresses, moving a NIC to
 // another subnet, removing a VNet or subnet. An outbound NSG belongs between egress and route (R10), an
 // inbound one at the head of ingress (N10), and more route sources in routes.ts.
 
@@ -24,6 +25,7 @@ import { FragmentFlows } from "./fragment-flows.ts";
 import { IpConfigs } from "./ip-configs.ts";
 import { nicMacHi, nicMacLo } from "./mac.ts";
 import { Nics } from "./nics.ts";
+import { Peerings, spreadPrefix } from "./peerings.ts";
 import { Routes } from "./routes.ts";
 import { Subnets, Vnets } from "./subnets.ts";
 
@@ -46,6 +48,7 @@ export class Fabric {
   readonly nics = new Nics();
   readonly configs = new IpConfigs();
   readonly routes = new Routes();
+  readonly peerings = new Peerings();
   /** Names of user-defined route tables, by list of routes.ts; "" for the system routes of a VNet. */
   readonly tableNames: string[] = [];
   tables = 0;
@@ -81,13 +84,27 @@ export class Fabric {
 
   /** One more prefix of the address space (V6): a VnetLocal route, in place of an equal None route (2.1). */
   addAddressSpace(vnet: number, network: number, length: number): void {
+    this.setSystemRoute(vnet, network, length, NextHop.VNET_LOCAL, 0);
+    spreadPrefix(this, vnet, network, length);
+  }
+
+  /** A route of every subnet of the VNet. @param nextHop row of the peer for VNET_PEERING, 0 otherwise */
+  setSystemRoute(vnet: number, network: number, length: number, type: NextHop, nextHop: number): void {
+    this.routes.set(this.vnets.system[vnet], network, length, type, nextHop, RouteSource.SYSTEM);
+    this.reselectVnet(vnet, network, length);
+  }
+
+  /** Takes such a route back; one that replaced a route of every VNet (2.1) gives it its place again. */
+  resetSystemRoute(vnet: number, network: number, length: number): void {
+    const { routes } = this;
     const system = this.vnets.system[vnet];
-    this.routes.set(system, network, length, NextHop.VNET_LOCAL, 0, RouteSource.SYSTEM);
-    for (let s = 0; s < this.subnets.ids.used; s++) {
-      if (this.subnets.vnet[s] === vnet) {
-        this.routes.select(s, system, this.subnets.table[s], network, length);
+    routes.remove(system, network, length);
+    for (const [key, keyLength, type] of SYSTEM_ROUTES) {
+      if (key === network && keyLength === length) {
+        routes.set(system, key, keyLength, type, 0, RouteSource.SYSTEM);
       }
     }
+    this.reselectVnet(vnet, network, length);
   }
 
   setDelay(vnet: number, delay: number): void {
@@ -286,7 +303,7 @@ export class Fabric {
           network: routes.key[r],
           length: routes.length[r],
           type: routes.type[r] as NextHop,
-          nextHop: routes.nextHop[r],
+          nextHop: routes.type[r] === NextHop.VIRTUAL_APPLIANCE ? routes.nextHop[r] : 0,
         });
       }
     }
@@ -299,6 +316,13 @@ export class Fabric {
     const { routes, subnets, vnets } = this;
     for (let s = 0; s < subnets.ids.used; s++) {
       if (subnets.table[s] === table) routes.select(s, vnets.system[subnets.vnet[s]], table, network, length);
+    }
+  }
+
+  private reselectVnet(vnet: number, network: number, length: number): void {
+    const { routes, subnets, vnets } = this;
+    for (let s = 0; s < subnets.ids.used; s++) {
+      if (subnets.vnet[s] === vnet) routes.select(s, vnets.system[vnet], subnets.table[s], network, length);
     }
   }
 

@@ -2,15 +2,18 @@
 // same subnet too (R9). Overlay pods stand before the routes: their range is a routing domain of its own
 // (azure.md 5.11, choice). A packet without a way is dropped in silence (2.1, statement 35): the fabric sends
 // no ICMP and never decrements TTL.
-// Absent: Internet (named drop), gateways, peering, load balancer frontends as next hop (R2).
+// A packet to a peered VNet that did not originate here needs the link of the receiving VNet to accept
+// forwarded traffic (P5); what originated here has a NIC of this VNet as its source.
+// Absent: Internet (named drop), gateways, load balancer frontends as next hop (R2).
 
 import { Drop } from "../node/drop.ts";
 import { NoteKind } from "../node/notes.ts";
 import { Op } from "../node/op.ts";
 import { Stage } from "../node/stage.ts";
-import { ipv4Dst } from "../wire/ipv4.ts";
+import { ipv4Dst, ipv4Src } from "../wire/ipv4.ts";
 import { NextHop, RESERVED_LOW, RouteSource } from "./azure.ts";
 import type { Fabric } from "./fabric.ts";
+import { peerOf } from "./peerings.ts";
 import { vnetDrop } from "./port.ts";
 
 /** An IPv4 packet that passed egress: skb.dev is the sending NIC's device, skb.l3 the IP header. */
@@ -36,7 +39,7 @@ export function vnetRoute(v: Fabric, f: number): Stage {
       f,
       NoteKind.VNET_ROUTE,
       type,
-      routes.nextHop[route],
+      type === NextHop.VIRTUAL_APPLIANCE ? routes.nextHop[route] : 0,
       routes.length[route],
       routes.source[route],
       0,
@@ -48,14 +51,36 @@ export function vnetRoute(v: Fabric, f: number): Stage {
       return to >= 0 ? carry(v, f, nic, to) : vnetDrop(v, f, nic, whyNobody(v, nics.vnet[nic], dst));
     }
     case NextHop.VIRTUAL_APPLIANCE: {
-      const to = v.nicOf(nics.vnet[nic], routes.nextHop[route]);
-      return to >= 0 ? carry(v, f, nic, to) : vnetDrop(v, f, nic, Drop.VNET_NEXT_HOP_UNKNOWN);
+      const vnet = nics.vnet[nic];
+      const to = v.nicOf(vnet, routes.nextHop[route]);
+      if (to >= 0) return carry(v, f, nic, to);
+      // P10: the appliance may stand in a directly peered VNet.
+      const peer = peerOf(v, vnet, routes.nextHop[route]);
+      const there = peer < 0 ? -1 : v.nicOf(peer, routes.nextHop[route]);
+      if (there < 0) return vnetDrop(v, f, nic, Drop.VNET_NEXT_HOP_UNKNOWN);
+      return toPeer(v, f, nic, there);
+    }
+    case NextHop.VNET_PEERING: {
+      const to = v.nicOf(routes.nextHop[route], dst);
+      return to >= 0 ? toPeer(v, f, nic, to) : vnetDrop(v, f, nic, whyNobody(v, routes.nextHop[route], dst));
     }
     case NextHop.INTERNET:
       return vnetDrop(v, f, nic, Drop.VNET_NO_INTERNET);
     default:
       return vnetDrop(v, f, nic, Drop.VNET_ROUTE_NONE);
   }
+}
+
+/** Over a connected peering, if the receiving VNet's link takes it (P5). */
+function toPeer(v: Fabric, f: number, from: number, to: number): Stage {
+  const { nics, peerings } = v;
+  const { skb } = v.k;
+  const vnet = nics.vnet[from];
+  if (v.nicOf(vnet, ipv4Src(skb.view, skb.l3[f])) < 0) {
+    const link = peerings.connected(nics.vnet[to], vnet);
+    if (link < 0 || peerings.forwarded[link] === 0) return vnetDrop(v, f, from, Drop.VNET_NOT_FORWARDED);
+  }
+  return carry(v, f, from, to);
 }
 
 /** Which of the addresses that no NIC can have this is (V3), for a subnet other than the sender's own. */

@@ -1,8 +1,8 @@
 // Routes and the choice between them (azure.md 2.1-2.4). A list of routes is either the system routes of a
 // VNet or a user-defined route table (R7); the effective table of a subnet holds the winner of each prefix.
 // Equal prefixes: user before system (2.4.2). A change touches only its own prefix in the subnets concerned.
-// Absent: BGP and gateway routes (they would stand between user and system), peering, service tags as
-// prefixes (R5), service and private endpoints (R12, R13).
+// Absent: BGP and gateway routes (they would stand between user and system), service tags as prefixes
+// (R5), service and private endpoints (R12, R13).
 
 import { growI32, growU8, Ids } from "../core/columns.ts";
 import { PrefixTable, prefixMask } from "../core/prefix-table.ts";
@@ -12,7 +12,7 @@ export class Routes {
   key = new Int32Array(64);
   length = new Uint8Array(64);
   type = new Uint8Array(64);
-  /** Address of the virtual appliance; 0 otherwise. */
+  /** Address of the virtual appliance, or row of the peered VNet; 0 otherwise. */
   nextHop = new Int32Array(64);
   source = new Uint8Array(64);
   /** Neighbours in the same list, in order of creation; -1 ends. */

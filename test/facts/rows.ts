@@ -232,6 +232,8 @@ A8.33 a route to an appliance that does not forward: dropped
 A8.35 next hop None drops in silence
 A8.36 the 401st user route is refused
 A8.36/peering the 501st peering is refused
+A8.50 peering is not transitive; an appliance, routes and both links' flags make a way
+A8.51 one side deleted: the other Disconnected, traffic stops
 A8.67 bridge: azure0 has eth0's address and default route
 A8.68 bridge: ARP for a pod of the node is answered there
 A8.69 bridge: frames and ARP leave with eth0's MAC

@@ -48,6 +48,28 @@ churn.ts: 13 pods on 3 nodes, seed 7, 2.01 s of virtual time
 Service web (10.0.0.11): web-120 2367, web-121 2202, web-122 1888, web-123 1728, web-124 1490, web-125 1333, web-126 1102, web-127 949, web-128 724, web-129 576, web-130 357, web-131 213
 `,
 
+  "hub-and-spoke": `\
+client -> db through the hub: "select 1", its answer arrived with TTL 62
+client -> 8.8.8.8: VNET_NO_INTERNET at nva/eth0
+data does not allow forwarded traffic: VNET_NOT_FORWARDED at nva/eth0
+the appliance's NIC does not forward: VNET_NOT_ADDRESSED at nva/eth0
+apps deleted its side of the peering: VNET_NEXT_HOP_UNKNOWN at n0/eth0
+
+hub-and-spoke.ts: 1 pods on 1 nodes, seed 7, 1 s of virtual time
+14 packets made, 2 delivered to sockets, 4 drops
+┌─────────┬───────────────────────┬──────────┐
+│ dropped │ reason                │ device   │
+├─────────┼───────────────────────┼──────────┤
+│ 1       │ VNET_NEXT_HOP_UNKNOWN │ n0/eth0  │
+├─────────┼───────────────────────┼──────────┤
+│ 1       │ VNET_NOT_ADDRESSED    │ nva/eth0 │
+├─────────┼───────────────────────┼──────────┤
+│ 1       │ VNET_NOT_FORWARDED    │ nva/eth0 │
+├─────────┼───────────────────────┼──────────┤
+│ 1       │ VNET_NO_INTERNET      │ nva/eth0 │
+└─────────┴───────────────────────┴──────────┘
+`,
+
   kubenet: `\
 web-0 10.244.0.2 on n0: 2
 web-1 10.244.1.2 on n1: 2
