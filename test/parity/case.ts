@@ -172,7 +172,8 @@ export type DeviceSysctl =
   | "proxy_delay"
   | "locktime"
   | "delay_first_probe_time"
-  | "base_reachable_time_ms";
+  | "base_reachable_time_ms"
+  | "retrans_time_ms";
 export type DeviceSysctls = { [key in DeviceSysctl]?: number };
 
 export type RouteSpec =

@@ -2,11 +2,14 @@
 // the responders answer, the child process works, and nothing is left behind.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import test from "ava";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test, { type ExecutionContext } from "ava";
 import type { ArmResult, NodeCase } from "./case.ts";
 import { A, B, BRIDGE, bridgeNode, makeCase, pod, proxy, service } from "./cases/fixtures.ts";
 import { compareResults } from "./compare.ts";
+import { emulatorArm, runOnEmulator } from "./emulator/arm.ts";
 import { arpRequest, hex, ping, pong, udp, udpSegment } from "./frame.ts";
 import { kernelArmInChild } from "./kernel/arm.ts";
 import { removeLeftovers } from "./kernel/namespaces.ts";
@@ -14,6 +17,7 @@ import { emptyIptablesRules, iptablesRules, iptablesUpdate } from "./kernel/rule
 import { emptyNftablesRules, nftablesRules, nftablesUpdate } from "./kernel/rules-nftables.ts";
 import { Masks } from "./masks.ts";
 import { preflight } from "./preflight.ts";
+import { runRandom } from "./random/run.ts";
 import { arpReplyTo, echoOf } from "./responders.ts";
 import { normaliseConntrack } from "./state.ts";
 import { resultText } from "./text.ts";
@@ -111,6 +115,48 @@ test("a change of one Service leaves the rules of the others alone", (t) => {
   t.regex(nftables, /flush chain ip kube-proxy service-web/);
   t.notRegex(nftables, /service-other/);
   t.regex(nftablesUpdate(emptyNftablesRules(), nftablesRules(node, after)), /service-other/);
+});
+
+/** A program in the place of the kernel arm's child. */
+function childProgram(t: ExecutionContext, text: string): string {
+  const folder = mkdtempSync(join(tmpdir(), "vnetem-parity-"));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, "child.mjs");
+  writeFileSync(path, text);
+  return path;
+}
+
+test("a child that dies fails its cases, and the next case gets another child", async (t) => {
+  const dies = "process.on('message', ({ id }) => { if (id === 1) process.exit(7); });";
+  const arm = kernelArmInChild(childProgram(t, dies));
+  const [one, two] = await Promise.allSettled([arm.run(simple), arm.run(simple)]);
+  t.regex(String((one as PromiseRejectedResult).reason), /process ended: 7/);
+  t.regex(String((two as PromiseRejectedResult).reason), /process ended: 7/);
+  const next = arm.run(simple);
+  await t.throwsAsync(Promise.race([next, arm.run(simple)]), { message: /process ended: 7/ });
+  await arm.close();
+});
+
+test("a child that says nothing is ended", async (t) => {
+  const silent = "process.on('message', () => {}); process.on('SIGTERM', () => {});";
+  const arm = kernelArmInChild(childProgram(t, silent), 300);
+  await t.throwsAsync(arm.run(simple), { message: /said nothing for 300 ms/ });
+  await arm.close();
+});
+
+test("a case that cannot be run is told, and the run goes on", async (t) => {
+  let cases = 0;
+  const fails = async (c: NodeCase): Promise<ArmResult> => {
+    if (++cases === 2) throw new Error("no room in the capture ring");
+    return runOnEmulator(c);
+  };
+  const kernel = { name: "kernel", run: fails, close: async () => {} };
+  const report = await runRandom({ seed: 1, frames: 200, caseFrames: 50, kernel, arms: [emulatorArm()] });
+  t.is(report.failures.length, 1);
+  t.is(report.failures[0]!.seed, 2);
+  t.regex(report.failures[0]!.text, /no room in the capture ring/);
+  t.deepEqual(report.differences, []);
+  t.is(report.coverage.cases, 3);
 });
 
 const missing = await preflight();

@@ -1,7 +1,7 @@
 // The parity command: node dist/test/parity/run.js [words] [--record] [--keep] [--show] [--repeat N] Runs
 // the cases whose name contains one of the words (default all) on the kernel arm and compares with the
 // golden texts; --record writes them instead, --show prints them, --keep leaves named namespaces to look
-// into.
+// into. With --frames N [--seed S] [--per FRAMES]: the random differential.
 
 import { parseArgs } from "node:util";
 import { SingleBar } from "cli-progress";
@@ -9,14 +9,13 @@ import type { NodeCase } from "./case.ts";
 import { CASES } from "./cases/index.ts";
 import { emulatorArm } from "./emulator/arm.ts";
 import { difference, pruneGoldens, readGolden, writeGolden } from "./golden.ts";
-import { kernelArmInChild } from "./kernel/arm.ts";
 import { removeLeftovers } from "./kernel/namespaces.ts";
 import type { KernelResult } from "./kernel/run-case.ts";
 import { runMany } from "./kernel/run-many.ts";
 import { preflight } from "./preflight.ts";
 import { CASE_FRAMES, randomCase } from "./random/generate.ts";
-import { armPool } from "./random/pool.ts";
-import { keepRegression, runRandom } from "./random/run.ts";
+import { kernelPool } from "./random/pool.ts";
+import { keepRegression, type RandomReport, runRandom } from "./random/run.ts";
 import { resultText } from "./text.ts";
 
 const { values, positionals } = parseArgs({
@@ -61,7 +60,9 @@ async function main(): Promise<number> {
     return 2;
   }
   removeLeftovers();
-  if (values.frames !== undefined) return random(Number(values.frames), Number(values.seed ?? 1));
+  if (values.frames !== undefined) {
+    return random(Number(values.frames), Number(values.seed ?? 1), Number(values.per));
+  }
   const words = positionals;
   const chosen = CASES.filter((c) => words.length === 0 || words.some((word) => c.name.includes(word)));
   const start = performance.now();
@@ -73,46 +74,56 @@ async function main(): Promise<number> {
 }
 
 /** Random nodes and frames through both arms, for as long as asked. */
-async function random(frames: number, seed: number): Promise<number> {
-  if (!(Number.isInteger(frames) && frames > 0 && Number.isInteger(seed))) {
-    console.error("parity: --frames and --seed take whole numbers");
+async function random(frames: number, seed: number, caseFrames: number): Promise<number> {
+  if (![frames, caseFrames].every((n) => Number.isInteger(n) && n > 0) || !Number.isInteger(seed)) {
+    console.error("parity: --frames, --per and --seed take whole numbers");
     return 2;
   }
-  const kernel = armPool([kernelArmInChild(), kernelArmInChild()]);
+  const kernel = kernelPool();
   const bar = new SingleBar({
     format: "{bar} {percentage}% {value} frames, {differences} differences, {rate}/s, {eta_formatted} left",
     noTTYOutput: true,
     notTTYSchedule: 10_000,
   });
   const start = performance.now();
-  bar.start(frames, 0, { differences: 0, rate: 0 });
+  const rate = (sent: number): number => Math.round((sent * 1000) / (performance.now() - start));
   const arm = emulatorArm(true);
-  const { coverage, differences } = await runRandom({
-    seed,
-    frames,
-    caseFrames: Number(values.per),
-    kernel,
-    arms: [arm],
-    onCase: ({ sent }, found) => {
-      const rate = Math.round((sent * 1000) / (performance.now() - start));
-      bar.update(Math.min(sent, frames), { differences: found.length, rate });
-    },
-  });
-  bar.stop();
-  for (const d of differences.slice(0, 5))
-    console.log(`\nseed ${d.seed}, after ${d.after} frames:\n${d.text}`);
-  for (const d of differences.slice(0, 1)) {
-    console.log(`kept as ${await keepRegression(randomCase(d.seed, Number(values.per)), kernel, arm)}`);
+  bar.start(frames, 0, { differences: 0, rate: 0 });
+  try {
+    const report = await runRandom({
+      seed,
+      frames,
+      caseFrames,
+      kernel,
+      arms: [arm],
+      onCase: ({ sent }, found) =>
+        bar.update(Math.min(sent, frames), { differences: found.length, rate: rate(sent) }),
+    });
+    bar.stop();
+    const seconds = ((performance.now() - start) / 1000).toFixed(0);
+    const { sent } = report.coverage;
+    console.log(report.coverage.text());
+    console.log(`seed ${seed}: ${sent} frames in ${seconds} s (${rate(sent)}/s)`);
+    return await tell(report, (one) => keepRegression(randomCase(one, caseFrames), kernel, arm));
+  } finally {
+    bar.stop();
+    await kernel.close();
   }
-  const seconds = (performance.now() - start) / 1000;
-  console.log(coverage.text());
-  const rate = Math.round(coverage.sent / seconds);
-  console.log(`seed ${seed}: ${coverage.sent} frames in ${seconds.toFixed(0)} s (${rate}/s)`);
-  console.log(
-    `${differences.length} differences in seeds ${differences.map((d) => d.seed).join(" ") || "none"}`,
-  );
-  await kernel.close();
-  return differences.length === 0 ? 0 : 1;
+}
+
+const TOLD = 5;
+
+/** What went wrong, and the first difference kept as a regression. Returns the exit code. */
+async function tell(report: RandomReport, keep: (seed: number) => Promise<string>): Promise<number> {
+  const { differences, failures } = report;
+  for (const f of failures.slice(0, TOLD)) console.log(`\nFAILED seed ${f.seed}: ${f.text}`);
+  for (const d of differences.slice(0, TOLD))
+    console.log(`\nseed ${d.seed}, after ${d.after} frames:\n${d.text}`);
+  if (differences.length > 0) console.log(`kept as ${await keep(differences[0].seed)}`);
+  const seeds = (all: readonly { seed: number }[]): string => all.map((one) => one.seed).join(" ") || "none";
+  console.log(`${differences.length} differences in seeds ${seeds(differences)}`);
+  if (failures.length > 0) console.log(`${failures.length} cases failed: seeds ${seeds(failures)}`);
+  return differences.length + failures.length === 0 ? 0 : 1;
 }
 
 process.exitCode = await main();

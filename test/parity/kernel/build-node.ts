@@ -47,6 +47,7 @@ const NEIGH_KEYS: DeviceSysctl[] = [
   "locktime",
   "delay_first_probe_time",
   "base_reachable_time_ms",
+  "retrans_time_ms",
 ];
 
 /** What the kernel says by itself at random moments and no case is about: IPv6 neighbour and router

@@ -1,10 +1,15 @@
 // What happens to the node between two steps of a random case: endpoints come and go, ports and devices go
 // down and come back, routes and settings change, entries are flushed. Whatever is taken away for one step is
-// given back at the next, so that most frames still meet a working node.
+// given back at the next, so that most frames still meet a working node. Real tools make the changes, in real
+// time, of which a case has little (generate.ts): what its changes may take is counted.
 
 import { type Change, hostDevice, type ServiceSpec } from "../case.ts";
 import type { Draw } from "./draw.ts";
 import { GATEWAY, NIC, OUTSIDE, randomEndpoints, type World } from "./node.ts";
+
+/** What changes take on an idle machine, ms, and what a case may spend on them. */
+const COST = { rules: 15, conntrack: 20, link: 8, other: 3, bridge: 350 } as const;
+const SPENT_AT_MOST = 400;
 
 export class Events {
   /** Pods that cannot send now: their node's end is down. */
@@ -13,7 +18,7 @@ export class Events {
   private readonly world: World;
   private readonly services: ServiceSpec[];
   private repair: Change[] = [];
-  private bridgeWasDown = false;
+  private spent = 0;
 
   constructor(draw: Draw, world: World, services: ServiceSpec[]) {
     this.draw = draw;
@@ -28,18 +33,23 @@ export class Events {
     this.repair = [];
     this.silent.clear();
     if (changes.length > 0 || !draw.chance(0.4)) return changes;
-    return draw.weighted<() => Change[]>([
-      [6, () => this.endpoints()],
-      [1, () => this.portDown()],
-      [0.4, () => this.bridgeDown()],
-      [1, () => this.portFlags()],
-      [1, () => this.sysctl()],
-      [0.7, () => this.reroute()],
-      [0.7, () => this.neighbour()],
-      [0.4, () => [{ kind: "conntrack-flush" }]],
-      [0.3, () => this.mtu()],
-      [0.4, () => this.withoutAddress()],
-    ])();
+    const [cost, make] = draw.weighted<readonly [number, () => Change[]]>([
+      [6, [COST.rules, () => this.endpoints()]],
+      [1, [COST.link, () => this.portDown()]],
+      // A bridge needs up to 0.6 s to come back (linkwatch).
+      [0.4, [COST.bridge, () => this.bridgeDown()]],
+      [1, [COST.other, () => this.portFlags()]],
+      [1, [COST.other, () => this.sysctl()]],
+      [0.7, [COST.other, () => this.reroute()]],
+      [0.7, [COST.other, () => this.neighbour()]],
+      [0.4, [COST.conntrack, () => [{ kind: "conntrack-flush" }]]],
+      [0.3, [COST.other, () => this.mtu()]],
+      [0.6, [COST.other, () => this.withoutAddress()]],
+    ]);
+    if (this.spent + cost > SPENT_AT_MOST) return [];
+    const made = make();
+    if (made.length > 0) this.spent += cost;
+    return made;
   }
 
   private endpoints(): Change[] {
@@ -71,9 +81,7 @@ export class Events {
 
   private bridgeDown(): Change[] {
     const { node } = this.world;
-    // A bridge needs up to 0.6 s of real time to come back (linkwatch), which the case has once.
-    if (node.attachment !== "bridge" || this.bridgeWasDown) return [];
-    this.bridgeWasDown = true;
+    if (node.attachment !== "bridge") return [];
     this.repair = [{ kind: "link", device: "cbr0", up: true }];
     return [{ kind: "link", device: "cbr0", up: false }];
   }
@@ -148,16 +156,24 @@ export class Events {
     return [{ kind: "mtu", device, mtu }];
   }
 
-  /** The uplink loses its address, and with it its routes. */
+  /**
+   * The uplink loses its address, and with it its routes. A way out that needs none stays now and then:
+   * MASQUERADE then takes an address of another device, or finds none at all.
+   */
   private withoutAddress(): Change[] {
     const { node } = this.world;
     if (node.attachment !== "bridge" && node.attachment !== "transparent") return [];
     const address = `${NIC.ip}/24`;
-    this.repair = [{ kind: "add-address", device: "eth0", address }];
-    if (node.nic.gateway !== undefined) {
-      const route = { type: "unicast", to: "default", via: GATEWAY.ip, device: "eth0" } as const;
-      this.repair.push({ kind: "add-route", route });
-    }
-    return [{ kind: "remove-address", device: "eth0", address }];
+    const via = { type: "unicast", via: GATEWAY.ip, device: "eth0" } as const;
+    const stays: Change = {
+      kind: "add-route",
+      route: { ...via, to: `${OUTSIDE[1].ip}/32`, onlink: true },
+    };
+    const wayOut = this.draw.chance(0.7);
+    if (wayOut) this.repair.push({ ...stays, kind: "remove-route" });
+    this.repair.push({ kind: "add-address", device: "eth0", address });
+    if (node.nic.gateway !== undefined)
+      this.repair.push({ kind: "add-route", route: { ...via, to: "default" } });
+    return [{ kind: "remove-address", device: "eth0", address }, ...(wayOut ? [stays] : [])];
   }
 }

@@ -15,7 +15,7 @@ export const CASE_FRAMES = 400;
 /** Milliseconds within which the kernel must be done: neighbours are asked again after a second. */
 const LATE = 800;
 /** How many cases wait for timers: each takes seconds. */
-const SLOW = 0.012;
+const SLOW = 0.04;
 
 export function randomCase(seed: number, frames = CASE_FRAMES): NodeCase {
   const world = randomNode(new Draw(seed, "node"));

@@ -98,7 +98,7 @@ function randomPod(draw: Draw, attachment: Attachment, i: number, ip: string): P
   if (draw.chance(0.3)) port.hairpin = draw.chance(0.5);
   if (draw.chance(0.1)) port.isolated = true;
   if (draw.chance(0.05)) port.learning = false;
-  const mtu = draw.chance(0.2) ? { mtu: draw.pick([1400, 1280, 576]) } : {};
+  const mtu = draw.chance(0.2) ? { mtu: draw.pick([1500, 1400, 1280, 576]) } : {};
   return {
     name: `p${i}`,
     ip,
@@ -179,7 +179,7 @@ function randomProxy(draw: Draw, pods: PodSpec[], net: string): ProxySpec {
   const mode = single && draw.chance(0.5) ? "nftables" : "iptables";
   const proxy: ProxySpec = { mode, services, forwardPolicy: draw.chance(0.95) ? "ACCEPT" : "DROP" };
   if (draw.chance(0.7)) proxy.clusterCidr = net === POD_NET ? "10.244.0.0/16" : "10.0.0.0/24";
-  if (draw.chance(0.15)) proxy.masqueradeAll = true;
+  if (draw.chance(0.2)) proxy.masqueradeAll = true;
   if (mode === "iptables" && draw.chance(0.3)) proxy.dropInvalid = false;
   if (mode === "nftables") proxy.serviceCidr = "10.96.0.0/16";
   if (draw.chance(0.25)) proxy.nonMasqueradeCidrs = ["10.0.0.0/8"];
@@ -210,10 +210,11 @@ function randomService(draw: Draw, pods: PodSpec[], i: number): ServiceSpec {
         [4, 1],
         [2, 2],
         [2, 3],
-        [1, 5],
+        [0.5, 4],
+        [0.5, 5],
       ]),
     ),
-    ...(draw.chance(0.15) ? { internalTrafficPolicy: "Local" } : {}),
+    ...(draw.chance(0.25) ? { internalTrafficPolicy: "Local" } : {}),
   };
 }
 

@@ -262,7 +262,7 @@ const KINDS: readonly (readonly [number, Kind])[] = [
   [2, brokenIp],
   [1, cutIp],
   [0.7, padded],
-  [2.5, cutTransport],
+  [3.5, cutTransport],
   [1, brokenUdp],
   [1, brokenTcp],
   [0.7, tcpOptions],

@@ -15,6 +15,8 @@ const REGRESSIONS = join(dirname(fileURLToPath(import.meta.url)), "../../../../t
 /** Cases under way at one time: the kernel builds the next node while the last one is compared. */
 const AHEAD = 12;
 const LUCK = 3;
+/** A run with this many failed cases tells nothing more. */
+const FAILURES_MAX = 10;
 
 export interface RandomOptions {
   seed: number;
@@ -38,40 +40,67 @@ export interface Difference {
   after: number;
 }
 
+/** A case that an arm could not run to its end: a mistake of the harness, of vnetem, or of the machine. */
+export interface Failure {
+  seed: number;
+  text: string;
+}
+
 export interface RandomReport {
   coverage: Coverage;
   differences: Difference[];
+  failures: Failure[];
 }
 
 export async function runRandom(o: RandomOptions): Promise<RandomReport> {
-  const coverage = new Coverage();
-  const differences: Difference[] = [];
-  const started: { c: NodeCase; seed: number; kernel: Promise<ArmResult> }[] = [];
+  const report: RandomReport = { coverage: new Coverage(), differences: [], failures: [] };
+  const { coverage, differences, failures } = report;
+  const started: Started[] = [];
   let next = o.seed;
   let planned = 0;
   const start = (): void => {
     const seed = next++;
     const c = randomCase(seed, Math.min(o.caseFrames ?? CASE_FRAMES, Math.max(1, o.frames - planned)));
     planned += framesOf(c);
-    started.push({ c, seed, kernel: o.kernel.run(c) });
+    started.push({ c, seed, kernel: o.kernel.run(c).catch(asError) });
   };
   while (planned < o.frames || started.length > 0) {
     while (started.length < AHEAD && planned < o.frames) start();
-    const { c, seed, kernel } = started.shift()!;
-    const expected = await kernel;
-    for (const arm of o.arms) {
-      const actual = await arm.run(c);
-      const first = compareResults(c, expected, actual, ["kernel", arm.name]);
-      const text = first === null ? null : await differs(c, o.kernel, arm);
-      if (arm === o.arms[0]) coverage.add(c, actual, framesOf(c));
-      if (first !== null && text === null) coverage.unlucky.push(seed);
-      if (text !== null) differences.push({ seed, arm: arm.name, text, after: coverage.sent });
+    const one = started.shift()!;
+    try {
+      await compareOne(o, one, report);
+    } catch (e) {
+      failures.push({ seed: one.seed, text: String((e as Error).stack) });
+      if (failures.length >= FAILURES_MAX) break;
     }
     o.onCase?.(coverage, differences);
     if (o.first === true && differences.length > 0) break;
   }
-  await Promise.allSettled(started.map((s) => s.kernel));
-  return { coverage, differences };
+  await Promise.all(started.map((s) => s.kernel));
+  return report;
+}
+
+interface Started {
+  c: NodeCase;
+  seed: number;
+  kernel: Promise<ArmResult | Error>;
+}
+
+const asError = (e: Error): Error => e;
+
+async function compareOne(o: RandomOptions, one: Started, report: RandomReport): Promise<void> {
+  const { c, seed } = one;
+  const { coverage, differences } = report;
+  const expected = await one.kernel;
+  if (expected instanceof Error) throw expected;
+  for (const arm of o.arms) {
+    const actual = await arm.run(c);
+    const first = compareResults(c, expected, actual, ["kernel", arm.name]);
+    const text = first === null ? null : await differs(c, o.kernel, arm);
+    if (arm === o.arms[0]) coverage.add(c, actual, framesOf(c));
+    if (first !== null && text === null) coverage.unlucky.push(seed);
+    if (text !== null) differences.push({ seed, arm: arm.name, text, after: coverage.sent });
+  }
 }
 
 /**
@@ -91,8 +120,12 @@ export async function differs(c: NodeCase, kernel: Arm, arm: Arm): Promise<strin
 /** The smallest case found that still differs, written where every later run replays it. Returns its path. */
 export async function keepRegression(c: NodeCase, kernel: Arm, arm: Arm): Promise<string> {
   const small = await shrink(c, async (candidate) => {
-    const [a, b] = [await kernel.run(candidate), await arm.run(candidate)];
-    return compareResults(candidate, a, b, ["kernel", arm.name]) !== null;
+    try {
+      const [a, b] = [await kernel.run(candidate), await arm.run(candidate)];
+      return compareResults(candidate, a, b, ["kernel", arm.name]) !== null;
+    } catch {
+      return false; // a case that cannot be run is not a smaller one that differs
+    }
   });
   mkdirSync(REGRESSIONS, { recursive: true });
   const path = join(REGRESSIONS, `${c.name.replace(/[^a-z0-9]+/g, "-")}.json`);

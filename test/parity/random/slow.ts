@@ -8,10 +8,11 @@ import { GATEWAY, NIC, OUTSIDE, type World } from "./node.ts";
 
 /** Whole seconds, as net.ipv4.ipfrag_time counts. */
 const FRAGMENT_SECONDS = 1;
-/** Three requests a second apart, then failure; the fragments' second ends in between. */
-const FRAGMENTS_AT = 300;
-const FRAGMENTS_GONE = 1700;
-const NEIGHBOUR_FAILED = 3700;
+/** Three requests this far apart, then failure. */
+const RETRANS_MS = 100;
+const FRAGMENTS_AT = 600;
+const FRAGMENTS_GONE = 1900;
+const NEIGHBOUR_FAILED = 2200;
 
 export function slowCase(draw: Draw, world: World, seed: number): NodeCase {
   const { node, pods } = world;
@@ -31,6 +32,13 @@ export function slowCase(draw: Draw, world: World, seed: number): NodeCase {
     id: 3,
   });
   node.sysctls = { ...node.sysctls, "net.ipv4.ipfrag_time": FRAGMENT_SECONDS };
+  for (const device of ["eth0", node.bridge?.device]) {
+    if (device === undefined) continue;
+    node.deviceSysctls = {
+      ...node.deviceSysctls,
+      [device]: { ...node.deviceSysctls?.[device], retrans_time_ms: RETRANS_MS },
+    };
+  }
   for (const p of pods) p.sysctls = { ...p.sysctls, "net.ipv4.ipfrag_time": FRAGMENT_SECONDS };
   const steps = [
     { at: 0, send: sends },
