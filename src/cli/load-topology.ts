@@ -46,12 +46,22 @@ function didYouMean(file: string): string {
   const dir = dirname(file);
   const shown = relative("", dir) || ".";
   if (!statSync(dir, { throwIfNoEntry: false })?.isDirectory()) return `, and no directory ${shown}`;
-  const names = readdirSync(dir).filter((name) => EXTENSIONS.includes(extname(name)));
-  if (names.length === 0) return `, and no topology in ${shown}`;
-  names.sort(); // equally near names: the first in the alphabet
+  const found = [...topologiesIn(dir), ...topologiesIn(join(dir, "topologies"))];
+  if (found.length === 0) return `, and no topology in ${shown}`;
   const wanted = basename(file);
+  const names = found.map((path) => basename(path));
   const same = names.find((name) => basename(name, extname(name)) === wanted);
-  return `; did you mean ${join(shown, same ?? closest(wanted, names))}?`;
+  const nearest = found[names.indexOf(same ?? closest(wanted, names))] ?? "";
+  return `; did you mean ${relative("", nearest)}?`;
+}
+
+/** In the order of the alphabet: of equally near names the first is meant. */
+function topologiesIn(dir: string): string[] {
+  if (!statSync(dir, { throwIfNoEntry: false })?.isDirectory()) return [];
+  const names = readdirSync(dir).filter(
+    (name) => EXTENSIONS.includes(extname(name)) && !/\.(?:config|d)\.\w+$/.test(name),
+  );
+  return names.sort().map((name) => join(dir, name));
 }
 
 // The types of Node 20 do not know registerHooks.

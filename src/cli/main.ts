@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { EXIT_USAGE, report } from "./errors.ts";
+import { usageLine } from "./usage.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as {
   version: string;
@@ -82,20 +83,21 @@ function program(): Command {
     .option("--node <name>", "the node whose runtime calls; default the first")
     .action(action(async (options) => (await import("./cni.ts")).cni(options)));
   for (const command of [vnetem, ...vnetem.commands]) {
-    command.exitOverride().configureOutput({ writeErr: () => {} });
+    command
+      .exitOverride()
+      .configureOutput({ writeErr: () => {} })
+      .showSuggestionAfterError(false);
   }
   return vnetem;
 }
 
+const vnetem = program();
 try {
-  await program().parseAsync();
+  await vnetem.parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) {
     exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
-    // commander says "error: unknown option '--sed'\n(Did you mean --seed?)"; one line is enough.
-    const message = error.message.replace(/^error: /, "").replace(/\s*\n\s*/g, " ");
-    if (exitCode !== 0)
-      console.error(`vnetem: ${message === "(outputHelp)" ? "name a command; see vnetem --help" : message}`);
+    if (exitCode !== 0) console.error(`vnetem: ${usageLine(vnetem, error, process.argv.slice(2))}`);
   } else exitCode = report(error);
 }
 process.exitCode = exitCode;

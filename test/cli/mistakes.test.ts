@@ -10,6 +10,9 @@ test.after.always(cleanUp);
 
 writeFileSync(join(dir, "plain-file"), "");
 mkdirSync(join(dir, "folder"));
+mkdirSync(join(dir, "topologies"));
+writeFileSync(join(dir, "topologies/quickstart.ts"), "");
+writeFileSync(join(dir, "qiuckstart.config.js"), "");
 writeFileSync(join(dir, "no-default.ts"), "export const a = 1;\n");
 writeFileSync(join(dir, "bad-run.ts"), 'import q from "./q.ts";\nexport default q;\nexport const run = 3;\n');
 writeFileSync(join(dir, "q.ts"), `export { default } from ${JSON.stringify(QUICKSTART)};\n`);
@@ -17,12 +20,14 @@ writeFileSync(join(dir, "q.ts"), `export { default } from ${JSON.stringify(QUICK
 /** Arguments, and what the line must say. */
 const ROWS: [string[], RegExp][] = [
   [[], /^vnetem: name a command; see vnetem --help$/],
-  [["rnu", QUICKSTART], /^vnetem: unknown command 'rnu' \(Did you mean run\?\)$/],
-  [["explian"], /^vnetem: unknown command 'explian' \(Did you mean explain\?\)$/],
-  [["xyzzy"], /^vnetem: unknown command 'xyzzy'/],
+  [["rnu", QUICKSTART], /^vnetem: unknown command 'rnu'; did you mean run\?$/],
+  [["explian"], /^vnetem: unknown command 'explian'; did you mean explain\?$/],
+  [["xyzzy"], /^vnetem: unknown command 'xyzzy'; did you mean \w+\?$/],
+  [["help", "rnu"], /^vnetem: unknown command 'rnu'; did you mean run\?$/],
+  [["--verzion"], /^vnetem: unknown option '--verzion'; did you mean --version\?$/],
   [["run"], /^vnetem: missing required argument 'topology'$/],
-  [["run", QUICKSTART, "--sed", "4"], /^vnetem: unknown option '--sed' \(Did you mean --seed\?\)$/],
-  [["run", QUICKSTART, "--pacp=x"], /^vnetem: unknown option '--pacp=x'/],
+  [["run", QUICKSTART, "--sed", "4"], /^vnetem: unknown option '--sed'; did you mean --seed\?$/],
+  [["run", QUICKSTART, "--pacp=x"], /^vnetem: unknown option '--pacp'; did you mean --pcap\?$/],
   [["run", QUICKSTART, "--seed"], /^vnetem: option '--seed <n>' argument missing$/],
   [["run", QUICKSTART, "--seed", "four"], /^vnetem: --seed takes a whole number, not "four"$/],
   [["run", QUICKSTART, "--seed", "1e3"], /^vnetem: --seed takes a whole number, not "1e3"$/],
@@ -31,6 +36,7 @@ const ROWS: [string[], RegExp][] = [
     ["run", join(TOPOLOGIES, "quikstart.ts")],
     /^vnetem: .*quikstart\.ts: no such file; did you mean .*quickstart\.ts\?$/,
   ],
+  [["run", "qiuckstart"], /^vnetem: qiuckstart: no such file; did you mean topologies\/quickstart\.ts\?$/],
   [["run", "folder"], /^vnetem: folder: not a file$/],
   [["run", "plain-file"], /^vnetem: plain-file: a topology ends in \.ts, \.mts, \.js, \.mjs$/],
   [["run", "no-default.ts"], /^vnetem: no-default\.ts has no default export made by defineTopology\(\)$/],
@@ -59,7 +65,7 @@ const ROWS: [string[], RegExp][] = [
   [["show", QUICKSTART, "n7", "route"], /^vnetem: no pod, node or VM is named "n7"; did you mean "n0"\?$/],
   [["bench", "vpi"], /^vnetem: .*"vpi".*did you mean "vip"\?/],
   [["bench", "vip", "--flows", "many"], /^vnetem: .*flows.*"many"/],
-  [["cni", "--nod", "n0"], /^vnetem: unknown option '--nod' \(Did you mean --node\?\)$/],
+  [["cni", "--nod", "n0"], /^vnetem: unknown option '--nod'; did you mean --node\?$/],
 ];
 
 for (const [args, line] of ROWS) {

@@ -12,9 +12,12 @@ export interface Name {
   text: string;
 }
 
-/** Titles of the tests of a file that run: test("...") and test.serial("..."), not test.skip. */
+/**
+ * Titles of the tests of a file that run everywhere: test("...") and test.serial("..."), neither test.skip nor
+ * those that need a kernel to ask.
+ */
 export function titlesOf(source: Source): Name[] {
-  return [...source.code.matchAll(/\b(?:test(?:\.serial)?|onKernel)\(\s*(["`])/g)].map((match) => {
+  return [...source.code.matchAll(/\btest(?:\.serial)?\(\s*(["`])/g)].map((match) => {
     const start = match.index + match[0].length;
     const end = source.code.indexOf(match[1] as string, start);
     return { where: source.path, text: source.text.slice(start, end) };

@@ -2,7 +2,6 @@
 // sockets, device ioctls. Calls run on the calling thread, which matters: a network namespace belongs to a
 // thread.
 
-import { close as closeFile } from "node:fs";
 import koffi from "koffi";
 
 const c = koffi.load("libc.so.6");
@@ -110,9 +109,12 @@ export function close(fd: number): void {
   fn.close(fd);
 }
 
-/** In another thread: the kernel waits for all its readers before a packet socket is gone. */
+/**
+ * In another thread: the kernel waits for all its readers before a packet socket is gone. Not by node:fs,
+ * which warns in worker threads about descriptors it has not opened.
+ */
 export function closeLater(fd: number): void {
-  closeFile(fd, () => {});
+  fn.close.async(fd, () => {});
 }
 
 /** Moves the calling thread into a new, empty network namespace. */
