@@ -1,5 +1,5 @@
 // Random frames: valid ones of every protocol between parties that exist or do not, then damaged, cut,
-// padded, tagged or fragmented; and some that are only noise.
+// padded, tagged or fragmented; some that are only noise; and what hosts really say to those who listen.
 
 import type { Random } from "../../src/core/random.ts";
 import {
@@ -15,7 +15,7 @@ import { icmpv4FillChecksum } from "../../src/wire/icmpv4.ts";
 import { ipv4FillChecksum } from "../../src/wire/ipv4.ts";
 import { tcpFillChecksum } from "../../src/wire/tcp.ts";
 import { udpFillChecksum } from "../../src/wire/udp.ts";
-import { between, chance, pick, type World } from "./world.ts";
+import { between, chance, pick, type Speaker, type World } from "./world.ts";
 
 const PORTS = [0, 7, 53, 67, 68, 80, 81, 443, 5432, 8080, 9000, 32_768, 40_000, 65_330, 65_535];
 const TTLS = [0, 1, 2, 3, 64, 255];
@@ -30,12 +30,32 @@ const IP_OPTIONS = [
   [0, 9, 9, 9],
 ];
 
-/** One frame of any kind. */
+/** One frame of any kind, whole. */
 export function randomFrame(r: Random, w: World): Uint8Array {
   const kind = r.below(20);
   if (kind === 0) return noise(r, r.below(120));
-  const frame = kind < 3 ? randomArp(r, w) : randomIp(r, w);
-  return chance(r, 0.5) ? frame : damage(r, frame);
+  return kind < 3 ? randomArp(r, w) : randomIp(r, w);
+}
+
+/** What the stack of `from` sends to somebody who listens, directly or by a Service. */
+export function spokenFrame(r: Random, w: World, from: Speaker): Uint8Array {
+  const service = from.isPod && w.services.length > 0 && chance(r, 0.4);
+  const to = service ? { ip: pick(r, w.services), port: chance(r, 0.8) ? 80 : 81 } : pick(r, w.listeners);
+  const ip = {
+    srcMac: from.mac,
+    dstMac: from.next,
+    src: from.ip,
+    dst: to.ip,
+    ...(chance(r, 0.05) ? { ipOptions: Uint8Array.from(pick(r, IP_OPTIONS)) } : {}),
+  };
+  // Few source ports, so that flows are met again.
+  const ports = { sport: 40_000 + r.below(50), dport: to.port };
+  const payload = chance(r, 0.95) ? r.below(64) : 1472;
+  const kind = r.below(10);
+  if (kind === 0) return icmpEchoFrame({ ...ip, ident: 1, seq: r.below(4), payload });
+  if (kind === 1)
+    return tcpFrame({ ...ip, ...ports, flags: pick(r, [2, 16, 17, 4]), seq: 1, ack: 1, payload });
+  return udpFrame({ ...ip, ...ports, payload });
 }
 
 function noise(r: Random, length: number): Uint8Array {
@@ -142,8 +162,18 @@ function withProtocol(r: Random, frame: Uint8Array): Uint8Array {
   return frame;
 }
 
+/** Some bytes behind the Ethernet header are others: mostly few, mostly with checksums made right again. */
+export function mutate(r: Random, given: Uint8Array): Uint8Array {
+  const frame = given.slice();
+  for (let n = chance(r, 0.6) ? 1 : between(r, 2, 4); n > 0; n--) {
+    frame[between(r, 14, frame.length - 1)] = r.u32();
+  }
+  if (chance(r, 0.9)) mend(frame);
+  return frame;
+}
+
 /** Cut, padded, patched; mostly with checksums made right again, so that the damage gets deep. */
-function damage(r: Random, given: Uint8Array): Uint8Array {
+export function damage(r: Random, given: Uint8Array): Uint8Array {
   let frame = given.slice();
   const how = r.below(4);
   if (how === 0) frame = frame.slice(0, r.below(frame.length + 1));

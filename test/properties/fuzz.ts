@@ -5,10 +5,11 @@ import { Random } from "../../src/core/random.ts";
 import type { Net } from "../../src/emulator/net.ts";
 import type { CniMode } from "../../src/emulator/spec.ts";
 import { ms, sec, us } from "../../src/emulator/units.ts";
+import type { Kernel } from "../../src/node/kernel.ts";
 import { injectFrame, transmitFrame } from "../../src/socket/packet.ts";
-import { mend, randomFrame } from "./frames.ts";
+import { damage, mend, mutate, randomFrame, spokenFrame } from "./frames.ts";
 import { Ledger } from "./ledger.ts";
-import { chance, pick, randomTopology, type World, worldOf } from "./world.ts";
+import { chance, nextDevice, pick, randomTopology, type World, worldOf } from "./world.ts";
 
 export interface FuzzRun {
   seed: number;
@@ -20,6 +21,8 @@ export interface FuzzResult {
   /** What is wrong; empty when nothing is. */
   faults: string[];
   delivered: number;
+  /** Frames that are not as anybody made them. */
+  mutated: number;
   /** Drops by reason number. */
   reasons: Set<number>;
 }
@@ -32,56 +35,67 @@ export function fuzz({ seed, cni, frames }: FuzzRun): FuzzResult {
   if (chance(r, 0.1)) net.recordStages();
   let world = worldOf(net);
   const faults: string[] = [];
+  let mutated = 0;
   let i = 0;
   try {
     for (; i < frames; i++) {
       if (chance(r, 0.01) && disturb(r, net)) world = worldOf(net);
-      sendOne(r, net, world);
+      if (sendOne(r, net, world)) mutated++;
       if (chance(r, 0.3)) net.run({ for: pick(r, [0, us(5), ms(1), ms(40), sec(1)]) });
     }
     net.run({ for: sec(40) });
   } catch (error) {
     faults.push(`frame ${i}: ${(error as Error).stack}`);
-    return { faults, delivered: 0, reasons: new Set() };
+    return { faults, delivered: 0, mutated, reasons: new Set() };
   }
   faults.push(...ledger.faults());
   const { k } = net.walk;
   const reasons = new Set(k.drops.reason.slice(0, k.drops.rows.used));
-  return { faults, delivered: k.delivered, reasons };
+  return { faults, delivered: k.delivered, mutated, reasons };
 }
 
-// Half of the frames are anything anywhere. The others could have come from a stack: they carry MACs and
-// addresses that belong to where they are, and so get further.
-function sendOne(r: Random, net: Net, world: World): void {
+/**
+ * Most frames come from a host that speaks to one that listens, and get far; others could have come from a
+ * stack, in that they carry MACs and addresses that belong to where they are; the rest is anything anywhere.
+ * True when the frame was changed after it was made.
+ */
+function sendOne(r: Random, net: Net, world: World): boolean {
   const { k } = net.walk;
-  const { dev } = k;
+  const changed = chance(r, 0.7);
+  if (chance(r, 0.75)) {
+    const from = pick(r, world.speakers);
+    const frame = spokenFrame(r, world, from);
+    transmitFrame(k, from.dev, changed ? mutate(r, frame) : frame);
+    return changed;
+  }
   const d = pick(r, world.rows);
-  const frame = randomFrame(r, world);
+  const whole = randomFrame(r, world);
+  const frame = changed ? damage(r, whole) : whole;
   const plausible = frame.length >= 34 && chance(r, 0.6);
-  const own = k.inet.firstOf(d);
   if (chance(r, 0.5)) {
-    if (plausible) {
-      writeMac(frame, 0, dev.macHi[d]!, dev.macLo[d]!);
-      if (own >= 0 && chance(r, 0.6)) writeAddress(frame, 30, k.inet.addr[own]!);
-    }
+    if (plausible) addressTo(r, k, d, frame);
     injectFrame(k, d, frame);
-    return;
+  } else {
+    if (plausible) addressFrom(k, d, frame);
+    transmitFrame(k, d, frame);
   }
-  if (plausible) {
-    const next = nextDevice(k, d);
-    writeMac(frame, 6, dev.macHi[d]!, dev.macLo[d]!);
-    if (next >= 0) writeMac(frame, 0, dev.macHi[next]!, dev.macLo[next]!);
-    else writeMac(frame, 0, 0x1234, 0x56789abc);
-    if (own >= 0) writeAddress(frame, 26, k.inet.addr[own]!);
-  }
-  transmitFrame(k, d, frame);
+  return changed;
 }
 
-/** The device that routes for whoever sends on this one; -1 when that is the fabric. */
-function nextDevice(k: Net["walk"]["k"], d: number): number {
-  const peer = k.dev.peer[d]!;
-  if (peer < 0) return -1;
-  return k.dev.master[peer]! < 0 ? peer : k.dev.master[peer]!;
+function addressTo(r: Random, k: Kernel, d: number, frame: Uint8Array): void {
+  const own = k.inet.firstOf(d);
+  writeMac(frame, 0, k.dev.macHi[d]!, k.dev.macLo[d]!);
+  if (own >= 0 && chance(r, 0.6)) writeAddress(frame, 30, k.inet.addr[own]!);
+}
+
+function addressFrom(k: Kernel, d: number, frame: Uint8Array): void {
+  const { dev } = k;
+  const own = k.inet.firstOf(d);
+  const next = nextDevice(k, d);
+  writeMac(frame, 6, dev.macHi[d]!, dev.macLo[d]!);
+  if (next >= 0) writeMac(frame, 0, dev.macHi[next]!, dev.macLo[next]!);
+  else writeMac(frame, 0, 0x1234, 0x56789abc);
+  if (own >= 0) writeAddress(frame, 26, k.inet.addr[own]!);
 }
 
 // Where a plain IPv4 frame has them; the checksums follow.

@@ -12,6 +12,7 @@ import type { Net } from "../../src/emulator/net.ts";
 import { CNI_MODES, type CniMode, type KubeProxyOptions, type Protocol } from "../../src/emulator/spec.ts";
 import { ms, us } from "../../src/emulator/units.ts";
 import { formatIpv4, formatMac } from "../../src/wire/address.ts";
+import { PROTO_UDP } from "../../src/wire/ipv4.ts";
 
 export const pick = <T>(r: Random, list: readonly T[]): T => list[r.below(list.length)]!;
 export const chance = (r: Random, p: number): boolean => r.unit() < p;
@@ -105,6 +106,17 @@ function describeVms(r: Random, t: TopologyBuilder, subnet: { path: string }): v
   for (let i = 0; i < count; i++) t.vm(`vm${i}`, { subnet, udpEcho: 5432 });
 }
 
+/** A pod or VM whose stack may send. */
+export interface Speaker {
+  /** On a node, whose kube-proxy makes Services work. */
+  isPod: boolean;
+  dev: number;
+  mac: string;
+  ip: string;
+  /** Who routes for it: the device across its veth or that one's bridge, or the fabric. */
+  next: string;
+}
+
 /** Everything a frame may be about. */
 export interface World {
   /** "n0/eth0" of every node, pod and VM. */
@@ -113,6 +125,9 @@ export interface World {
   macs: string[];
   addresses: string[];
   services: string[];
+  speakers: Speaker[];
+  /** Where UDP sockets wait. */
+  listeners: { ip: string; port: number }[];
 }
 
 const ODD_ADDRESSES = [
@@ -131,6 +146,7 @@ const ODD_ADDRESSES = [
   "10.0.0.200",
   "8.8.8.8",
 ];
+const FABRIC = "12:34:56:78:9a:bc";
 const ODD_MACS = [
   "ff:ff:ff:ff:ff:ff",
   "00:00:00:00:00:00",
@@ -138,7 +154,7 @@ const ODD_MACS = [
   "01:80:c2:00:00:00",
   "01:80:c2:00:00:0e",
   "33:33:00:00:00:01",
-  "12:34:56:78:9a:bc",
+  FABRIC,
   "02:11:22:33:44:55",
 ];
 
@@ -150,6 +166,8 @@ export function worldOf(net: Net): World {
     macs: [...ODD_MACS],
     addresses: [...ODD_ADDRESSES],
     services: [],
+    speakers: [],
+    listeners: [],
   };
   for (let n = 0; n < k.ns.ids.used; n++) {
     if (k.ns.alive[n] === 0) continue;
@@ -162,10 +180,38 @@ export function worldOf(net: Net): World {
     }
   }
   for (const cluster of net.clusters) {
-    for (const service of cluster.services) world.services.push(formatIpv4(service.clusterIp));
+    for (const service of cluster.services) {
+      world.services.push(formatIpv4(service.clusterIp));
+    }
   }
+  for (const name of net.hosts.hostNames()) addHost(net, world, name);
   // Pods of some modes share a MAC and an address: name each once.
   world.macs = [...new Set(world.macs)];
   world.addresses = [...new Set(world.addresses)];
   return world;
+}
+
+function addHost(net: Net, world: World, name: string): void {
+  const { k, sock } = net.walk;
+  const { dev, ip: addr, kind, ns } = net.hosts.host(name);
+  if (kind === "node") return;
+  const ip = formatIpv4(addr);
+  const next = nextDevice(k, dev);
+  world.speakers.push({
+    isPod: kind === "pod",
+    dev,
+    mac: formatMac(k.dev.macHi[dev]!, k.dev.macLo[dev]!),
+    ip,
+    next: next < 0 ? FABRIC : formatMac(k.dev.macHi[next]!, k.dev.macLo[next]!),
+  });
+  for (let s = sock.firstOfNs[ns] ?? -1; s >= 0; s = sock.next[s]!) {
+    if (sock.proto[s] === PROTO_UDP) world.listeners.push({ ip, port: sock.localPort[s]! });
+  }
+}
+
+/** The device that routes for whoever sends on this one; -1 when that is the fabric. */
+export function nextDevice(k: Net["walk"]["k"], d: number): number {
+  const peer = k.dev.peer[d]!;
+  if (peer < 0) return -1;
+  return k.dev.master[peer]! < 0 ? peer : k.dev.master[peer]!;
 }

@@ -109,12 +109,27 @@ export function close(fd: number): void {
   fn.close(fd);
 }
 
+// Fewer than koffi lets run at a time.
+const CLOSING = 32;
+const toClose: number[] = [];
+let closing = 0;
+
 /**
  * In another thread: the kernel waits for all its readers before a packet socket is gone. Not by node:fs,
  * which warns in worker threads about descriptors it has not opened.
  */
 export function closeLater(fd: number): void {
-  fn.close.async(fd, () => {});
+  toClose.push(fd);
+  closeSome();
+}
+
+function closeSome(): void {
+  for (; closing < CLOSING && toClose.length > 0; closing++) {
+    fn.close.async(toClose.pop(), () => {
+      closing--;
+      closeSome();
+    });
+  }
 }
 
 /** Moves the calling thread into a new, empty network namespace. */
