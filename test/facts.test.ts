@@ -69,7 +69,7 @@ test("titles are found, comments and skipped tests are not", (t) => {
 // Without this a statement that nobody wrote into rows.ts would not be missed.
 test("statements 1 to 98 of the Azure sheet are rows, or belong to later parts", (t) => {
   const page = readFileSync(join(root, "docs/fidelity.md"), "utf8");
-  const later = numbersIn(/^Rows[\s\S]*?belong to later parts/m.exec(page)?.[0] ?? "");
+  const later = numbersIn(/^## Fact rows left out\n([^|]*)/m.exec(page)?.[1] ?? "");
   t.deepEqual(numbersIn("A8.3 to A8.5, A8.9"), [3, 4, 5, 9]);
   const rows = FACTS.flatMap(({ id }) => Number(/^A8\.(\d+)/.exec(id)?.[1] ?? 0) || []);
   const all = Array.from({ length: 98 }, (_, i) => i + 1);
@@ -83,10 +83,10 @@ test("statements 1 to 98 of the Azure sheet are rows, or belong to later parts",
   );
 });
 
-// So many rows the sheets' tables and sentences have, counted by hand.
-test("no row is lost: as many per section as the sheets have", (t) => {
+// So many rows the sheet's tables and sentences have, counted by hand.
+test("no K row is lost: as many per section as the sheet has", (t) => {
   const count: Record<string, number> = {};
-  for (const { section } of FACTS) count[section] = (count[section] ?? 0) + 1;
+  for (const { section } of FACTS) if (section !== "A8") count[section] = (count[section] ?? 0) + 1;
   t.deepEqual(count, {
     "K1.4": 20,
     "K1.5": 15,
@@ -97,7 +97,6 @@ test("no row is lost: as many per section as the sheets have", (t) => {
     "K4.2": 19,
     "K4.3": 22,
     "K5.2": 10,
-    A8: 67,
   });
 });
 

@@ -46,7 +46,7 @@ for (const proto of ["udp", "tcp", "icmp"]) {
   });
 }
 
-test("a TCP Service without endpoints is refused the same way; with one, the closed port resets", async (t) => {
+test("a TCP Service without endpoints is refused as well; with one, the closed port resets", async (t) => {
   const file = join(TOPOLOGIES, "quickstart.ts");
   const tcp = await vnetem("explain", file, "client", "web-0:8080", "--proto", "tcp");
   t.regex(tcp.stdout, /NO_SOCKET/);

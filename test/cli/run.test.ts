@@ -137,10 +137,8 @@ test("an expectation that fails: its words on stderr, the summary on stdout, exi
   );
   const { code, stdout, stderr } = await vnetem("run", path, "--pcap", "failed");
   t.is(code, 1);
-  t.regex(
-    stderr,
-    /^vnetem: expected an answer, but packet \d+ was delivered to b and packet \d+ was dropped at b\/eth0: NO_SOCKET and the sender got ECONNREFUSED\n$/,
-  );
+  t.regex(stderr, /^vnetem: expected an answer, but packet \d+ was delivered to b and packet \d+ was /);
+  t.regex(stderr, /\d+ was dropped at b\/eth0: NO_SOCKET and the sender got ECONNREFUSED\n$/);
   t.regex(stdout, /^so far\n\nfails\.ts: 2 pods on 1 nodes?, seed 3/);
   t.true(existsSync(join(dir, "failed/fails.pcapng")));
   const json = await vnetem("run", path, "--json");

@@ -89,7 +89,7 @@ test("a selector asks for every label it names; an empty one for nothing", (t) =
   }
 });
 
-test("pods as columns: rows are used again, names and namespaces lead to the present pod, age is kept", (t) => {
+test("pods as columns: rows are used again, names and namespaces lead to the present pod, age stays", (t) => {
   const pods = new Pods();
   const rows = Array.from({ length: 200 }, (_, i) => {
     const p = pods.add(`p${i}`);

@@ -244,7 +244,8 @@ const NODES: Row[] = [
     expect: [
       "cluster.aks.nodes[1].maxPods: maxPods is a whole number from 1 to 250",
       "cluster.aks.nodes[2].maxPods: maxPods is a whole number from 1 to 250",
-      'cluster.aks.nodes[2].sysctls: there is no sysctl "net.ipv4.ip_forwards"; did you mean "net.ipv4.ip_forward"?',
+      'cluster.aks.nodes[2].sysctls: there is no sysctl "net.ipv4.ip_forwards"; ' +
+        'did you mean "net.ipv4.ip_forward"?',
       "cluster.aks.nodes[2].sysctls: net.ipv4.ip_forward takes a whole number, not 0.5",
     ],
   },
@@ -324,7 +325,8 @@ const WORKLOADS: Row[] = [
     expect: [
       "cluster.aks.nodes[1]: the name is taken by cluster.aks.nodes[0]",
       "cluster.aks.pod.n0: the name is taken by cluster.aks.nodes[0]",
-      'cluster.aks.pod.Upper_case: "Upper_case" is not a DNS label (RFC 1123: lower case, digits and hyphens)',
+      'cluster.aks.pod.Upper_case: "Upper_case" is not a DNS label ' +
+        "(RFC 1123: lower case, digits and hyphens)",
       "cluster.aks.service.web: the name is taken by cluster.aks.service.web",
       'cluster.aks.service.a:b: "a:b" is not a DNS label (RFC 1123: lower case, digits and hyphens)',
       "vm.web: the name is taken by cluster.aks.deployment.web",
@@ -365,7 +367,8 @@ const SERVICES: Row[] = [
       "cluster.aks.service.d.ports[1].port: 80/udp is used twice in this Service",
       'cluster.aks.service.d.ports[1].name: the name "80/udp" is used twice in this Service',
       'cluster.aks.service.d.ports[3].name: the name "80/tcp" is used twice in this Service',
-      'cluster.aks.service.e.internalTrafficPolicy: "local" is not one of Cluster, Local; did you mean "Local"?',
+      'cluster.aks.service.e.internalTrafficPolicy: "local" is not one of Cluster, Local; ' +
+        'did you mean "Local"?',
     ],
   },
   {

@@ -197,7 +197,7 @@ test("podMacs: the lowest or highest there are, by cluster", (t) => {
   end(t, net);
 });
 
-test("nodes: names go on, addresses are the lowest free or those asked for, maxPods and sysctls are theirs", (t) => {
+test("nodes: names go on, addresses are the lowest free or as asked, maxPods and sysctls their own", (t) => {
   const net = cluster(
     (aks) => {
       aks.node("big", { address: "10.224.1.100", maxPods: 3, sysctls: { "net.ipv4.ip_default_ttl": 33 } });
@@ -231,7 +231,7 @@ test("nodes: names go on, addresses are the lowest free or those asked for, maxP
   end(t, net);
 });
 
-test("workloads and selectors: labels, several workloads of one Service, several Services of one pod", (t) => {
+test("selectors: labels, several workloads of one Service, several Services of one pod", (t) => {
   const net = cluster((aks) => {
     aks.deployment("blue", { replicas: 2, udpEcho: 80, labels: { app: "web", colour: "blue" } });
     aks.deployment("green", { udpEcho: 80, labels: { app: "web", colour: "green" } });

@@ -189,7 +189,8 @@ test("raw frames: sent by a program, and arriving from the wire", (t) => {
   const { capture } = net.walk.k;
   const seen = Array.from({ length: capture.count }, (_, i) => {
     const b = capture.bytes.subarray(capture.start[i], capture.start[i]! + capture.len[i]!);
-    return `${capture.time[i]! / 1e6} ${capture.direction[i] === 1 ? "in" : "out"} ${b[12]}.${b[13]} ${b[21]}`;
+    const way = capture.direction[i] === 1 ? "in" : "out";
+    return `${capture.time[i]! / 1e6} ${way} ${b[12]}.${b[13]} ${b[21]}`;
   });
   // The request, as it was when asked for, the answer, and the echo request.
   t.deepEqual(seen.slice(0, 3), ["1 in 8.6 1", "1 out 8.6 2", "2 out 8.0 0"]);

@@ -186,7 +186,7 @@ test("a pod can be asked for before it is there", (t) => {
   end(t, net);
 });
 
-test("a pod in a dead pod's place starts clean: no error budget, path MTU or half datagram of its predecessor", (t) => {
+test("a pod in a dead pod's place inherits no error budget, path MTU or half datagram", (t) => {
   const net = cluster(
     (aks) => {
       aks.deployment("web", { replicas: 1, node: "n0" });

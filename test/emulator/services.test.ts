@@ -140,7 +140,7 @@ test("internalTrafficPolicy Local: endpoints of the own node only; without one s
   end(t, net);
 });
 
-test("what each mode says about a ClusterIP without endpoints, a wrong port and a free address (K 1.4)", (t) => {
+test("each mode about a ClusterIP without endpoints, a wrong port and a free address (K 1.4)", (t) => {
   const fates = (mode: "iptables" | "nftables" | "round-robin"): (string | null)[] => {
     const net = cluster(
       (aks, d) => {
@@ -164,7 +164,7 @@ test("what each mode says about a ClusterIP without endpoints, a wrong port and 
   ]);
 });
 
-test("masquerade: a pod keeps its address, a node and masqueradeAll do not, a hairpin shows the node's (K 1.5)", (t) => {
+test("masquerade: pods keep their address; nodes, masqueradeAll and hairpins do not (K 1.5)", (t) => {
   const source = (from: string, options: object, to = "web:80"): string => {
     const net = cluster((aks) => {
       aks.pod("server", { udpSink: 8080, node: "n0" });

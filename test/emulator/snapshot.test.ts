@@ -103,7 +103,7 @@ test("another process goes on to the same bytes", (t) => {
   }
 });
 
-test("frames that wait: for ARP, on a link, before a transmitter, for the rest of a datagram, in the fabric", (t) => {
+test("frames that wait: for ARP, on a link, for a transmitter, for other fragments, in the fabric", (t) => {
   const moments: [string, (net: Net) => void, number][] = [
     ["ARP", (net) => void net.soon.udp("client", "web-1:8080", "x"), ms(1)],
     ["link", (net) => void net.soon.udp("client", "web-1:8080", "x"), ms(35)],

@@ -27,7 +27,7 @@ test("a new endpoint gets nothing before the nodes know it", (t) => {
   end(t, net);
 });
 
-test("stale nodes send to the dead pod: its node finds no neighbour and says so; then the rules are right (K 2.7)", (t) => {
+test("stale nodes send to the dead pod, whose node finds no neighbour, until they sync (K 2.7)", (t) => {
   const net = cluster(web(2), { kubeProxy: { syncDelay: sec(5) }, cni: "kubenet" });
   net.at(ms(100)).removePod("web-1");
   const stale = [110, 120].map((at) => net.at(ms(at)).udp("client", "web:80", "x"));
@@ -56,7 +56,7 @@ test("the clean-up takes the entry an error would be translated by: the client n
   end(t, net);
 });
 
-test("stale nodes and addresses of the VNet: the node sends the packet back, and the fabric takes no strange source", (t) => {
+test("stale nodes, VNet addresses: the node sends the packet back, which the fabric refuses", (t) => {
   // The dead pod's address is still one of its node's NIC (azure.md 5.10), but no route of the node leads to
   // it.
   const net = cluster(web(2), LATE);
@@ -77,7 +77,7 @@ test("the last endpoint goes: stale nodes still send, then refuse", (t) => {
   end(t, net);
 });
 
-test("a UDP socket that goes on keeps its dead endpoint until the clean-up after the sync, and no longer (K 2.8)", (t) => {
+test("a UDP socket keeps its dead endpoint until the clean-up after the sync, no longer (K 2.8)", (t) => {
   for (const [options, cured] of [
     [{}, 100],
     [LATE, 600],

@@ -13,7 +13,7 @@ export interface Name {
 }
 
 /**
- * Titles of the tests of a file that run everywhere: test("...") and test.serial("..."), neither test.skip nor
+ * Titles of the tests of a file that run everywhere: test("...") and test.serial("..."), not test.skip, nor
  * those that need a kernel to ask.
  */
 export function titlesOf(source: Source): Name[] {

@@ -181,9 +181,7 @@ const believes = node({ deviceSysctls: { all: { accept_redirects: 1 }, eth0: { a
 const redirects: NodeCase[] = [
   makeCase(
     "4.3/learned-redirect",
-    [
-      "K4.3 a redirect about a socket's packet, accepted: that destination's next hop, for forwarded packets too",
-    ],
+    ["K4.3 a redirect about a socket's packet, accepted: that destination's next hop, forwarding too"],
     believes,
     [
       step(0, "by n2", say(C, 10), forward(C, 10)),

@@ -6,7 +6,7 @@ import type { Arm, ArmResult, NodeCase } from "../case.ts";
 import { CHILD_PROGRAM, type ChildAnswer } from "./child.ts";
 import { runOnKernel } from "./run-case.ts";
 
-/** A case takes seconds, and the tries of a late one a minute: a child silent for longer hangs in the kernel. */
+/** A case takes seconds, the tries of a late one a minute: a child silent for longer hangs in the kernel. */
 const SILENT_MS = 180_000;
 
 export function kernelArmHere(): Arm {
