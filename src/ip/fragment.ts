@@ -158,10 +158,11 @@ export class Fragments {
 
   /** Everything a namespace holds goes with it (fqdir_exit). */
   namespaceRemoved(ns: number): void {
+    if (ns >= this.held.length || this.held[ns] === 0) return;
     for (let q = 0; q < this.rows.used; q++) {
       if (this.head[q] >= 0 && this.ns[q] === ns) this.endQueue(q, Drop.DEV_GONE);
     }
-    if (ns < this.held.length) this.held[ns] = 0;
+    this.held[ns] = 0;
   }
 
   // dev_get_by_index_rcu: the device is still there, and up.

@@ -45,24 +45,28 @@ export class Bridges implements DeviceListener {
     const list = this.portsOf(bridge);
     dev.master[port] = bridge;
     dev.portFlags[port] |= flags;
-    dev.portNo[port] = list.length + 1;
     list.unshift(port);
     this.fdb.insert(bridge, port, dev.macHi[port], dev.macLo[port], FdbFlag.LOCAL | FdbFlag.STATIC);
-    this.recalculateId(bridge);
-    this.mtuChanged(bridge);
+    // The bridge has the lowest MAC and MTU of the other ports already: only the new one can be lower.
+    const isOnly = list.length === 1;
+    if (!this.fixedMac.has(bridge) && (isOnly || this.isLower(port, bridge))) {
+      this.changeId(bridge, dev.macHi[port], dev.macLo[port]);
+    }
+    if (isOnly || dev.mtu[port] < dev.mtu[bridge]) dev.mtu[bridge] = dev.mtu[port];
   }
 
   /** `ip link set dev port nomaster`. */
   removePort(port: number): void {
-    const bridge = this.k.dev.master[port];
+    const { dev } = this.k;
+    const bridge = dev.master[port];
     if (bridge < 0) return;
     const list = this.portsOf(bridge);
     list.splice(list.indexOf(port), 1);
-    this.k.dev.master[port] = -1;
+    dev.master[port] = -1;
     this.fdb.removePort(bridge, port, true);
-    this.keepLocal(bridge, this.k.dev.macHi[port], this.k.dev.macLo[port]);
-    this.recalculateId(bridge);
-    this.mtuChanged(bridge);
+    this.keepLocal(bridge, dev.macHi[port], dev.macLo[port]);
+    if (this.hasMac(bridge, dev.macHi[port], dev.macLo[port])) this.recalculateId(bridge);
+    if (dev.mtu[port] === dev.mtu[bridge]) this.mtuChanged(bridge);
   }
 
   portsOf(bridge: number): number[] {
@@ -139,14 +143,15 @@ export class Bridges implements DeviceListener {
     if (this.fixedMac.has(bridge)) return;
     const { dev } = this.k;
     let best = -1;
-    for (const p of this.portsOf(bridge)) {
-      if (best >= 0 && dev.macHi[p] > dev.macHi[best]) continue;
-      if (best >= 0 && dev.macHi[p] === dev.macHi[best] && dev.macLo[p] >>> 0 >= dev.macLo[best] >>> 0)
-        continue;
-      best = p;
-    }
+    for (const p of this.portsOf(bridge)) if (best < 0 || this.isLower(p, best)) best = p;
     if (best >= 0) this.changeId(bridge, dev.macHi[best], dev.macLo[best]);
     else this.changeId(bridge, 0, 0);
+  }
+
+  private isLower(a: number, b: number): boolean {
+    const { dev } = this.k;
+    if (dev.macHi[a] !== dev.macHi[b]) return dev.macHi[a] < dev.macHi[b];
+    return dev.macLo[a] >>> 0 < dev.macLo[b] >>> 0;
   }
 
   private changeId(bridge: number, hi: number, lo: number): void {

@@ -17,6 +17,10 @@ export class Fdb {
   flags = new Uint8Array(64);
   /** When the address was last seen as a source, ns. */
   updated = new Float64Array(64);
+  // Entries of one port, doubly linked, so that a port that goes costs what was known behind it; -1 ends.
+  private portNext = new Int32Array(64);
+  private portPrev = new Int32Array(64);
+  private portHead = new Int32Array(64).fill(-1);
   readonly rows = new Ids();
   /** Ageing time of each bridge in ns, by device row; the default is 300 s (K 4.1). */
   readonly ageing = new Map<number, number>();
@@ -43,7 +47,7 @@ export class Fdb {
     const row = this.lookup(bridge, hi, lo);
     if (row >= 0) {
       if (this.flags[row] & FdbFlag.LOCAL) return;
-      if (this.flags[row] === 0) this.port[row] = port;
+      if (this.flags[row] === 0 && this.port[row] !== port) this.move(row, port);
       this.updated[row] = this.k.clock.now;
       return;
     }
@@ -60,17 +64,19 @@ export class Fdb {
       this.macHi[row] = hi;
       this.macLo[row] = lo;
       this.index.insert(hash4(bridge, hi, lo, 0), row);
+      this.linkPort(row, port);
     } else if (this.flags[row] & FdbFlag.LOCAL) return;
-    this.port[row] = port;
+    else this.move(row, port);
     this.flags[row] = flags;
     this.updated[row] = this.k.clock.now;
   }
 
   /** Forgets what was learned on a port (br_fdb_delete_by_port); with `all`, its local entries too. */
   removePort(bridge: number, port: number, all: boolean): void {
-    for (let row = 0; row < this.rows.used; row++) {
-      if (this.bridge[row] !== bridge || this.port[row] !== port) continue;
-      if (all || this.flags[row] === 0) this.remove(row);
+    for (let row = port < this.portHead.length ? this.portHead[port] : -1; row >= 0; ) {
+      const next = this.portNext[row];
+      if (this.bridge[row] === bridge && (all || this.flags[row] === 0)) this.remove(row);
+      row = next;
     }
   }
 
@@ -96,8 +102,40 @@ export class Fdb {
 
   private remove(row: number): void {
     this.index.remove(hash4(this.bridge[row], this.macHi[row], this.macLo[row], 0), row);
+    this.unlinkPort(row);
     this.bridge[row] = -1;
     this.rows.give(row);
+  }
+
+  private move(row: number, port: number): void {
+    this.unlinkPort(row);
+    this.linkPort(row, port);
+  }
+
+  private linkPort(row: number, port: number): void {
+    if (port >= this.portHead.length) this.growPorts(port + 1);
+    const head = this.portHead[port];
+    this.port[row] = port;
+    this.portNext[row] = head;
+    this.portPrev[row] = -1;
+    if (head >= 0) this.portPrev[head] = row;
+    this.portHead[port] = row;
+  }
+
+  private unlinkPort(row: number): void {
+    const next = this.portNext[row];
+    const prev = this.portPrev[row];
+    if (prev >= 0) this.portNext[prev] = next;
+    else this.portHead[this.port[row]] = next;
+    if (next >= 0) this.portPrev[next] = prev;
+  }
+
+  private growPorts(need: number): void {
+    const used = this.portHead.length;
+    let n = used;
+    while (n < need) n *= 2;
+    this.portHead = growI32(this.portHead, n);
+    this.portHead.fill(-1, used);
   }
 
   private grow(need: number): void {
@@ -109,5 +147,7 @@ export class Fdb {
     this.port = growI32(this.port, n);
     this.flags = growU8(this.flags, n);
     this.updated = growF64(this.updated, n);
+    this.portNext = growI32(this.portNext, n);
+    this.portPrev = growI32(this.portPrev, n);
   }
 }

@@ -338,27 +338,31 @@ export class Kernel {
   // ---- internals ----
 
   private linkIntoNamespace(d: number): void {
-    const n = this.dev.ns[d];
-    let at = this.ns.firstDev[n];
-    if (at < 0) {
-      this.ns.firstDev[n] = d;
-      return;
-    }
-    while (this.dev.nextInNs[at] >= 0) at = this.dev.nextInNs[at];
-    this.dev.nextInNs[at] = d;
+    const { dev, ns } = this;
+    const n = dev.ns[d];
+    const last = ns.lastDev[n];
+    dev.prevInNs[d] = last;
+    if (last >= 0) dev.nextInNs[last] = d;
+    else ns.firstDev[n] = d;
+    ns.lastDev[n] = d;
+  }
+
+  private unlinkFromNamespace(d: number): void {
+    const { dev, ns } = this;
+    const n = dev.ns[d];
+    const next = dev.nextInNs[d];
+    const prev = dev.prevInNs[d];
+    if (prev >= 0) dev.nextInNs[prev] = next;
+    else ns.firstDev[n] = next;
+    if (next >= 0) dev.prevInNs[next] = prev;
+    else ns.lastDev[n] = prev;
   }
 
   private dropDevice(d: number): void {
     this.setUp(d, false);
     for (let r = this.inet.firstOf(d); r >= 0; r = this.inet.firstOf(d))
       this.removeAddress(d, this.inet.addr[r]);
-    const n = this.dev.ns[d];
-    if (this.ns.firstDev[n] === d) this.ns.firstDev[n] = this.dev.nextInNs[d];
-    else {
-      let at = this.ns.firstDev[n];
-      while (this.dev.nextInNs[at] !== d) at = this.dev.nextInNs[at];
-      this.dev.nextInNs[at] = this.dev.nextInNs[d];
-    }
+    this.unlinkFromNamespace(d);
     this.dev.remove(d);
   }
 }

@@ -37,8 +37,6 @@ export class Devices {
   /** Bridge this device is a port of; -1 otherwise. */
   master = new Int32Array(64);
   portFlags = new Uint8Array(64);
-  /** Port number inside the bridge, which orders flooding. */
-  portNo = new Uint16Array(64);
   /** NIC: row in the fabric's table of NICs; -1 while not plugged. */
   nic = new Int32Array(64);
   /** Row of the queueing discipline (link/netem.ts); -1 when none. */
@@ -47,8 +45,9 @@ export class Devices {
   tap = new Int32Array(64);
   /** Row base of the device's net.ipv4.conf and neigh sysctls (node/sysctl.ts). */
   conf = new Int32Array(64);
-  /** Next device of the same namespace in ifindex order; -1 ends. */
+  /** Neighbours among the devices of the same namespace in ifindex order; -1 ends. */
   nextInNs = new Int32Array(64);
+  prevInNs = new Int32Array(64);
   rxPackets = new Float64Array(64);
   rxBytes = new Float64Array(64);
   rxDropped = new Float64Array(64);
@@ -70,12 +69,12 @@ export class Devices {
     this.peer[d] = -1;
     this.master[d] = -1;
     this.portFlags[d] = PORT_DEFAULT;
-    this.portNo[d] = 0;
     this.nic[d] = -1;
     this.qdisc[d] = -1;
     this.tap[d] = -1;
     this.conf[d] = 0;
     this.nextInNs[d] = -1;
+    this.prevInNs[d] = -1;
     this.rxPackets[d] = this.rxBytes[d] = this.rxDropped[d] = 0;
     this.txPackets[d] = this.txBytes[d] = this.txDropped[d] = 0;
     return d;
@@ -101,12 +100,12 @@ export class Devices {
     this.peer = growI32(this.peer, n);
     this.master = growI32(this.master, n);
     this.portFlags = growU8(this.portFlags, n);
-    this.portNo = growU16(this.portNo, n);
     this.nic = growI32(this.nic, n);
     this.qdisc = growI32(this.qdisc, n);
     this.tap = growI32(this.tap, n);
     this.conf = growI32(this.conf, n);
     this.nextInNs = growI32(this.nextInNs, n);
+    this.prevInNs = growI32(this.prevInNs, n);
     this.rxPackets = growF64(this.rxPackets, n);
     this.rxBytes = growF64(this.rxBytes, n);
     this.rxDropped = growF64(this.rxDropped, n);

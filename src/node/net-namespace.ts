@@ -9,8 +9,9 @@ export class Namespaces {
   /** The namespace of the node this one lives on: itself for a node. */
   host = new Int32Array(64);
   loopback = new Int32Array(64);
-  /** First device in ifindex order; -1 when none. */
+  /** First and last device in ifindex order; -1 when none. */
   firstDev = new Int32Array(64);
+  lastDev = new Int32Array(64);
   lastIfindex = new Int32Array(64);
   /** Row base of the namespace's sysctls (node/sysctl.ts). */
   sysctl = new Int32Array(64);
@@ -31,6 +32,7 @@ export class Namespaces {
     this.host[n] = host < 0 ? n : host;
     this.loopback[n] = -1;
     this.firstDev[n] = -1;
+    this.lastDev[n] = -1;
     this.lastIfindex[n] = 0;
     this.sysctl[n] = 0;
     this.netfilter[n] = 0;
@@ -51,6 +53,7 @@ export class Namespaces {
     this.host = growI32(this.host, n);
     this.loopback = growI32(this.loopback, n);
     this.firstDev = growI32(this.firstDev, n);
+    this.lastDev = growI32(this.lastDev, n);
     this.lastIfindex = growI32(this.lastIfindex, n);
     this.sysctl = growI32(this.sysctl, n);
     this.netfilter = growU8(this.netfilter, n);

@@ -1,9 +1,9 @@
 // Sysctls by their kernel names, with the defaults of Linux 6.18 (kube-proxy.md 3.4, 4.1-4.3, 5.3).
-// Namespaces and devices hold a row base into one table each; those with equal settings share a row, and
-// setting one copies the row first.
+// Namespaces and devices hold a row base into one table each; those with equal settings share a row.
 // Times are in the sysctl's own unit; readers convert to nanoseconds.
 
 import { growI32 } from "../core/columns.ts";
+import { HashIndex, hash2 } from "../core/hash-index.ts";
 
 const NS_DEFAULTS = {
   "net.ipv4.ip_forward": 0,
@@ -97,35 +97,49 @@ export const nsSysctl = (name: NsSysctl): number => NS_SYSCTLS.indexOf(name);
 /** Column number of a per-device sysctl, for `values[dev.conf[d] + column]`. */
 export const devSysctl = (name: DevSysctl): number => DEV_SYSCTLS.indexOf(name);
 
-/** Rows of equal settings; row 0 holds the defaults and is shared by whoever never changed anything. */
+/**
+ * Rows of settings, one for all the settings there ever were: those with equal settings share a row, which is
+ * never written again, so devices that come and go leave nothing behind. Row 0 holds the defaults.
+ */
 export class SysctlTable {
   values: Int32Array;
   private readonly width: number;
-  private used: number;
+  private rows = 1;
+  private readonly index = new HashIndex(16);
 
   constructor(defaults: readonly number[]) {
     this.width = defaults.length;
-    this.values = new Int32Array(this.width * 64);
+    this.values = new Int32Array(this.width * 16);
     this.values.set(defaults);
-    this.used = this.width;
+    this.index.insert(this.hash(0), 0);
   }
 
-  /**
-   * Writes one value and returns the row base to use from now on (a private copy when `base` was the shared
-   * row).
-   */
+  /** Row base of the settings of `base` with one of them changed. */
   set(base: number, column: number, value: number): number {
     if (this.values[base + column] === value) return base;
-    let row = base;
-    if (base === 0) {
-      if (this.used + this.width > this.values.length)
-        this.values = growI32(this.values, this.values.length * 2);
-      row = this.used;
-      this.used += this.width;
-      this.values.copyWithin(row, base, base + this.width);
+    // The wanted row stands behind the others until it is clear that it is new.
+    const wanted = this.rows * this.width;
+    if (wanted === this.values.length) this.values = growI32(this.values, wanted * 2);
+    this.values.copyWithin(wanted, base, base + this.width);
+    this.values[wanted + column] = value;
+    const h = this.hash(wanted);
+    const { slots, hashes, mask } = this.index;
+    for (let s = h & mask, r = slots[s]; r !== 0; s = (s + 1) & mask, r = slots[s]) {
+      if (hashes[s] === h && this.isEqual((r - 1) * this.width, wanted)) return (r - 1) * this.width;
     }
-    this.values[row + column] = value;
-    return row;
+    this.index.insert(h, this.rows++);
+    return wanted;
+  }
+
+  private hash(base: number): number {
+    let h = 0;
+    for (let i = base; i < base + this.width; i++) h = hash2(h, this.values[i]);
+    return h;
+  }
+
+  private isEqual(a: number, b: number): boolean {
+    for (let i = 0; i < this.width; i++) if (this.values[a + i] !== this.values[b + i]) return false;
+    return true;
   }
 }
 
