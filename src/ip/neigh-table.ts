@@ -39,8 +39,9 @@ export class NeighbourTable {
   queueHead = new Int32Array(64);
   queueTail = new Int32Array(64);
   queueBytes = new Int32Array(64);
-  /** Next row of the same device; -1 ends. */
+  /** Neighbours in the list of rows of the same device; -1 ends. */
   devNext = new Int32Array(64);
+  private devPrev = new Int32Array(64);
   devHead = new Int32Array(64).fill(-1);
   readonly rows = new Ids();
   private readonly index = new HashIndex(64);
@@ -69,7 +70,10 @@ export class NeighbourTable {
     this.generation[n]++;
     this.queueHead[n] = this.queueTail[n] = -1;
     this.queueBytes[n] = 0;
-    this.devNext[n] = this.devHead[dev];
+    const head = this.devHead[dev];
+    this.devNext[n] = head;
+    this.devPrev[n] = -1;
+    if (head >= 0) this.devPrev[head] = n;
     this.devHead[dev] = n;
     this.index.insert(hash2(dev, addr), n);
     return n;
@@ -78,12 +82,11 @@ export class NeighbourTable {
   /** Forgets the row; its queue must be empty. */
   delete(n: number): void {
     const dev = this.dev[n];
-    if (this.devHead[dev] === n) this.devHead[dev] = this.devNext[n];
-    else {
-      let before = this.devHead[dev];
-      while (this.devNext[before] !== n) before = this.devNext[before];
-      this.devNext[before] = this.devNext[n];
-    }
+    const next = this.devNext[n];
+    const prev = this.devPrev[n];
+    if (prev >= 0) this.devNext[prev] = next;
+    else this.devHead[dev] = next;
+    if (next >= 0) this.devPrev[next] = prev;
     this.index.remove(hash2(dev, this.addr[n]), n);
     this.dev[n] = -1;
     this.generation[n]++;
@@ -121,5 +124,6 @@ export class NeighbourTable {
     this.queueTail = growI32(this.queueTail, n);
     this.queueBytes = growI32(this.queueBytes, n);
     this.devNext = growI32(this.devNext, n);
+    this.devPrev = growI32(this.devPrev, n);
   }
 }

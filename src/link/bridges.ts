@@ -6,6 +6,8 @@ import type { DeviceListener, Kernel } from "../node/kernel.ts";
 import { DevKind, PortFlag } from "../node/net-device.ts";
 import { type Fdb, FdbFlag } from "./fdb.ts";
 
+const NONE: readonly number[] = [];
+
 export class Bridges implements DeviceListener {
   /**
    * Ports by bridge device, newest first: br_add_if puts a port at the head of the list, and flooding walks
@@ -18,6 +20,8 @@ export class Bridges implements DeviceListener {
   readonly callIptables = new Set<number>();
   /** Bridges whose own device is promiscuous: the node is handed every frame as well. */
   readonly promiscuous = new Set<number>();
+  /** Bridges that once had two ports with the same MAC. */
+  private readonly twins = new Set<number>();
   /** MAC changes not yet seen by the neighbour tables, for ip/ to take. */
   onAddressChange: ((dev: number) => void) | null = null;
   private readonly k: Kernel;
@@ -46,6 +50,7 @@ export class Bridges implements DeviceListener {
     dev.master[port] = bridge;
     dev.portFlags[port] |= flags;
     list.unshift(port);
+    if (this.fdb.isLocal(bridge, dev.macHi[port], dev.macLo[port])) this.twins.add(bridge);
     this.fdb.insert(bridge, port, dev.macHi[port], dev.macLo[port], FdbFlag.LOCAL | FdbFlag.STATIC);
     // The bridge has the lowest MAC and MTU of the other ports already: only the new one can be lower.
     const isOnly = list.length === 1;
@@ -87,6 +92,7 @@ export class Bridges implements DeviceListener {
     if (bridge < 0) return;
     this.fdb.removeAddress(bridge, oldHi, oldLo);
     this.keepLocal(bridge, oldHi, oldLo);
+    if (this.fdb.isLocal(bridge, this.k.dev.macHi[port], this.k.dev.macLo[port])) this.twins.add(bridge);
     this.fdb.insert(
       bridge,
       port,
@@ -125,7 +131,8 @@ export class Bridges implements DeviceListener {
 
   // fdb_delete_local: the address that a port had may be another port's or the bridge's own as well.
   private keepLocal(bridge: number, hi: number, lo: number): void {
-    for (const port of this.portsOf(bridge)) {
+    const others = this.twins.has(bridge) ? this.portsOf(bridge) : NONE;
+    for (const port of others) {
       if (this.hasMac(port, hi, lo)) {
         this.fdb.insert(bridge, port, hi, lo, FdbFlag.LOCAL | FdbFlag.STATIC);
         return;

@@ -42,6 +42,12 @@ export class Fdb {
     return row;
   }
 
+  /** Is this the address of the bridge or of one of its ports? */
+  isLocal(bridge: number, hi: number, lo: number): boolean {
+    const row = this.lookup(bridge, hi, lo);
+    return row >= 0 && (this.flags[row] & FdbFlag.LOCAL) !== 0;
+  }
+
   /** br_fdb_update: the bridge saw this source address on this port. */
   learn(bridge: number, port: number, hi: number, lo: number): void {
     const row = this.lookup(bridge, hi, lo);

@@ -65,20 +65,19 @@ export function confirm(nf: Netfilter, f: number): number {
 }
 
 /**
- * A UDP entry may be confirmed under other rules than its first packet met: then the next clean-up must look
- * at it, since for the others a change of their own Service is enough.
+ * A UDP entry whose replies come from no serving endpoint must go at the next clean-up: rules may have
+ * changed since its first packet met them. The others go when their endpoint does.
  */
 function watchForCleanup(nf: Netfilter, e: number, ns: number): void {
   const { rec } = nf.t;
   const b = e * REC;
   const revision = nf.revision(ns);
-  if (rec[b + R_SERVICE] >= 0) {
-    if (rec[b + R_REVISION] !== revision) nf.markStale(ns, rec[b + R_SERVICE]);
-    return;
-  }
   const table = nf.services[nf.table[ns]];
-  const p = table.find(rec[b + R_DST], PROTO_UDP, rec[b + R_PORTS] & 0xffff, revision);
-  if (p >= 0) nf.markStale(ns, p);
+  let p = rec[b + R_SERVICE];
+  if (p < 0 || rec[b + R_REVISION] !== revision) {
+    p = table.find(rec[b + R_DST], PROTO_UDP, rec[b + R_PORTS] & 0xffff, revision);
+  }
+  if (p >= 0 && !table.isServing(p, rec[b + R_REPLY + R_SRC], revision)) nf.markStale(ns, p);
 }
 
 function findReply(t: ConntrackTable, e: number): number {

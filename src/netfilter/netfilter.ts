@@ -14,7 +14,7 @@ import { killMasqueraded } from "./masquerade.ts";
 import { type MasqueradeRule, MasqueradeRules } from "./masquerade-rules.ts";
 import { Change } from "./revisions.ts";
 import type { ServiceListener, ServiceTable } from "./service-table.ts";
-import { reconcilePort } from "./udp-cleanup.ts";
+import { killLeaf, reconcileEndpoint, reconcilePort } from "./udp-cleanup.ts";
 
 export const Balance = { ROUND_ROBIN: 0, IPTABLES: 1, NFTABLES: 2 } as const;
 export type BalanceName = "round-robin" | "iptables" | "nftables";
@@ -174,17 +174,22 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
     const from = this.reached[ns];
     assert((this.flags[ns] & ProxyFlag.DELAYED) !== 0, "only a delayed node syncs");
     if (revision <= from) return;
+    const asked = (this.flags[ns] & ProxyFlag.CLEANUP_ASKED) !== 0;
     let trigger = false;
     for (let r = from + 1; r <= revision; r++) {
       const kind = table.revisions.kindAt(r);
       if (kind === Change.OTHER) continue;
       const port = table.revisions.portAt(r);
-      // Only what the node has flows to can have anything to clean.
-      if (this.t.flows.node(ns, table.vip[port], table.port[port]) >= 0) this.markStale(ns, port);
       if (kind === Change.UDP_ENDPOINTS) trigger = true;
+      if (kind === Change.UDP_ENDPOINTS && !asked) {
+        reconcileEndpoint(this.t, table, ns, port, table.revisions.addressAt(r), revision);
+      } else if (this.t.flows.node(ns, table.vip[port], table.port[port]) >= 0) {
+        // Only what the node has flows to can have anything to clean.
+        this.markStale(ns, port);
+      }
     }
     this.reached[ns] = revision;
-    if (trigger && !(this.flags[ns] & ProxyFlag.CLEANUP_ASKED)) this.reconcile(ns);
+    if (trigger && !asked) this.reconcile(ns);
     table.advance(from, revision);
   }
 
@@ -207,10 +212,7 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
     return this.services[this.table[ns]].revision;
   }
 
-  /**
-   * A UDP entry was confirmed after the revision that chose its endpoint: the next reconciliation looks at
-   * it.
-   */
+  /** The next reconciliation looks at all the node's flows to this service port. */
   markStale(ns: number, port: number): void {
     const list = this.stale[ns];
     if (list.includes(port)) return;
@@ -220,20 +222,14 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
 
   // ---- listeners ----
 
-  serviceChanged(table: ServiceTable, change: number, port: number): void {
+  serviceChanged(table: ServiceTable, change: number, port: number, address: number): void {
     if (change === Change.OTHER) return;
     const row = this.services.indexOf(table);
-    const { flows } = this.t;
-    // Only nodes with flows to this address have anything to clean.
-    let node = flows.root(table.vip[port], table.port[port]);
-    node = node < 0 ? -1 : flows.child[node];
-    while (node >= 0) {
-      const next = flows.sibling[node];
-      const ns = flows.ns[node];
-      if (this.table[ns] === row && !(this.flags[ns] & ProxyFlag.DELAYED)) this.markStale(ns, port);
-      node = next;
+    if (change === Change.UDP_PORT) {
+      this.portAdded(table, row, port);
+      return;
     }
-    if (change !== Change.UDP_ENDPOINTS) return;
+    if (!table.isServing(port, address, table.revision)) this.endpointGone(table, row, port, address);
     const due = this.staleNodes;
     this.staleNodes = [];
     for (const ns of due) {
@@ -267,6 +263,33 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
   }
 
   // ---- internals ----
+
+  /** Nodes with flows to the address have something to clean at the next change of endpoints. */
+  private portAdded(table: ServiceTable, row: number, port: number): void {
+    const { flows } = this.t;
+    const root = flows.root(table.vip[port], table.port[port]);
+    for (let node = root < 0 ? -1 : flows.child[root]; node >= 0; node = flows.sibling[node]) {
+      const ns = flows.ns[node];
+      if (this.table[ns] === row && !(this.flags[ns] & ProxyFlag.DELAYED)) this.markStale(ns, port);
+    }
+  }
+
+  /** Its flows on the nodes that see the change at once. */
+  private endpointGone(table: ServiceTable, row: number, port: number, address: number): void {
+    const { flows } = this.t;
+    let leaf = flows.firstFrom(table.vip[port], table.port[port], address);
+    while (leaf >= 0) {
+      // Killing the last entry of a leaf frees the leaf.
+      const next = flows.peer[leaf];
+      const ns = flows.ns[leaf];
+      const flags = this.flags[ns];
+      if (this.table[ns] === row && !(flags & ProxyFlag.DELAYED)) {
+        if (flags & ProxyFlag.CLEANUP_ASKED) this.markStale(ns, port);
+        else killLeaf(this.t, leaf);
+      }
+      leaf = next;
+    }
+  }
 
   private reconcile(ns: number): void {
     const table = this.services[this.table[ns]];

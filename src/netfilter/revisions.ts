@@ -29,6 +29,7 @@ export class Revisions {
   private logFrom = 1;
   private logKind = new Uint8Array(64);
   private logPort = new Int32Array(64);
+  private logAddress = new Int32Array(64);
 
   // Rows to give up once every node has reached a revision, oldest first.
   private head = 0;
@@ -64,17 +65,19 @@ export class Revisions {
     this.leave(from);
   }
 
-  /** The next revision, about this service port. */
-  bump(kind: number, port: number): number {
+  /** The next revision, about this service port, or about its endpoints of this address. */
+  bump(kind: number, port: number, address = 0): number {
     const revision = ++this.current;
     if (this.followers === 0) return revision;
     const i = revision - this.logFrom;
     if (i >= this.logKind.length) {
       this.logKind = growU8(this.logKind, i * 2);
       this.logPort = growI32(this.logPort, i * 2);
+      this.logAddress = growI32(this.logAddress, i * 2);
     }
     this.logKind[i] = kind;
     this.logPort[i] = port;
+    this.logAddress[i] = address;
     return revision;
   }
 
@@ -84,6 +87,10 @@ export class Revisions {
 
   portAt(revision: number): number {
     return this.logPort[revision - this.logFrom];
+  }
+
+  addressAt(revision: number): number {
+    return this.logAddress[revision - this.logFrom];
   }
 
   /** Gives the row up when all nodes have reached the current revision. */
@@ -115,6 +122,7 @@ export class Revisions {
     const old = this.lowest + 1 - this.logFrom;
     this.logKind.copyWithin(0, old);
     this.logPort.copyWithin(0, old);
+    this.logAddress.copyWithin(0, old);
     this.logFrom = this.lowest + 1;
   }
 

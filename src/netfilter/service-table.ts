@@ -31,7 +31,8 @@ const NOT_REMOVED = 0x7fffffff;
 
 /** Told after each change, so that nodes that follow without delay act at once. */
 export interface ServiceListener {
-  serviceChanged(table: ServiceTable, change: number, port: number): void;
+  /** @param address of the endpoint that changed, for Change.UDP_ENDPOINTS */
+  serviceChanged(table: ServiceTable, change: number, port: number, address: number): void;
 }
 
 export class ServiceTable {
@@ -111,7 +112,7 @@ export class ServiceTable {
     this.lastSeq[p] = 0;
     this.index.insert(hash4(vip, proto, port, 0), p);
     this.linkVip(p);
-    this.listener?.serviceChanged(this, change, p);
+    this.listener?.serviceChanged(this, change, p, 0);
     return p;
   }
 
@@ -127,7 +128,7 @@ export class ServiceTable {
     this.removed[p] = revision;
     this.revisions.keep(Kept.PORT, p);
     this.giveUp();
-    this.listener?.serviceChanged(this, Change.OTHER, p);
+    this.listener?.serviceChanged(this, Change.OTHER, p, 0);
   }
 
   /** @param node namespace of the node it runs on, -1 for none of ours. */
@@ -135,7 +136,7 @@ export class ServiceTable {
     const e = this.eps.take();
     if (e >= this.epPort.length) this.growEndpoints();
     const change = this.endpointChange(p);
-    const revision = this.revisions.bump(change, p);
+    const revision = this.revisions.bump(change, p, ip);
     this.epPort[e] = p;
     this.epIp[e] = ip;
     this.epTarget[e] = target;
@@ -153,21 +154,21 @@ export class ServiceTable {
     this.endpoints[p]++;
     this.epIndex.insert(hash2(p, ip), e);
     this.relist(e, 0, conditions, revision);
-    this.listener?.serviceChanged(this, change, p);
+    this.listener?.serviceChanged(this, change, p, ip);
     return e;
   }
 
   removeEndpoint(e: number): void {
     const p = this.epPort[e];
     const change = this.endpointChange(p);
-    const revision = this.revisions.bump(change, p);
+    const revision = this.revisions.bump(change, p, this.epIp[e]);
     this.unlink(e);
     this.relist(e, this.epConditions[e], 0, revision);
     this.endpoints[p]--;
     this.epRemoved[e] = revision;
     this.revisions.keep(Kept.ENDPOINT, e);
     this.giveUp();
-    this.listener?.serviceChanged(this, change, p);
+    this.listener?.serviceChanged(this, change, p, this.epIp[e]);
   }
 
   setEndpointConditions(e: number, conditions: number): void {
@@ -175,12 +176,12 @@ export class ServiceTable {
     if (before === conditions) return;
     const p = this.epPort[e];
     const change = this.endpointChange(p);
-    const revision = this.revisions.bump(change, p);
+    const revision = this.revisions.bump(change, p, this.epIp[e]);
     if (this.revisions.followers > 0) this.keepConditions(e);
     this.epSince[e] = revision;
     this.epConditions[e] = conditions;
     this.relist(e, before, conditions, revision);
-    this.listener?.serviceChanged(this, change, p);
+    this.listener?.serviceChanged(this, change, p, this.epIp[e]);
   }
 
   // ---- questions, as of a revision ----

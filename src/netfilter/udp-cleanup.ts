@@ -6,7 +6,7 @@
 import type { ConntrackTable } from "./conntrack-table.ts";
 import type { ServiceTable } from "./service-table.ts";
 
-/** What the reconciler does on one node about one service port. */
+/** What the reconciler does on one node about one service port, when that is all we know. */
 export function reconcilePort(
   t: ConntrackTable,
   table: ServiceTable,
@@ -29,7 +29,25 @@ export function reconcilePort(
   }
 }
 
-function killLeaf(t: ConntrackTable, leaf: number): void {
+/** What it does on one node about one endpoint address of a service port. */
+export function reconcileEndpoint(
+  t: ConntrackTable,
+  table: ServiceTable,
+  ns: number,
+  port: number,
+  address: number,
+  revision: number,
+): void {
+  const vip = table.vip[port];
+  const dport = table.port[port];
+  const leaf = t.flows.leafOf(ns, vip, dport, address);
+  if (leaf < 0) return;
+  const now = table.find(vip, table.proto[port], dport, revision);
+  if (now >= 0 && !table.isServing(now, address, revision)) killLeaf(t, leaf);
+}
+
+/** nf_ct_delete for every entry of a leaf. */
+export function killLeaf(t: ConntrackTable, leaf: number): void {
   const { flows } = t;
   let e = flows.child[leaf];
   while (e >= 0) {

@@ -2,10 +2,11 @@
 // original destination address and port, and the address replies come from. A tree of groups over the
 // entries:
 //
-//   (destination, port)  ->  node  ->  reply source  ->  entries
+//   (destination, port)  ->  node          ->  leaf of one reply source  ->  entries
+//   (destination, port, reply source)      ->  leaf of one node
 //
-// so that a changed Service looks at the nodes that have flows to it, and on each at the endpoints in use
-// there. kube-proxy reads the whole table instead; the same entries go.
+// so that an endpoint that goes costs the nodes that have flows to it, and its flows there. kube-proxy reads
+// the whole table instead; the same entries go.
 
 import { growI32, Ids } from "../core/columns.ts";
 import { HashIndex, hash4 } from "../core/hash-index.ts";
@@ -18,6 +19,7 @@ const ANY = -1;
 const LEVEL_ROOT = 0;
 const LEVEL_NODE = 1;
 const LEVEL_LEAF = 2;
+const LEVEL_SOURCE = 3;
 
 export class UdpFlows {
   /** Only namespaces with a Service table have their UDP entries grouped. */
@@ -30,14 +32,18 @@ export class UdpFlows {
   ns = new Int32Array(64);
   dst = new Int32Array(64);
   dport = new Int32Array(64);
-  /** Leaf: the address replies come from. */
+  /** Leaf and source group: the address replies come from. */
   from = new Int32Array(64);
   level = new Uint8Array(64);
   parent = new Int32Array(64);
-  /** First child group, or of a leaf the first entry; -1 when none. */
+  /** First child group, or of a leaf the first entry, or of a source group the first leaf; -1 when none. */
   child = new Int32Array(64);
   sibling = new Int32Array(64);
   before = new Int32Array(64);
+  // Leaves: their source group and their neighbours in it.
+  private source = new Int32Array(64);
+  peer = new Int32Array(64);
+  private peerBefore = new Int32Array(64);
   readonly ids = new Ids();
   private readonly index = new HashIndex(64);
 
@@ -91,6 +97,17 @@ export class UdpFlows {
     return this.find(LEVEL_NODE, ns, dst, dport, ANY);
   }
 
+  /** The flows of one node to this destination that one address answers, or -1; its children are entries. */
+  leafOf(ns: number, dst: number, dport: number, from: number): number {
+    return this.find(LEVEL_LEAF, ns, dst, dport, from);
+  }
+
+  /** First leaf of any node with this destination and reply source, or -1; walk with `peer`. */
+  firstFrom(dst: number, dport: number, from: number): number {
+    const g = this.find(LEVEL_SOURCE, ANY, dst, dport, from);
+    return g < 0 ? -1 : this.child[g];
+  }
+
   grow(entries: number): void {
     const used = this.leaf.length;
     this.leaf = growI32(this.leaf, entries);
@@ -113,8 +130,9 @@ export class UdpFlows {
   private ensure(level: number, ns: number, dst: number, dport: number, from: number): number {
     const found = this.find(level, ns, dst, dport, from);
     if (found >= 0) return found;
-    const parent =
-      level === LEVEL_ROOT ? -1 : this.ensure(level - 1, level === LEVEL_LEAF ? ns : ANY, dst, dport, ANY);
+    let parent = -1;
+    if (level === LEVEL_LEAF) parent = this.ensure(LEVEL_NODE, ns, dst, dport, ANY);
+    else if (level === LEVEL_NODE) parent = this.ensure(LEVEL_ROOT, ANY, dst, dport, ANY);
     const g = this.ids.take();
     if (g >= this.ns.length) this.growGroups();
     this.level[g] = level;
@@ -133,11 +151,33 @@ export class UdpFlows {
       this.child[parent] = g;
     }
     this.index.insert(hash4(ns, dst, (dport << 2) | level, from), g);
+    if (level === LEVEL_LEAF) this.joinSource(g);
     return g;
+  }
+
+  private joinSource(leaf: number): void {
+    const g = this.ensure(LEVEL_SOURCE, ANY, this.dst[leaf], this.dport[leaf], this.from[leaf]);
+    const head = this.child[g];
+    this.source[leaf] = g;
+    this.peer[leaf] = head;
+    this.peerBefore[leaf] = -1;
+    if (head >= 0) this.peerBefore[head] = leaf;
+    this.child[g] = leaf;
+  }
+
+  private leaveSource(leaf: number): void {
+    const g = this.source[leaf];
+    const next = this.peer[leaf];
+    const prev = this.peerBefore[leaf];
+    if (next >= 0) this.peerBefore[next] = prev;
+    if (prev >= 0) this.peer[prev] = next;
+    else this.child[g] = next;
+    if (this.child[g] < 0) this.drop(g);
   }
 
   private drop(g: number): void {
     this.index.remove(hash4(this.ns[g], this.dst[g], (this.dport[g] << 2) | this.level[g], this.from[g]), g);
+    if (this.level[g] === LEVEL_LEAF) this.leaveSource(g);
     const p = this.parent[g];
     if (p >= 0) {
       const next = this.sibling[g];
@@ -163,5 +203,8 @@ export class UdpFlows {
     this.child = growI32(this.child, n);
     this.sibling = growI32(this.sibling, n);
     this.before = growI32(this.before, n);
+    this.source = growI32(this.source, n);
+    this.peer = growI32(this.peer, n);
+    this.peerBefore = growI32(this.peerBefore, n);
   }
 }
