@@ -153,6 +153,8 @@ export function ipRouteOutput(ip: Ip, ns: number, dst: number, src: number): num
   if (type === RouteType.UNREACHABLE) return Drop.IP_UNREACHABLE;
   if (type === RouteType.PROHIBIT) return Drop.IP_PROHIBIT;
   const d = fib.dev[r];
+  // __mkroute_output: a source in 127/8 keeps to the loopback device.
+  if (ipv4IsLoopback(src) && !orConf(ip, d, ROUTE_LOCALNET, ALL_ROUTE_LOCALNET)) return Drop.IP_LOCALNET;
   const learned = ip.exceptions.redirect(ns, dst);
   const gateway = learned !== 0 ? learned : fib.gateway[r];
   ip.rtType = type;

@@ -17,6 +17,7 @@ import {
   NF_ACCEPT,
   SECOND,
 } from "./enums.ts";
+import { ANY_LOCAL } from "./frontends.ts";
 import type { Netfilter } from "./netfilter.ts";
 import {
   A_BYTES,
@@ -35,6 +36,7 @@ import {
   ST_DROP,
   ST_INSERT_FAILED,
 } from "./nf-conn.ts";
+import type { ServiceTable } from "./service-table.ts";
 
 /** NF_ACCEPT or a drop reason. */
 export function confirm(nf: Netfilter, f: number): number {
@@ -75,9 +77,19 @@ function watchForCleanup(nf: Netfilter, e: number, ns: number): void {
   const table = nf.services[nf.table[ns]];
   let p = rec[b + R_SERVICE];
   if (p < 0 || rec[b + R_REVISION] !== revision) {
-    p = table.find(rec[b + R_DST], PROTO_UDP, rec[b + R_PORTS] & 0xffff, revision);
+    p = reconciledPort(table, rec[b + R_DST], rec[b + R_PORTS] & 0xffff, revision);
   }
   if (p >= 0 && !table.isServing(p, rec[b + R_REPLY + R_SRC], revision)) nf.markStale(ns, p);
+}
+
+/** The service port the reconciler counts a flow to: it does not ask whose address a NodePort is. */
+function reconciledPort(table: ServiceTable, dst: number, dport: number, revision: number): number {
+  const p = table.find(dst, PROTO_UDP, dport, revision);
+  const { frontends } = table;
+  if (p >= 0 || frontends.ids.live === 0) return p;
+  let x = frontends.find(dst, PROTO_UDP, dport, revision);
+  if (x < 0) x = frontends.find(ANY_LOCAL, PROTO_UDP, dport, revision);
+  return x < 0 ? -1 : frontends.servicePort[x];
 }
 
 function findReply(t: ConntrackTable, e: number): number {

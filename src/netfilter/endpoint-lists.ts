@@ -26,6 +26,7 @@ export const usableTerminating = (conditions: number): boolean =>
 
 export class EndpointLists {
   port = new Int32Array(64);
+  /** Namespace of the node, CLUSTER, or a key of topology-hints.ts. */
   node = new Int32Array(64);
   /** Endpoint rows by sequence number, and the revision each membership began with; `length` count. */
   members: Int32Array[] = [];

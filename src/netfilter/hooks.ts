@@ -27,9 +27,15 @@ import {
   NF_INET_PRE_ROUTING,
   NF_REJECT,
 } from "./enums.ts";
-import { filterForward, filterLocalIn, filterLocalOut, filterLocalOutEarly } from "./kube-proxy.ts";
+import {
+  filterForward,
+  filterLocalIn,
+  filterLocalOut,
+  filterLocalOutEarly,
+  filterPreRouting,
+} from "./kube-proxy.ts";
 import { natHook } from "./nat-hook.ts";
-import type { Netfilter } from "./netfilter.ts";
+import { Balance, type Netfilter } from "./netfilter.ts";
 import { R_DST, R_SRC, REC } from "./nf-conn.ts";
 
 /** enum nf_ip_hook_priorities, and what of it stands where. */
@@ -79,6 +85,7 @@ export function hookPreRouting(nf: Netfilter, f: number): Stage {
   if (ns.netfilter[skb.ns[f]] === 0) return next;
   if (skb.view.getUint16(skb.l3[f] + IPV4_FRAGMENT) & (IPV4_MF | IPV4_OFFSET_MASK)) return Stage.NF_DEFRAG;
   let verdict = conntrackIn(nf, f, NF_INET_PRE_ROUTING);
+  if (verdict === NF_ACCEPT && nf.balance[skb.ns[f]] === Balance.NFTABLES) verdict = filterPreRouting(nf, f);
   if (verdict === NF_ACCEPT) verdict = natHook(nf, f, NF_INET_PRE_ROUTING);
   return verdict === NF_ACCEPT ? next : nf.k.drop(f, verdict);
 }

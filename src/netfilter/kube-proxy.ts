@@ -1,30 +1,20 @@
 // The rules kube-proxy writes, as one lookup each instead of chains: nat PREROUTING and OUTPUT
 // (KUBE-SERVICES, KUBE-SVC, KUBE-SEP), nat POSTROUTING (KUBE-POSTROUTING, then the user's masquerade rules),
 // and the filter hooks (KUBE-FIREWALL, KUBE-FORWARD, KUBE-SERVICES), in the order of K 2.2; the nftables rule
-// set (K 2.3) where the node's mode says so.
-// Absent: NodePort, external and load-balancer addresses, session affinity, Services over SCTP.
+// set (K 2.3) where the node's mode says so. Frontends other than ClusterIPs are in kube-external.ts.
+// Absent: Services over SCTP.
 
 import { Drop } from "../node/drop.ts";
-import type { Kernel } from "../node/kernel.ts";
 import { NoteKind } from "../node/notes.ts";
 import { ipv4IsLoopback } from "../wire/address.ts";
 import { IPV4_DST, IPV4_PROTOCOL, IPV4_SRC, PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
-import {
-  IP_CT_NEW,
-  IPS_DST_NAT,
-  NF_ACCEPT,
-  NF_INET_POST_ROUTING,
-  NF_NAT_MANIP_DST,
-  NF_REJECT,
-} from "./enums.ts";
+import { IP_CT_NEW, IPS_DST_NAT, NF_ACCEPT, NF_INET_POST_ROUTING, NF_REJECT } from "./enums.ts";
+import { isLocalAddress, MASQUERADE_MARK, toEndpoint } from "./kube-endpoint.ts";
+import { isFirewalled, isOutsideRanges, natExternal, refusedFrontend } from "./kube-external.ts";
 import { masquerade } from "./masquerade.ts";
-import { natSetup, RANGE_NONE } from "./nat.ts";
 import { Balance, type Netfilter, ProxyFlag } from "./netfilter.ts";
-import { R_ENDPOINT, R_REVISION, R_SERVICE, R_STATUS, REC } from "./nf-conn.ts";
+import { R_STATUS, REC } from "./nf-conn.ts";
 import type { ServiceTable } from "./service-table.ts";
-
-/** --iptables-masquerade-bit 14: set by KUBE-MARK-MASQ, taken off again in KUBE-POSTROUTING. */
-export const MASQUERADE_MARK = 0x4000;
 
 /** Nat PREROUTING and OUTPUT for the first packet of a connection. */
 export function natDstRules(nf: Netfilter, f: number): number {
@@ -39,32 +29,17 @@ export function natDstRules(nf: Netfilter, f: number): number {
   const table = nf.services[row];
   const revision = nf.revision(ns);
   const dport = v.getUint16(l3 + ((v.getUint8(l3) & 15) << 2) + 2);
-  const p = table.find(v.getInt32(l3 + IPV4_DST), proto, dport, revision);
-  if (p < 0) return NF_ACCEPT;
-  table.usable(p, ns, revision);
+  const dst = v.getInt32(l3 + IPV4_DST);
+  const p = table.find(dst, proto, dport, revision);
+  if (p < 0) return table.frontends.ids.live === 0 ? NF_ACCEPT : natExternal(nf, f, table, dst, proto, dport);
+  const own = table.local[p] === 1;
+  table.choose(p, ns, revision, own);
   // Without endpoints there is no nat rule; the filter hooks decide.
   if (table.lists.count === 0) return NF_ACCEPT;
-  const src = v.getInt32(l3 + IPV4_SRC);
-  const i = pick(nf, table, ns, p);
-  const endpoint = table.lists.rows[i];
-  const ip = table.epIp[endpoint];
-  // KUBE-SVC marks for the detector, KUBE-SEP for the hairpin.
-  if (isMasqueraded(nf, ns, src) || src === ip) skb.mark[f] |= MASQUERADE_MARK;
-  const e = skb.ct[f] >> 1;
-  const { rec } = nf.t;
-  const b = e * REC;
-  rec[b + R_SERVICE] = p;
-  rec[b + R_ENDPOINT] = i;
-  rec[b + R_REVISION] = revision;
-  natSetup(nf, e, NF_NAT_MANIP_DST, ip, table.epTarget[endpoint], RANGE_NONE);
-  if (nf.k.observing) nf.k.note(f, NoteKind.SERVICE, p, revision, 1, 0, 0);
+  // KUBE-SVC marks for the detector.
+  if (isMasqueraded(nf, ns, v.getInt32(l3 + IPV4_SRC))) skb.mark[f] |= MASQUERADE_MARK;
+  toEndpoint(nf, f, table, p, own, revision);
   return NF_ACCEPT;
-}
-
-function pick(nf: Netfilter, table: ServiceTable, ns: number, p: number): number {
-  if (nf.flags[ns] & ProxyFlag.IN_TURN) return table.nextInTurn(p, ns);
-  // n rules of probability 1/n, 1/(n-1) … 1, or numgen random mod n: each endpoint alike.
-  return nf.balanceRandom.below(table.lists.count);
 }
 
 /** K 1.5 rows 1-3: ClusterIP traffic of somebody who is not a local pod, or all of it. */
@@ -89,13 +64,6 @@ export function natSrcRules(nf: Netfilter, f: number, hook: number): number {
   return masquerade(nf, f, nf.masquerade.isRandom(rule));
 }
 
-/** Match "addrtype --dst-type LOCAL". */
-function isLocalAddress(k: Kernel, ns: number, addr: number): boolean {
-  if (ipv4IsLoopback(addr)) return true;
-  for (let d = k.ns.firstDev[ns]; d >= 0; d = k.dev.nextInNs[d]) if (k.inet.find(d, addr) >= 0) return true;
-  return false;
-}
-
 /** Filter FORWARD: NF_ACCEPT, NF_REJECT or a drop reason. */
 export function filterForward(nf: Netfilter, f: number): number {
   const { skb } = nf.k;
@@ -104,6 +72,7 @@ export function filterForward(nf: Netfilter, f: number): number {
   const flags = nf.flags[ns];
   const tracked = skb.ct[f] >= 0;
   const info = skb.ctinfo[f];
+  if (tracked && info === IP_CT_NEW && isFirewalled(nf, f)) return Drop.SERVICE_SOURCE_RANGE;
   // KUBE-FORWARD, which the nftables mode does not have.
   if (!tracked && flags & ProxyFlag.DROP_INVALID) return Drop.CT_INVALID;
   if (nf.balance[ns] !== Balance.NFTABLES) {
@@ -111,20 +80,28 @@ export function filterForward(nf: Netfilter, f: number): number {
     if (tracked && info !== IP_CT_NEW) return NF_ACCEPT;
   }
   if (tracked && info === IP_CT_NEW) {
-    const verdict = filterServices(nf, f);
+    const verdict = filterServices(nf, f, FORWARDED[nf.balance[ns]]);
     if (verdict !== NF_ACCEPT) return verdict;
   }
   return flags & ProxyFlag.FORWARD_DROP ? Drop.FORWARD_POLICY : NF_ACCEPT;
 }
 
-/** Filter INPUT. Only the nftables mode looks for ClusterIPs there. */
+/** The nftables mode's filter-prerouting: source ranges of load balancers, before any translation. */
+export function filterPreRouting(nf: Netfilter, f: number): number {
+  const { skb } = nf.k;
+  if (nf.table[skb.ns[f]] < 0 || skb.ct[f] < 0 || skb.ctinfo[f] !== IP_CT_NEW) return NF_ACCEPT;
+  return isOutsideRanges(nf, f) ? Drop.SERVICE_SOURCE_RANGE : NF_ACCEPT;
+}
+
+/** Filter INPUT. */
 export function filterLocalIn(nf: Netfilter, f: number): number {
   const { skb } = nf.k;
   const ns = skb.ns[f];
   if (nf.table[ns] < 0) return NF_ACCEPT;
   if (isMartianLoopback(nf, f)) return Drop.KUBE_FIREWALL;
-  if (nf.balance[ns] !== Balance.NFTABLES || skb.ct[f] < 0 || skb.ctinfo[f] !== IP_CT_NEW) return NF_ACCEPT;
-  return filterServices(nf, f);
+  if (skb.ct[f] < 0 || skb.ctinfo[f] !== IP_CT_NEW) return NF_ACCEPT;
+  if (isFirewalled(nf, f)) return Drop.SERVICE_SOURCE_RANGE;
+  return filterEndpoints(nf, f, TO_NODE[nf.balance[ns]]);
 }
 
 /**
@@ -135,7 +112,9 @@ export function filterLocalOutEarly(nf: Netfilter, f: number): number {
   const { skb } = nf.k;
   const ns = skb.ns[f];
   if (nf.table[ns] < 0 || nf.balance[ns] !== Balance.NFTABLES) return NF_ACCEPT;
-  return skb.ct[f] >= 0 && skb.ctinfo[f] === IP_CT_NEW ? filterEndpoints(nf, f) : NF_ACCEPT;
+  if (skb.ct[f] < 0 || skb.ctinfo[f] !== IP_CT_NEW) return NF_ACCEPT;
+  if (isOutsideRanges(nf, f)) return Drop.SERVICE_SOURCE_RANGE;
+  return filterEndpoints(nf, f, FROM_NODE[Balance.NFTABLES]);
 }
 
 /** Filter OUTPUT. */
@@ -143,7 +122,9 @@ export function filterLocalOut(nf: Netfilter, f: number): number {
   const { skb } = nf.k;
   if (nf.table[skb.ns[f]] < 0) return NF_ACCEPT;
   if (isMartianLoopback(nf, f)) return Drop.KUBE_FIREWALL;
-  return skb.ct[f] >= 0 && skb.ctinfo[f] === IP_CT_NEW ? filterServices(nf, f) : NF_ACCEPT;
+  if (skb.ct[f] < 0 || skb.ctinfo[f] !== IP_CT_NEW) return NF_ACCEPT;
+  if (isFirewalled(nf, f)) return Drop.SERVICE_SOURCE_RANGE;
+  return filterServices(nf, f, FROM_NODE[nf.balance[skb.ns[f]]]);
 }
 
 /**
@@ -165,10 +146,10 @@ function isMartianLoopback(nf: Netfilter, f: number): boolean {
 /**
  * Filter KUBE-SERVICES (iptables), service-endpoints-check and cluster-ips-check (nftables) for a NEW packet.
  */
-function filterServices(nf: Netfilter, f: number): number {
+function filterServices(nf: Netfilter, f: number, which: number): number {
   const { skb } = nf.k;
   const ns = skb.ns[f];
-  const verdict = filterEndpoints(nf, f);
+  const verdict = filterEndpoints(nf, f, which);
   if (verdict !== NF_ACCEPT) return verdict;
   const table = nf.services[nf.table[ns]];
   const revision = nf.revision(ns);
@@ -179,20 +160,39 @@ function filterServices(nf: Netfilter, f: number): number {
   return inCidr ? Drop.SERVICE_UNALLOCATED : NF_ACCEPT;
 }
 
+/** What an endpoint check looks for. */
+const CLUSTER_IPS = 1;
+const EXTERNAL_IPS = 2;
+const NODE_PORTS = 4;
+// By mode (Balance): KUBE-SERVICES and KUBE-EXTERNAL-SERVICES, or the two checks of the nftables mode.
+const FORWARDED = [7, 7, CLUSTER_IPS | EXTERNAL_IPS];
+const TO_NODE = [EXTERNAL_IPS | NODE_PORTS, EXTERNAL_IPS | NODE_PORTS, 7];
+const FROM_NODE = [CLUSTER_IPS, CLUSTER_IPS, CLUSTER_IPS | EXTERNAL_IPS];
+
 // A Service without endpoints this node may use.
-function filterEndpoints(nf: Netfilter, f: number): number {
+function filterEndpoints(nf: Netfilter, f: number, which: number): number {
   const { skb } = nf.k;
   const ns = skb.ns[f];
   const table = nf.services[nf.table[ns]];
+  if (which === (EXTERNAL_IPS | NODE_PORTS) && table.frontends.ids.live === 0) return NF_ACCEPT;
   const revision = nf.revision(ns);
   const v = skb.view;
   const l3 = skb.l3[f];
   const proto = v.getUint8(l3 + IPV4_PROTOCOL);
   if (proto !== PROTO_TCP && proto !== PROTO_UDP) return NF_ACCEPT;
   const port = v.getUint16(l3 + ((v.getUint8(l3) & 15) << 2) + 2);
-  const p = table.find(v.getInt32(l3 + IPV4_DST), proto, port, revision);
+  const dst = v.getInt32(l3 + IPV4_DST);
+  let p = which & CLUSTER_IPS ? table.find(dst, proto, port, revision) : -1;
+  let own = p >= 0 && table.local[p] === 1;
+  if (p < 0 && which & EXTERNAL_IPS && table.frontends.ids.live > 0) {
+    const x = refusedFrontend(nf, ns, table, dst, proto, port, (which & NODE_PORTS) !== 0);
+    if (x >= 0) {
+      p = table.frontends.servicePort[x];
+      own = table.frontends.local[x] === 1;
+    }
+  }
   if (p < 0) return NF_ACCEPT;
-  const verdict = endpointVerdict(table, p, ns, revision);
+  const verdict = endpointVerdict(table, p, ns, revision, own);
   if (verdict !== NF_ACCEPT && nf.k.observing) {
     nf.k.note(f, NoteKind.SERVICE, p, revision, verdict === NF_REJECT ? 0 : -1, 0, 0);
   }
@@ -200,8 +200,8 @@ function filterEndpoints(nf: Netfilter, f: number): number {
 }
 
 /** K 1.4: REJECT without endpoints anywhere, DROP when the policy is Local and they are all elsewhere. */
-function endpointVerdict(table: ServiceTable, p: number, ns: number, revision: number): number {
+function endpointVerdict(table: ServiceTable, p: number, ns: number, revision: number, own: boolean): number {
   if (!table.hasAnyEndpoints(p, revision)) return NF_REJECT;
-  table.usable(p, ns, revision);
+  table.choose(p, ns, revision, own);
   return table.lists.count > 0 ? NF_ACCEPT : Drop.SERVICE_NO_LOCAL_ENDPOINTS;
 }

@@ -112,7 +112,8 @@ function noteNat(nf: Netfilter, f: number, isSrc: boolean, addr: number, port: n
     old,
     oldPort,
     addr,
-    port,
+    // Replies are marked: they get back what the other direction had translated.
+    port | ((skb.ct[f] & 1) << 16),
     serviceNote(nf.t, skb.ct[f] >> 1),
   );
 }

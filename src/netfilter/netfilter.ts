@@ -9,12 +9,14 @@ import { growI32, growU8, growU16 } from "../core/columns.ts";
 import { prefixMask } from "../core/prefix-table.ts";
 import { Random } from "../core/random.ts";
 import type { DeviceListener, FrameOwner, Kernel } from "../node/kernel.ts";
+import { ipv4IsLoopback } from "../wire/address.ts";
 import { ConntrackTable } from "./conntrack-table.ts";
+import { addressRanges, FrontendKind } from "./frontends.ts";
 import { killMasqueraded } from "./masquerade.ts";
 import { type MasqueradeRule, MasqueradeRules } from "./masquerade-rules.ts";
 import { Change } from "./revisions.ts";
 import type { ServiceListener, ServiceTable } from "./service-table.ts";
-import { killLeaf, reconcileEndpoint, reconcilePort } from "./udp-cleanup.ts";
+import { Destinations, hasFlows, killLeaf, reconcileEndpoint, reconcilePort } from "./udp-cleanup.ts";
 
 export const Balance = { ROUND_ROBIN: 0, IPTABLES: 1, NFTABLES: 2 } as const;
 export type BalanceName = "round-robin" | "iptables" | "nftables";
@@ -46,6 +48,12 @@ export interface ProxyOptions {
    * --cluster-cidr for the local-traffic detector; without it nobody is "not local" and the rule is absent.
    */
   clusterCidr?: Prefix;
+  /** The node's own address: the one that is primary for NodePorts, and that source ranges are held to. */
+  nodeIp?: number;
+  /** --nodeport-addresses. Default all local addresses; in nftables mode only `nodeIp`. */
+  nodePortAddresses?: readonly Prefix[];
+  /** --iptables-localhost-nodeports: 127/8 is among those addresses. Default true; never in nftables mode. */
+  localhostNodePorts?: boolean;
   /** Service CIDR: in nftables mode an unallocated address in it is dropped. */
   serviceCidr?: Prefix;
   /** The KUBE-FORWARD rule that drops INVALID. Default: as the mode has it (nftables: no). */
@@ -71,6 +79,7 @@ export const ProxyFlag = {
   DELAYED: 64,
   IN_TURN: 128,
   CLEANUP_ASKED: 256,
+  LOCALHOST_PORTS: 512,
 } as const;
 
 export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
@@ -90,11 +99,15 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
   clusterMask = new Int32Array(64);
   serviceNet = new Int32Array(64);
   serviceMask = new Int32Array(64);
+  nodeIp = new Int32Array(64);
+  /** Pairs of network and mask; null: as the mode has it. */
+  nodePortRanges: (Int32Array | null)[] = [];
   /** Revision a delayed node has reached. */
   private reached = new Int32Array(64);
   readonly services: ServiceTable[] = [];
   /** UDP service ports a namespace has yet to reconcile (K 2.8 runs only when UDP endpoints changed). */
   private stale: number[][] = [];
+  private readonly destinations = new Destinations();
   /** Namespaces without delay that have such ports. */
   private staleNodes: number[] = [];
 
@@ -141,6 +154,12 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
       this.serviceMask[ns] = prefixMask(options.serviceCidr.prefix);
       this.serviceNet[ns] = options.serviceCidr.network & this.serviceMask[ns];
     }
+    const ports = options.nodePortAddresses;
+    const loopback = ports === undefined || ports.some((p) => ipv4IsLoopback(p.network));
+    const hasLoopback = (options.localhostNodePorts ?? true) && loopback;
+    if (hasLoopback && balance !== Balance.NFTABLES) flags |= ProxyFlag.LOCALHOST_PORTS;
+    this.nodePortRanges[ns] = ports === undefined ? null : addressRanges(ports);
+    this.nodeIp[ns] = options.nodeIp ?? 0;
     this.flags[ns] = flags;
     this.reached[ns] = options.delayed ? table.follow() : 0;
     this.stale[ns] = [];
@@ -162,6 +181,7 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
     const table = this.services[this.table[ns]];
     if (this.flags[ns] & ProxyFlag.DELAYED) table.unfollow(this.reached[ns]);
     table.cursors.removeNode(ns);
+    table.affinities.removeNode(ns);
     this.t.flows.track(ns, false);
     this.table[ns] = -1;
     this.flags[ns] = 0;
@@ -182,8 +202,8 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
       const port = table.revisions.portAt(r);
       if (kind === Change.UDP_ENDPOINTS) trigger = true;
       if (kind === Change.UDP_ENDPOINTS && !asked) {
-        reconcileEndpoint(this.t, table, ns, port, table.revisions.addressAt(r), revision);
-      } else if (this.t.flows.node(ns, table.vip[port], table.port[port]) >= 0) {
+        reconcileEndpoint(this.t, this.destinations, table, ns, port, table.revisions.addressAt(r), revision);
+      } else if (hasFlows(this.t.flows, this.destinations, table, ns, port, revision)) {
         // Only what the node has flows to can have anything to clean.
         this.markStale(ns, port);
       }
@@ -267,17 +287,29 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
   /** Nodes with flows to the address have something to clean at the next change of endpoints. */
   private portAdded(table: ServiceTable, row: number, port: number): void {
     const { flows } = this.t;
-    const root = flows.root(table.vip[port], table.port[port]);
-    for (let node = root < 0 ? -1 : flows.child[root]; node >= 0; node = flows.sibling[node]) {
-      const ns = flows.ns[node];
-      if (this.table[ns] === row && !(this.flags[ns] & ProxyFlag.DELAYED)) this.markStale(ns, port);
+    const { destinations } = this;
+    destinations.collect(flows, table, port, table.revision);
+    for (let i = 0; i < destinations.count; i++) {
+      const root = flows.root(destinations.dst[i], destinations.dport[i]);
+      for (let node = root < 0 ? -1 : flows.child[root]; node >= 0; node = flows.sibling[node]) {
+        const ns = flows.ns[node];
+        if (this.table[ns] === row && !(this.flags[ns] & ProxyFlag.DELAYED)) this.markStale(ns, port);
+      }
     }
   }
 
   /** Its flows on the nodes that see the change at once. */
   private endpointGone(table: ServiceTable, row: number, port: number, address: number): void {
+    const { destinations } = this;
+    destinations.collect(this.t.flows, table, port, table.revision);
+    for (let i = 0; i < destinations.count; i++) {
+      this.endpointGoneAt(row, port, destinations.dst[i], destinations.dport[i], address);
+    }
+  }
+
+  private endpointGoneAt(row: number, port: number, dst: number, dport: number, address: number): void {
     const { flows } = this.t;
-    let leaf = flows.firstFrom(table.vip[port], table.port[port], address);
+    let leaf = flows.firstFrom(dst, dport, address);
     while (leaf >= 0) {
       // Killing the last entry of a leaf frees the leaf.
       const next = flows.peer[leaf];
@@ -293,7 +325,8 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
 
   private reconcile(ns: number): void {
     const table = this.services[this.table[ns]];
-    for (const port of this.stale[ns]) reconcilePort(this.t, table, ns, port, this.revision(ns));
+    for (const port of this.stale[ns])
+      reconcilePort(this.t, this.destinations, table, ns, port, this.revision(ns));
     this.stale[ns].length = 0;
   }
 
@@ -310,6 +343,7 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
     this.clusterMask = growI32(this.clusterMask, n);
     this.serviceNet = growI32(this.serviceNet, n);
     this.serviceMask = growI32(this.serviceMask, n);
+    this.nodeIp = growI32(this.nodeIp, n);
     this.reached = growI32(this.reached, n);
   }
 }

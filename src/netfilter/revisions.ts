@@ -14,7 +14,7 @@ export const Change = {
   UDP_PORT: 2,
 } as const;
 
-export const Kept = { MEMBERSHIP: 0, CONDITIONS: 1, ENDPOINT: 2, PORT: 3 } as const;
+export const Kept = { MEMBERSHIP: 0, CONDITIONS: 1, ENDPOINT: 2, PORT: 3, FRONTEND: 4 } as const;
 
 export class Revisions {
   current = 0;

@@ -9,22 +9,22 @@
 // at the end of the lap, the successor of a removed one is next, and one that becomes ready again takes its
 // old place.
 //
-// Absent: NodePort, load balancer and external addresses, session affinity, topology hints.
+// Further addresses of a service port are in frontends.ts, who sticks to which endpoint in affinity.ts, what
+// hints make of the cluster's list in topology-hints.ts.
 
 import { assert } from "../core/assert.ts";
-import { growI32, growU8, growU16, Ids } from "../core/columns.ts";
+import { growF64, growI32, growU8, growU16, Ids } from "../core/columns.ts";
 import { HashIndex, hash2, hash4 } from "../core/hash-index.ts";
 import { PROTO_UDP } from "../wire/ipv4.ts";
+import { Affinity } from "./affinity.ts";
+import { ClusterIps } from "./cluster-ips.ts";
 import { Cursors } from "./cursors.ts";
-import {
-  CLUSTER,
-  EndpointCondition,
-  EndpointLists,
-  firstAfter,
-  usableReady,
-  usableTerminating,
-} from "./endpoint-lists.ts";
+import { CLUSTER, EndpointCondition, EndpointLists, firstAfter } from "./endpoint-lists.ts";
+import { Frontends, type SourceRanges } from "./frontends.ts";
+import { OldConditions } from "./old-conditions.ts";
+import { relistIn } from "./relist.ts";
 import { Change, Kept, Revisions } from "./revisions.ts";
+import { hintedList, relistHints } from "./topology-hints.ts";
 
 /** Revision at which a row that still exists was removed. */
 const NOT_REMOVED = 0x7fffffff;
@@ -35,10 +35,21 @@ export interface ServiceListener {
   serviceChanged(table: ServiceTable, change: number, port: number, address: number): void;
 }
 
+export interface ServicePortOptions {
+  /** Session affinity ClientIP with this timeout, ns; 0: none. */
+  affinity?: number;
+  /** Its endpoints have topology hints. */
+  hinted?: boolean;
+}
+
 export class ServiceTable {
   readonly revisions = new Revisions();
   readonly lists = new EndpointLists();
   readonly cursors = new Cursors();
+  readonly frontends = new Frontends();
+  readonly affinities = new Affinity();
+  /** Zone of each node's namespace; beyond the end and -1: none. */
+  zones = new Int32Array(64).fill(-1);
   listener: ServiceListener | null = null;
 
   // Service ports.
@@ -48,19 +59,24 @@ export class ServiceTable {
   port = new Uint16Array(64);
   /** 1: internalTrafficPolicy Local. */
   local = new Uint8Array(64);
+  /** 1: there is a list per node, too, as a policy is Local. */
+  private localLists = new Uint8Array(64);
+  /** Session affinity's timeout, ns; 0: none. */
+  affinity = new Float64Array(64);
+  hinted = new Uint8Array(64);
+  /** First of its frontends; -1: only the ClusterIP. */
+  frontend0 = new Int32Array(64);
   added = new Int32Array(64);
   removed = new Int32Array(64);
   clusterList = new Int32Array(64);
   endpoints = new Int32Array(64);
-  private lists0 = new Int32Array(64);
-  private first = new Int32Array(64);
+  lists0 = new Int32Array(64);
+  first = new Int32Array(64);
   private last = new Int32Array(64);
   private lastSeq = new Int32Array(64);
-  /** Next service port of the same ClusterIP; -1 ends. */
-  private vipNext = new Int32Array(64);
   readonly ports = new Ids();
   private readonly index = new HashIndex(64);
-  private readonly vips = new HashIndex(64);
+  private readonly vips = new ClusterIps();
 
   // Endpoints.
   epPort = new Int32Array(64);
@@ -69,19 +85,18 @@ export class ServiceTable {
   /** Namespace of the node the endpoint runs on; -1 when it runs on none of ours. */
   epNode = new Int32Array(64);
   epConditions = new Uint8Array(64);
+  /** Hints: zone and node's namespace the endpoint is for; -1: none. */
+  epZoneHint = new Int32Array(64);
+  epNodeHint = new Int32Array(64);
   epSeq = new Int32Array(64);
   private epRemoved = new Int32Array(64);
-  private epNext = new Int32Array(64);
+  epNext = new Int32Array(64);
   private epPrev = new Int32Array(64);
   readonly eps = new Ids();
   private readonly epIndex = new HashIndex(64);
-  // Conditions an endpoint had before, newest first: valid until the revision of the next newer one.
   private epSince = new Int32Array(64);
   private epOld = new Int32Array(64);
-  private oldConditions = new Uint8Array(16);
-  private oldSince = new Int32Array(16);
-  private oldOlder = new Int32Array(16);
-  private readonly olds = new Ids();
+  private readonly olds = new OldConditions();
 
   /** Counts changes; each of the methods below makes one. */
   get revision(): number {
@@ -91,7 +106,14 @@ export class ServiceTable {
   // ---- changes ----
 
   /** @param local internalTrafficPolicy Local. */
-  addServicePort(name: string, vip: number, proto: number, port: number, local = false): number {
+  addServicePort(
+    name: string,
+    vip: number,
+    proto: number,
+    port: number,
+    local = false,
+    options: ServicePortOptions = {},
+  ): number {
     assert(this.find(vip, proto, port, this.revision) < 0, "service port twice");
     const p = this.ports.take();
     if (p >= this.vip.length) this.growPorts();
@@ -100,6 +122,10 @@ export class ServiceTable {
     this.proto[p] = proto;
     this.port[p] = port;
     this.local[p] = local ? 1 : 0;
+    this.localLists[p] = this.local[p];
+    this.affinity[p] = options.affinity ?? 0;
+    this.hinted[p] = options.hinted ? 1 : 0;
+    this.frontend0[p] = -1;
     const change = proto === PROTO_UDP ? Change.UDP_PORT : Change.OTHER;
     const revision = this.revisions.bump(change, p);
     this.added[p] = revision;
@@ -111,14 +137,57 @@ export class ServiceTable {
     this.last[p] = -1;
     this.lastSeq[p] = 0;
     this.index.insert(hash4(vip, proto, port, 0), p);
-    this.linkVip(p);
+    this.vips.add(p, vip);
     this.listener?.serviceChanged(this, change, p, 0);
     return p;
   }
 
-  /** Takes its endpoints along. */
+  /**
+   * One more address and port it answers on.
+   * @param kind FrontendKind
+   * @param local externalTrafficPolicy Local
+   */
+  addFrontend(
+    p: number,
+    kind: number,
+    addr: number,
+    port: number,
+    local: boolean,
+    ranges: SourceRanges | null = null,
+  ): number {
+    const { frontends, revisions } = this;
+    const proto = this.proto[p];
+    assert(frontends.find(addr, proto, port, this.revision) < 0, "frontend twice");
+    const change = proto === PROTO_UDP ? Change.UDP_PORT : Change.OTHER;
+    const revision = revisions.bump(change, p);
+    const next = this.frontend0[p];
+    this.frontend0[p] = frontends.add(kind, addr, proto, port, p, local, ranges, revision, next);
+    if (local && this.localLists[p] === 0) {
+      this.localLists[p] = 1;
+      for (let e = this.first[p]; e >= 0; e = this.epNext[e]) {
+        this.relistLocal(e, 0, this.epConditions[e], revision);
+      }
+    }
+    this.listener?.serviceChanged(this, change, p, 0);
+    return this.frontend0[p];
+  }
+
+  removeFrontend(x: number): void {
+    const p = this.frontends.servicePort[x];
+    this.frontends.removed[x] = this.revisions.bump(Change.OTHER, p);
+    this.revisions.keep(Kept.FRONTEND, x);
+    this.giveUp();
+    this.listener?.serviceChanged(this, Change.OTHER, p, 0);
+  }
+
+  /** Takes its endpoints and frontends along. */
   removeServicePort(p: number): void {
     const revision = this.revisions.bump(Change.OTHER, p);
+    for (let x = this.frontend0[p]; x >= 0; x = this.frontends.next[x]) {
+      if (!this.frontends.isAt(x, revision)) continue;
+      this.frontends.removed[x] = revision;
+      this.revisions.keep(Kept.FRONTEND, x);
+    }
     for (let e = this.first[p]; e >= 0; e = this.epNext[e]) {
       this.epRemoved[e] = revision;
       this.revisions.keep(Kept.ENDPOINT, e);
@@ -132,7 +201,15 @@ export class ServiceTable {
   }
 
   /** @param node namespace of the node it runs on, -1 for none of ours. */
-  addEndpoint(p: number, ip: number, target: number, node: number, conditions = 3): number {
+  addEndpoint(
+    p: number,
+    ip: number,
+    target: number,
+    node: number,
+    conditions = 3,
+    zoneHint = -1,
+    nodeHint = -1,
+  ): number {
     const e = this.eps.take();
     if (e >= this.epPort.length) this.growEndpoints();
     const change = this.endpointChange(p);
@@ -142,6 +219,8 @@ export class ServiceTable {
     this.epTarget[e] = target;
     this.epNode[e] = node;
     this.epConditions[e] = conditions;
+    this.epZoneHint[e] = zoneHint;
+    this.epNodeHint[e] = nodeHint;
     this.epSeq[e] = ++this.lastSeq[p];
     this.epRemoved[e] = NOT_REMOVED;
     this.epSince[e] = revision;
@@ -201,15 +280,22 @@ export class ServiceTable {
 
   /** Is this the ClusterIP of any Service (set cluster-ips of the nftables mode)? */
   isClusterIp(vip: number, revision: number): boolean {
-    for (let p = this.vipHead(vip); p >= 0; p = this.vipNext[p]) {
+    for (let p = this.vips.first(vip); p >= 0; p = this.vips.next[p]) {
       if (this.added[p] <= revision && revision < this.removed[p]) return true;
     }
     return false;
   }
 
-  /** Leaves in lists.rows and lists.count what a new connection from this node may use. */
+  /** Leaves in lists.rows and lists.count what a new connection from this node to the ClusterIP may use. */
   usable(p: number, node: number, revision: number): void {
-    const l = this.local[p] ? this.lists.find(p, node) : this.clusterList[p];
+    this.choose(p, node, revision, this.local[p] === 1);
+  }
+
+  /** The same of the Cluster list, as hints let this node see it, or of its own endpoints. */
+  choose(p: number, node: number, revision: number, own: boolean): void {
+    let l = this.clusterList[p];
+    if (own) l = this.lists.find(p, node);
+    else if (this.hinted[p]) l = hintedList(this, p, node, revision);
     this.lists.view(l, revision, this.epSeq);
   }
 
@@ -223,9 +309,9 @@ export class ServiceTable {
    * Position in the usable list of the endpoint after this node's cursor; moves the cursor. The list is not
    * empty.
    */
-  nextInTurn(p: number, node: number): number {
+  nextInTurn(p: number, node: number, own: boolean): number {
     const { rows, count } = this.lists;
-    const c = this.cursors.ensure(node, p);
+    const c = this.cursors.ensure(node, cursorOf(p, own));
     const at = firstAfter(rows, count, this.epSeq, this.cursors.last[c]);
     const i = at === count ? 0 : at;
     this.cursors.last[c] = this.epSeq[rows[i]];
@@ -271,72 +357,37 @@ export class ServiceTable {
   /** 0 before the endpoint was added. */
   private conditionsAt(e: number, revision: number): number {
     if (revision >= this.epSince[e]) return this.epConditions[e];
-    let o = this.epOld[e];
-    while (o >= 0 && revision < this.oldSince[o]) o = this.oldOlder[o];
-    return o < 0 ? 0 : this.oldConditions[o];
+    return this.olds.at(this.epOld[e], revision);
   }
 
   /** Moves an endpoint between the lists of its service port as its conditions change (0: not there). */
   private relist(e: number, before: number, after: number, revision: number): void {
     const p = this.epPort[e];
-    this.relistIn(this.clusterList[p], e, before, after, revision);
-    if (this.local[p] === 0 || this.epNode[e] < 0) return;
-    let l = this.lists.find(p, this.epNode[e]);
-    if (l < 0) {
-      l = this.lists.add(p, this.epNode[e], this.lists0[p], revision);
-      this.lists0[p] = l;
-    }
-    this.relistIn(l, e, before, after, revision);
+    relistIn(this, this.clusterList[p], e, before, after, revision);
+    if (this.hinted[p]) relistHints(this, e, before, after, revision);
+    if (this.localLists[p]) this.relistLocal(e, before, after, revision);
   }
 
-  private relistIn(l: number, e: number, before: number, after: number, revision: number): void {
-    const { lists } = this;
-    const keep = this.revisions.followers > 0;
-    const was = lists.fallback[l] ? usableTerminating(before) : usableReady(before);
-    const fallsBack = lists.fallback[l] === 1 || lists.length[l] === 0;
-    // In a list that fell back, or is empty, a ready endpoint takes over from all the terminating ones.
-    if (fallsBack && usableReady(after)) {
-      this.keepMemberships(l, lists.clear(l, revision, keep));
-      if (!keep) lists.lost[l] = revision;
-      lists.fallback[l] = 0;
-      lists.insert(l, e, this.epSeq, revision);
-      return;
-    }
-    const is = fallsBack ? usableTerminating(after) : usableReady(after);
-    if (was === is) return;
-    if (!keep) lists.lost[l] = revision;
-    if (fallsBack) lists.fallback[l] = 1;
-    if (is) lists.insert(l, e, this.epSeq, revision);
-    else this.keepMemberships(l, lists.remove(l, e, this.epSeq, revision, keep));
-    if (lists.length[l] === 0) this.fallBack(l, revision);
+  private relistLocal(e: number, before: number, after: number, revision: number): void {
+    const node = this.epNode[e];
+    if (node >= 0)
+      relistIn(this, this.ensureList(this.epPort[e], node, revision), e, before, after, revision);
   }
 
-  /** The last ready endpoint has gone: those that terminate but still serve must do. */
-  private fallBack(l: number, revision: number): void {
-    const { lists } = this;
-    const node = lists.node[l];
-    lists.fallback[l] = 1;
-    for (let e = this.first[lists.port[l]]; e >= 0; e = this.epNext[e]) {
-      if (node !== CLUSTER && this.epNode[e] !== node) continue;
-      if (usableTerminating(this.epConditions[e])) lists.insert(l, e, this.epSeq, revision);
-    }
+  /** The list of a service port under this key (see EndpointLists.node), made when missing. */
+  ensureList(p: number, key: number, revision: number): number {
+    const found = this.lists.find(p, key);
+    if (found >= 0) return found;
+    this.lists0[p] = this.lists.add(p, key, this.lists0[p], revision);
+    return this.lists0[p];
   }
 
-  private keepMemberships(l: number, count: number): void {
+  keepMemberships(l: number, count: number): void {
     for (let i = 0; i < count; i++) this.revisions.keep(Kept.MEMBERSHIP, l);
   }
 
   private keepConditions(e: number): void {
-    const o = this.olds.take();
-    if (o >= this.oldSince.length) {
-      this.oldConditions = growU8(this.oldConditions, o * 2);
-      this.oldSince = growI32(this.oldSince, o * 2);
-      this.oldOlder = growI32(this.oldOlder, o * 2);
-    }
-    this.oldConditions[o] = this.epConditions[e];
-    this.oldSince[o] = this.epSince[e];
-    this.oldOlder[o] = this.epOld[e];
-    this.epOld[e] = o;
+    this.epOld[e] = this.olds.add(this.epConditions[e], this.epSince[e], this.epOld[e]);
     this.revisions.keep(Kept.CONDITIONS, e);
   }
 
@@ -346,22 +397,11 @@ export class ServiceTable {
     while (revisions.takeKept()) {
       const { kind, row } = revisions;
       if (kind === Kept.MEMBERSHIP) this.lists.forgetOldest(row);
-      else if (kind === Kept.CONDITIONS) this.forgetConditions(row);
+      else if (kind === Kept.CONDITIONS) this.epOld[row] = this.olds.forgetOldest(this.epOld[row]);
       else if (kind === Kept.ENDPOINT) this.freeEndpoint(row);
+      else if (kind === Kept.FRONTEND) this.freeFrontend(row);
       else this.freePort(row);
     }
-  }
-
-  private forgetConditions(e: number): void {
-    let o = this.epOld[e];
-    let newer = -1;
-    while (this.oldOlder[o] >= 0) {
-      newer = o;
-      o = this.oldOlder[o];
-    }
-    if (newer < 0) this.epOld[e] = -1;
-    else this.oldOlder[newer] = -1;
-    this.olds.give(o);
   }
 
   private freeEndpoint(e: number): void {
@@ -369,11 +409,24 @@ export class ServiceTable {
     this.eps.give(e);
   }
 
+  private freeFrontend(x: number): void {
+    const { next } = this.frontends;
+    const p = this.frontends.servicePort[x];
+    let at = this.frontend0[p];
+    if (at === x) this.frontend0[p] = next[x];
+    else {
+      while (next[at] !== x) at = next[at];
+      next[at] = next[x];
+    }
+    this.frontends.free(x);
+  }
+
   private freePort(p: number): void {
     this.index.remove(hash4(this.vip[p], this.proto[p], this.port[p], 0), p);
-    this.unlinkVip(p);
+    this.vips.remove(p, this.vip[p]);
     this.lists.removeAll(this.lists0[p]);
-    this.cursors.removePort(p);
+    this.cursors.removePort(cursorOf(p, false));
+    this.cursors.removePort(cursorOf(p, true));
     this.name[p] = "";
     this.ports.give(p);
   }
@@ -388,41 +441,16 @@ export class ServiceTable {
     else this.first[p] = next;
   }
 
-  private vipHead(vip: number): number {
-    const h = hash2(vip, 0);
-    const { slots, hashes, mask } = this.vips;
-    for (let s = h & mask, r = slots[s]; r !== 0; s = (s + 1) & mask, r = slots[s]) {
-      if (hashes[s] === h && this.vip[r - 1] === vip) return r - 1;
-    }
-    return -1;
-  }
-
-  private linkVip(p: number): void {
-    const h = hash2(this.vip[p], 0);
-    const head = this.vipHead(this.vip[p]);
-    this.vipNext[p] = head;
-    if (head >= 0) this.vips.remove(h, head);
-    this.vips.insert(h, p);
-  }
-
-  private unlinkVip(p: number): void {
-    const h = hash2(this.vip[p], 0);
-    let at = this.vipHead(this.vip[p]);
-    if (at !== p) {
-      while (this.vipNext[at] !== p) at = this.vipNext[at];
-      this.vipNext[at] = this.vipNext[p];
-      return;
-    }
-    this.vips.remove(h, p);
-    if (this.vipNext[p] >= 0) this.vips.insert(h, this.vipNext[p]);
-  }
-
   private growPorts(): void {
     const n = this.vip.length * 2;
     this.vip = growI32(this.vip, n);
     this.proto = growU8(this.proto, n);
     this.port = growU16(this.port, n);
     this.local = growU8(this.local, n);
+    this.localLists = growU8(this.localLists, n);
+    this.affinity = growF64(this.affinity, n);
+    this.hinted = growU8(this.hinted, n);
+    this.frontend0 = growI32(this.frontend0, n);
     this.added = growI32(this.added, n);
     this.removed = growI32(this.removed, n);
     this.clusterList = growI32(this.clusterList, n);
@@ -431,7 +459,6 @@ export class ServiceTable {
     this.first = growI32(this.first, n);
     this.last = growI32(this.last, n);
     this.lastSeq = growI32(this.lastSeq, n);
-    this.vipNext = growI32(this.vipNext, n);
   }
 
   private growEndpoints(): void {
@@ -441,6 +468,8 @@ export class ServiceTable {
     this.epTarget = growU16(this.epTarget, n);
     this.epNode = growI32(this.epNode, n);
     this.epConditions = growU8(this.epConditions, n);
+    this.epZoneHint = growI32(this.epZoneHint, n);
+    this.epNodeHint = growI32(this.epNodeHint, n);
     this.epSeq = growI32(this.epSeq, n);
     this.epRemoved = growI32(this.epRemoved, n);
     this.epNext = growI32(this.epNext, n);
@@ -448,4 +477,9 @@ export class ServiceTable {
     this.epSince = growI32(this.epSince, n);
     this.epOld = growI32(this.epOld, n);
   }
+}
+
+/** A node takes turns of its own in each of the two lists of a service port, as each has a chain. */
+export function cursorOf(p: number, own: boolean): number {
+  return p * 2 + (own ? 1 : 0);
 }

@@ -2,8 +2,8 @@
 // original destination address and port, and the address replies come from. A tree of groups over the
 // entries:
 //
-//   (destination, port)  ->  node          ->  leaf of one reply source  ->  entries
-//   (destination, port, reply source)      ->  leaf of one node
+//   destination port  ->  destination  ->  node  ->  leaf of one reply source  ->  entries
+//   (destination, port, reply source)            ->  leaf of one node
 //
 // so that an endpoint that goes costs the nodes that have flows to it, and its flows there. kube-proxy reads
 // the whole table instead; the same entries go.
@@ -16,10 +16,11 @@ import { R_DST, R_PORTS, REC } from "./nf-conn.ts";
 const PROTO_UDP = 17;
 /** Namespace of a root group, and reply source of a group that is not a leaf. */
 const ANY = -1;
-const LEVEL_ROOT = 0;
-const LEVEL_NODE = 1;
-const LEVEL_LEAF = 2;
-const LEVEL_SOURCE = 3;
+const LEVEL_PORT = 0;
+const LEVEL_ROOT = 1;
+const LEVEL_NODE = 2;
+const LEVEL_LEAF = 3;
+const LEVEL_SOURCE = 4;
 
 export class UdpFlows {
   /** Only namespaces with a Service table have their UDP entries grouped. */
@@ -92,6 +93,11 @@ export class UdpFlows {
     return this.find(LEVEL_ROOT, ANY, dst, dport, ANY);
   }
 
+  /** The group of all flows to this port, whatever the address, or -1; its children are root groups. */
+  port(dport: number): number {
+    return this.find(LEVEL_PORT, ANY, 0, dport, ANY);
+  }
+
   /** The group of one node's flows to this destination, or -1; its children are the reply sources. */
   node(ns: number, dst: number, dport: number): number {
     return this.find(LEVEL_NODE, ns, dst, dport, ANY);
@@ -117,7 +123,7 @@ export class UdpFlows {
   }
 
   private find(level: number, ns: number, dst: number, dport: number, from: number): number {
-    const h = hash4(ns, dst, (dport << 2) | level, from);
+    const h = hash4(ns, dst, (dport << 3) | level, from);
     const { slots, hashes, mask } = this.index;
     for (let s = h & mask, r = slots[s]; r !== 0; s = (s + 1) & mask, r = slots[s]) {
       const g = r - 1;
@@ -133,6 +139,7 @@ export class UdpFlows {
     let parent = -1;
     if (level === LEVEL_LEAF) parent = this.ensure(LEVEL_NODE, ns, dst, dport, ANY);
     else if (level === LEVEL_NODE) parent = this.ensure(LEVEL_ROOT, ANY, dst, dport, ANY);
+    else if (level === LEVEL_ROOT) parent = this.ensure(LEVEL_PORT, ANY, 0, dport, ANY);
     const g = this.ids.take();
     if (g >= this.ns.length) this.growGroups();
     this.level[g] = level;
@@ -150,7 +157,7 @@ export class UdpFlows {
       if (head >= 0) this.before[head] = g;
       this.child[parent] = g;
     }
-    this.index.insert(hash4(ns, dst, (dport << 2) | level, from), g);
+    this.index.insert(hash4(ns, dst, (dport << 3) | level, from), g);
     if (level === LEVEL_LEAF) this.joinSource(g);
     return g;
   }
@@ -176,7 +183,7 @@ export class UdpFlows {
   }
 
   private drop(g: number): void {
-    this.index.remove(hash4(this.ns[g], this.dst[g], (this.dport[g] << 2) | this.level[g], this.from[g]), g);
+    this.index.remove(hash4(this.ns[g], this.dst[g], (this.dport[g] << 3) | this.level[g], this.from[g]), g);
     if (this.level[g] === LEVEL_LEAF) this.leaveSource(g);
     const p = this.parent[g];
     if (p >= 0) {

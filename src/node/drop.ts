@@ -104,6 +104,8 @@ export const Drop = {
   MASQUERADE_NO_ADDRESS: 141,
   /** nftables mode: an address of the Service CIDR that no Service has. */
   SERVICE_UNALLOCATED: 142,
+  /** Not in loadBalancerSourceRanges of the address it was sent to. */
+  SERVICE_SOURCE_RANGE: 143,
 
   // Sockets
   /** Nothing listens on the port; answered with ICMP port unreachable or RST where the RFC says so. */

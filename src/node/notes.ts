@@ -8,7 +8,7 @@ export const NoteKind = {
   STAGE: 0,
   /** dropped: a = reason. */
   DROP: 1,
-  /** DNAT: a, b = old address and port; c, d = new; e = service port * 65536 + endpoint number in order. */
+  /** DNAT: a, b = old address and port; c, d = new (d + 65536: of a reply); e = service port * 65536 + endpoint number in order. */
   DNAT: 2,
   /** SNAT: a, b = old address and port; c, d = new. */
   SNAT: 3,
@@ -22,7 +22,10 @@ export const NoteKind = {
   BRIDGE: 7,
   /** ebtables rule applied: a = rule number (E row), b, c = MAC written. */
   EBTABLES: 8,
-  /** service matched: a = service port, b = revision of the node, c = 1 endpoint / 0 reject / -1 drop. */
+  /**
+   * service matched: a = service port, b = revision of the node, c = 1 endpoint / 0 reject / -1 drop,
+   * d = endpoints there were to choose from.
+   */
   SERVICE: 9,
   /** ICMP error sent about this packet: a = type * 256 + code, b = info. */
   ICMP_ERROR: 10,

@@ -120,7 +120,8 @@ function choiceBefore(n: Notes, i: number): number {
 function describeNat(n: Notes, i: number, names: Names): Decision {
   const dnat = n.kind[i] === NoteKind.DNAT;
   const from = at(n.a[i], n.b[i]);
-  const to = at(n.c[i], n.d[i]);
+  const to = at(n.c[i], n.d[i] & 0xffff);
+  const isReply = n.d[i] > 0xffff;
   const service = serviceOf(n, i, names);
   const base = { kind: dnat ? ("dnat" as const) : ("snat" as const), from, to };
   const head = `${dnat ? "DNAT" : "SNAT"} ${from} -> ${to}`;
@@ -129,12 +130,10 @@ function describeNat(n: Notes, i: number, names: Names): Decision {
   if (service === undefined)
     return { ...base, text: `${head} by ${dnat ? "conntrack (back to who was masqueraded)" : "MASQUERADE"}` };
   const name = servicePort(service);
-  const before = dnat ? [n.a[i], n.b[i]] : [n.c[i], n.d[i]];
-  const isVip = before[0] === service.vip && before[1] === service.port;
-  if (dnat && !isVip)
+  if (dnat && isReply)
     return { ...base, service: name, text: `${head} by conntrack (back to who was masqueraded)` };
   if (!dnat) {
-    const by = isVip
+    const by = isReply
       ? `conntrack (reply of service ${name})`
       : `KUBE-POSTROUTING MASQUERADE (service ${name})`;
     return { ...base, service: name, text: `${head} by ${by}` };
@@ -150,7 +149,7 @@ function describeNat(n: Notes, i: number, names: Names): Decision {
     };
   }
   const revision = n.b[j];
-  const endpoints = names.endpoints(n.ns[i], n.a[j], revision);
+  const endpoints = n.d[j];
   const of = endpoints > 0 ? ` of ${endpoints}` : "";
   const text = `${head} by KUBE-SERVICES (service ${name}, endpoint ${endpoint}${of}, revision ${revision})`;
   return { ...base, service: name, endpoint, revision, text, ...(endpoints > 0 ? { endpoints } : {}) };

@@ -35,8 +35,6 @@ export interface Names {
   tapped(d: number, iface: number): TappedDevice | undefined;
   /** The service port in this row of the table that namespace `n` uses. */
   service(n: number, row: number): ServiceName | undefined;
-  /** How many endpoints namespace `n` could choose from at a revision; 0 when that is forgotten. */
-  endpoints(n: number, row: number, revision: number): number;
   /** Name of the pod or node that has this address on a device. */
   owner(addr: number): string | undefined;
   /** The route to an address as `ip route` would print it. */
@@ -60,7 +58,6 @@ export function kernelNames(k: Kernel): Names {
       return { description: kindText(k, d, dev), macHi: k.dev.macHi[d], macLo: k.dev.macLo[d] };
     },
     service: () => undefined,
-    endpoints: () => 0,
     owner: () => undefined,
     route: () => undefined,
   };
@@ -90,12 +87,6 @@ export function walkNames(w: Walk): Names {
       const table = tableOf(n);
       if (table === undefined || !table.name[row]) return undefined;
       return { name: table.name[row], vip: table.vip[row], port: table.port[row] };
-    },
-    endpoints(n, row, revision) {
-      const table = tableOf(n);
-      if (table === undefined || row >= table.ports.used) return 0;
-      table.usable(row, n, revision);
-      return table.lists.count;
     },
     owner: (addr) => ownerOf(k, addr),
     route: (n, addr) => routeText(w, n, addr),

@@ -78,6 +78,7 @@ const SENTENCES: Record<keyof typeof Drop, string> = {
   MASQUERADE_ROUTE_CHANGED: "the masqueraded connection would now leave by another device",
   MASQUERADE_NO_ADDRESS: "MASQUERADE found no address on the outgoing device",
   SERVICE_UNALLOCATED: "an address of the Service CIDR that no Service has",
+  SERVICE_SOURCE_RANGE: "not in loadBalancerSourceRanges of the load balancer it was sent to: DROP",
   NO_SOCKET: "nothing listens there",
   SOCKET_RCVBUFF: "the receive queue of the socket is full",
   ICMP_IGNORED: "an ICMP message this host ignores",

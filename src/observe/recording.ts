@@ -5,7 +5,6 @@
 //
 //   {format, version, seed, stages, reasons, kinds}
 //   ["ns", row, name, isNode]      ["dev", row, ns row, name]      ["service", ns row, row, name, vip, port]
-//   ["endpoints", ns row, service row, revision, how many there were to choose from]
 //   [time, packet, kind, ns, dev, a, b, c, d, e, frame length, first bytes of the frame]
 //
 // The last two are left out when frames are switched off.
@@ -47,7 +46,6 @@ export class Recorder {
   private readonly nsNames: string[] = [];
   private readonly devNames: string[] = [];
   private readonly serviceNames = new Map<string, string>();
-  private readonly revisions = new Map<string, number>();
   private parts: Uint8Array[] = [];
   private size = 0;
 
@@ -73,7 +71,7 @@ export class Recorder {
       this.nameDev(n.dev[i]);
       if (n.kind[i] === NoteKind.ROUTE || n.kind[i] === NoteKind.BRIDGE) this.nameDev(n.b[i]);
       if (n.kind[i] === NoteKind.BRIDGE || n.kind[i] === NoteKind.CLONE) this.nameDev(n.a[i]);
-      if (n.kind[i] === NoteKind.SERVICE) this.nameChoice(n.ns[i], n.a[i], n.b[i]);
+      if (n.kind[i] === NoteKind.SERVICE) this.nameService(n.ns[i], n.a[i]);
       const translated = n.kind[i] === NoteKind.DNAT || n.kind[i] === NoteKind.SNAT;
       if (translated && n.e[i] !== -1) this.nameService(n.ns[i], n.e[i] >>> 16);
       this.put(this.noteOf(n, i));
@@ -113,15 +111,6 @@ export class Recorder {
     if (service === undefined || this.serviceNames.get(key) === service.name) return;
     this.serviceNames.set(key, service.name);
     this.put(["service", ns, row, service.name, service.vip, service.port]);
-  }
-
-  /** The service port, and how many endpoints it had to choose from. */
-  private nameChoice(ns: number, row: number, revision: number): void {
-    this.nameService(ns, row);
-    const key = `${ns} ${row}`;
-    if (this.revisions.get(key) === revision) return;
-    this.revisions.set(key, revision);
-    this.put(["endpoints", ns, row, revision, this.names.endpoints(ns, row, revision)]);
   }
 
   private put(value: unknown): void {
@@ -172,7 +161,6 @@ class RecordedNames implements Names {
   private readonly namespaces = new Map<number, { name: string; isNode: boolean }>();
   private readonly devices = new Map<number, { ns: number; name: string }>();
   private readonly services = new Map<string, ServiceName>();
-  private readonly counts = new Map<string, number>();
 
   /** True when the value is a name. */
   take(v: readonly unknown[]): boolean {
@@ -181,8 +169,7 @@ class RecordedNames implements Names {
     else if (v[0] === "service") {
       const service = { name: v[3] as string, vip: v[4] as number, port: v[5] as number };
       this.services.set(`${v[1]} ${v[2]}`, service);
-    } else if (v[0] === "endpoints") this.counts.set(`${v[1]} ${v[2]} ${v[3]}`, v[4] as number);
-    else return false;
+    } else return false;
     return true;
   }
 
@@ -210,10 +197,6 @@ class RecordedNames implements Names {
 
   service(n: number, row: number): ServiceName | undefined {
     return this.services.get(`${n} ${row}`);
-  }
-
-  endpoints(n: number, row: number, revision: number): number {
-    return this.counts.get(`${n} ${row} ${revision}`) ?? 0;
   }
 
   owner(): undefined {}

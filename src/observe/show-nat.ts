@@ -1,16 +1,15 @@
-// The rules kube-proxy has on a node, as `iptables-save` would list them (kube-proxy.md 2.2): the chains
-// of the nat table with the endpoints in use at the node's revision, and those of the filter table with
-// what is rejected or dropped. Round-robin is written as `statistic --mode nth`, which gives exactly that;
-// the emulation keeps one cursor instead. A node in nftables mode is listed by show-nft.ts. Absent: rules
-// of other programs, counters.
+// The rules kube-proxy has on a node: what the Services are at the node's revision, for show-iptables.ts
+// (`iptables-save`, kube-proxy.md 2.2) or show-nft.ts (`nft list table ip kube-proxy`, 2.3). Absent: rules of
+// other programs, counters, the rule that accepts health-check ports.
 
-import { Balance, ProxyFlag } from "../netfilter/netfilter.ts";
+import { inRanges } from "../netfilter/frontends.ts";
+import { Balance } from "../netfilter/netfilter.ts";
 import type { ServiceTable } from "../netfilter/service-table.ts";
 import type { Walk } from "../walk/walk.ts";
 import { formatCidr, formatIpv4 } from "../wire/address.ts";
 import { PROTO_TCP } from "../wire/ipv4.ts";
-import { base32, sha256 } from "./sha256.ts";
-import { nftRules, prefixLength } from "./show-nft.ts";
+import { filterTable, natTable } from "./show-iptables.ts";
+import { nftRules } from "./show-nft.ts";
 
 export interface ChainInfo {
   table: "nat" | "filter" | "kube-proxy";
@@ -21,6 +20,27 @@ export interface ChainInfo {
   rules: string[];
 }
 
+export interface EndpointRules {
+  ip: string;
+  port: number;
+}
+
+/** What the filter table does for want of endpoints. */
+export type Refusal = "REJECT" | "DROP" | undefined;
+
+/** A frontend other than the ClusterIP. */
+export interface FrontendRules {
+  kind: "nodePort" | "external" | "loadBalancer";
+  /** Empty for a NodePort. */
+  ip: string;
+  port: number;
+  /** externalTrafficPolicy Local. */
+  local: boolean;
+  /** loadBalancerSourceRanges, and the address itself where they hold the node's; null: every source. */
+  ranges: string[] | null;
+  verdict: Refusal;
+}
+
 /** A service port as one node has it. */
 export interface ServiceRules {
   name: string;
@@ -29,9 +49,19 @@ export interface ServiceRules {
   port: number;
   /** internalTrafficPolicy Local. */
   local: boolean;
-  endpoints: { ip: string; port: number }[];
-  /** What the filter table does for want of endpoints. */
-  verdict: "REJECT" | "DROP" | undefined;
+  /** Those of the Cluster list, and those of this node. */
+  cluster: EndpointRules[];
+  own: EndpointRules[];
+  /** Has it chains for the Cluster list and for the node's own, and which does the ClusterIP use? */
+  usesCluster: boolean;
+  usesOwn: boolean;
+  /** Endpoints with a chain, in order. */
+  endpoints: EndpointRules[];
+  internal: EndpointRules[];
+  /** Session affinity in seconds; 0: none. */
+  affinity: number;
+  frontends: FrontendRules[];
+  verdict: Refusal;
 }
 
 /** The service ports of a node at its revision, by name, ClusterIP and port. */
@@ -44,25 +74,83 @@ export function serviceRules(w: Walk, ns: number): ServiceRules[] {
   const found: ServiceRules[] = [];
   for (let p = 0; p < table.ports.used; p++) {
     if (table.added[p] > revision || revision >= table.removed[p] || table.name[p] === "") continue;
-    found.push(serviceOf(table, p, ns, revision));
+    found.push(serviceOf(w, table, p, ns, revision));
   }
   const key = (s: ServiceRules): string => `${s.name} ${s.proto} ${s.vip} ${String(s.port).padStart(5, "0")}`;
   return found.sort((a, b) => (key(a) < key(b) ? -1 : 1));
 }
 
-function serviceOf(table: ServiceTable, p: number, ns: number, revision: number): ServiceRules {
+function serviceOf(w: Walk, table: ServiceTable, p: number, ns: number, revision: number): ServiceRules {
   const hasAny = table.hasAnyEndpoints(p, revision);
-  table.usable(p, ns, revision);
-  const rows = Array.from(table.lists.rows.subarray(0, table.lists.count));
+  const list = (own: boolean): number[] => {
+    table.choose(p, ns, revision, own);
+    return Array.from(table.lists.rows.subarray(0, table.lists.count));
+  };
+  const rows = { cluster: list(false), own: list(true) };
+  const rules = (e: number): EndpointRules => ({ ip: formatIpv4(table.epIp[e]), port: table.epTarget[e] });
+  const local = table.local[p] === 1;
+  const frontends = frontendsOf(w, table, p, ns, revision).map((f) => {
+    return { ...f, verdict: refusal(hasAny, (f.local ? rows.own : rows.cluster).length) };
+  });
+  const external = hasAny && frontends.length > 0;
+  const usesCluster = rows.cluster.length > 0 && (!local || external);
+  const usesOwn = rows.own.length > 0 && (local || (external && frontends.some((f) => f.local)));
+  const used = new Set([...(usesCluster ? rows.cluster : []), ...(usesOwn ? rows.own : [])]);
+  const inOrder = [...used].sort((a, b) => table.epSeq[a] - table.epSeq[b]);
+  const internal = local ? rows.own : rows.cluster;
   return {
     name: table.name[p],
     proto: table.proto[p] === PROTO_TCP ? "tcp" : "udp",
     vip: formatIpv4(table.vip[p]),
     port: table.port[p],
-    local: table.local[p] === 1,
-    endpoints: rows.map((e) => ({ ip: formatIpv4(table.epIp[e]), port: table.epTarget[e] })),
-    verdict: rows.length > 0 ? undefined : hasAny ? "DROP" : "REJECT",
+    local,
+    cluster: rows.cluster.map(rules),
+    own: rows.own.map(rules),
+    usesCluster,
+    usesOwn,
+    endpoints: inOrder.map(rules),
+    internal: internal.map(rules),
+    affinity: table.affinity[p] / 1e9,
+    frontends,
+    verdict: refusal(hasAny, internal.length),
   };
+}
+
+function refusal(hasAny: boolean, usable: number): Refusal {
+  if (usable > 0) return undefined;
+  return hasAny ? "DROP" : "REJECT";
+}
+
+const KINDS = ["nodePort", "external", "loadBalancer"] as const;
+
+type Frontend = Omit<FrontendRules, "verdict">;
+
+/** External addresses, load balancers, then NodePorts, each by address and port. */
+function frontendsOf(w: Walk, table: ServiceTable, p: number, ns: number, revision: number): Frontend[] {
+  const { frontends } = table;
+  const found: Frontend[] = [];
+  for (let x = table.frontend0[p]; x >= 0; x = frontends.next[x]) {
+    if (!frontends.isAt(x, revision)) continue;
+    const kind = KINDS[frontends.kind[x]];
+    const ip = kind === "nodePort" ? "" : formatIpv4(frontends.addr[x]);
+    const ranges = rangesText(frontends.ranges[x], w.nf.nodeIp[ns], ip);
+    found.push({ kind, ip, port: frontends.port[x], local: frontends.local[x] === 1, ranges });
+  }
+  const order = ["external", "loadBalancer", "nodePort"];
+  const key = (f: Frontend): string => `${order.indexOf(f.kind)} ${f.ip} ${String(f.port).padStart(5, "0")}`;
+  return found.sort((a, b) => (key(a) < key(b) ? -1 : 1));
+}
+
+function rangesText(ranges: Int32Array | null, nodeIp: number, ip: string): string[] | null {
+  if (ranges === null) return null;
+  const text: string[] = [];
+  for (let i = 0; i < ranges.length; i += 2) text.push(formatCidr(ranges[i], prefixLength(ranges[i + 1])));
+  return inRanges(ranges, nodeIp) ? [...text, `${ip}/32`] : text;
+}
+
+/** Length of a netmask. */
+export function prefixLength(mask: number): number {
+  return mask === 0 ? 0 : 32 - Math.log2((~mask >>> 0) + 1);
 }
 
 const isNft = (w: Walk, ns: number): boolean => w.nf.balance[ns] === Balance.NFTABLES;
@@ -98,119 +186,4 @@ function tableText(table: string, chains: readonly ChainInfo[]): string {
 function nftText(chains: readonly ChainInfo[]): string {
   const body = chains.map((c) => `\t${c.chain} {\n${c.rules.map((r) => `\t\t${r}\n`).join("")}\t}\n`);
   return `table ip kube-proxy {\n${body.join("\n")}}\n`;
-}
-
-/** portProtoHash and servicePortEndpointChainName of kube-proxy. */
-function chainHash(s: ServiceRules, endpoint = ""): string {
-  return base32(sha256(s.name + s.proto + endpoint), 16);
-}
-
-const quoted = (text: string): string => (/^[\w-]+$/.test(text) ? text : `"${text}"`);
-const comment = (text: string): string => `-m comment --comment ${quoted(text)}`;
-const MARK = "0x4000/0x4000";
-
-function natTable(w: Walk, ns: number, services: readonly ServiceRules[]): ChainInfo[] {
-  const flags = w.nf.flags[ns];
-  const chain = (name: string, ...rules: string[]): ChainInfo => ({ table: "nat", chain: name, rules });
-  const hook = (name: string, ...rules: string[]): ChainInfo => ({
-    ...chain(name, ...rules),
-    policy: "ACCEPT",
-  });
-  const portals = `${comment("kubernetes service portals")} -j KUBE-SERVICES`;
-  const random = flags & ProxyFlag.RANDOM_FULLY ? " --random-fully" : "";
-  const entry = chain("KUBE-SERVICES");
-  const chains = [
-    hook("PREROUTING", portals),
-    hook("INPUT"),
-    hook("OUTPUT", portals),
-    hook("POSTROUTING", `${comment("kubernetes postrouting rules")} -j KUBE-POSTROUTING`),
-    chain("KUBE-MARK-MASQ", "-j MARK --set-xmark 0x4000/0x4000"),
-    chain(
-      "KUBE-POSTROUTING",
-      `-m mark ! --mark ${MARK} -j RETURN`,
-      "-j MARK --set-xmark 0x4000/0x0",
-      `${comment("kubernetes service traffic requiring SNAT")} -j MASQUERADE${random}`,
-    ),
-    entry,
-  ];
-  for (const s of services) {
-    if (s.endpoints.length === 0) continue;
-    const name = `KUBE-${s.local ? "SVL" : "SVC"}-${chainHash(s)}`;
-    entry.rules.push(`${frontend(s, "cluster IP")} -j ${name}`);
-    chains.push(chain(name, ...pickRules(w, ns, s)));
-    for (const e of s.endpoints) chains.push(chain(endpointChain(s, e), ...endpointRules(s, e)));
-  }
-  return chains;
-}
-
-function frontend(s: ServiceRules, note: string): string {
-  return `-d ${s.vip}/32 -p ${s.proto} ${comment(`${s.name} ${note}`)} -m ${s.proto} --dport ${s.port}`;
-}
-
-function endpointChain(s: ServiceRules, e: { ip: string; port: number }): string {
-  return `KUBE-SEP-${chainHash(s, `${e.ip}:${e.port}`)}`;
-}
-
-/** Which packets are masqueraded (K 1.5), then which endpoint is taken. */
-function pickRules(w: Walk, ns: number, s: ServiceRules): string[] {
-  const { nf } = w;
-  const flags = nf.flags[ns];
-  const rules: string[] = [];
-  if (flags & ProxyFlag.MASQUERADE_ALL) rules.push(`${frontend(s, "cluster IP")} -j KUBE-MARK-MASQ`);
-  else if (flags & ProxyFlag.CLUSTER_CIDR) {
-    const cidr = formatCidr(nf.clusterNet[ns], prefixLength(nf.clusterMask[ns]));
-    rules.push(`! -s ${cidr} ${frontend(s, "cluster IP")} -j KUBE-MARK-MASQ`);
-  }
-  const n = s.endpoints.length;
-  const roundRobin = nf.balance[ns] === Balance.ROUND_ROBIN;
-  s.endpoints.forEach((e, i) => {
-    const chance = roundRobin ? nth(n - i) : probability(n - i);
-    const statistic = i === n - 1 ? "" : ` -m statistic ${chance}`;
-    rules.push(`${comment(`${s.name} -> ${e.ip}:${e.port}`)}${statistic} -j ${endpointChain(s, e)}`);
-  });
-  return rules;
-}
-
-const nth = (every: number): string => `--mode nth --every ${every} --packet 0`;
-
-/** The kernel keeps 31 bits of it. */
-function probability(one: number): string {
-  return `--mode random --probability ${(Math.round(0x8000_0000 / one) / 0x8000_0000).toFixed(11)}`;
-}
-
-function endpointRules(s: ServiceRules, e: { ip: string; port: number }): string[] {
-  return [
-    `-s ${e.ip}/32 ${comment(s.name)} -j KUBE-MARK-MASQ`,
-    `-p ${s.proto} ${comment(s.name)} -m ${s.proto} -j DNAT --to-destination ${e.ip}:${e.port}`,
-  ];
-}
-
-function filterTable(w: Walk, ns: number, services: readonly ServiceRules[]): ChainInfo[] {
-  const flags = w.nf.flags[ns];
-  const chain = (name: string, ...rules: string[]): ChainInfo => ({ table: "filter", chain: name, rules });
-  const policy = flags & ProxyFlag.FORWARD_DROP ? "DROP" : "ACCEPT";
-  const isNew = "-m conntrack --ctstate NEW";
-  const portals = `${isNew} ${comment("kubernetes service portals")} -j KUBE-SERVICES`;
-  const known = "-m conntrack --ctstate RELATED,ESTABLISHED";
-  const invalid = flags & ProxyFlag.DROP_INVALID ? ["-m conntrack --ctstate INVALID -j DROP"] : [];
-  const block = `! -s 127.0.0.0/8 -d 127.0.0.0/8 ${comment("block incoming localnet connections")}`;
-  return [
-    { ...chain("INPUT", "-j KUBE-FIREWALL"), policy: "ACCEPT" },
-    { ...chain("FORWARD", `${comment("kubernetes forwarding rules")} -j KUBE-FORWARD`, portals), policy },
-    { ...chain("OUTPUT", "-j KUBE-FIREWALL", portals), policy: "ACCEPT" },
-    chain("KUBE-FIREWALL", `${block} -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP`),
-    chain(
-      "KUBE-FORWARD",
-      ...invalid,
-      `${comment("kubernetes forwarding rules")} -m mark --mark ${MARK} -j ACCEPT`,
-      `${comment("kubernetes forwarding conntrack rule")} ${known} -j ACCEPT`,
-    ),
-    chain("KUBE-SERVICES", ...services.flatMap(refusal)),
-  ];
-}
-
-function refusal(s: ServiceRules): string[] {
-  if (s.verdict === undefined) return [];
-  if (s.verdict === "DROP") return [`${frontend(s, "has no local endpoints")} -j DROP`];
-  return [`${frontend(s, "has no endpoints")} -j REJECT --reject-with icmp-port-unreachable`];
 }

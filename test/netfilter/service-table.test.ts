@@ -16,7 +16,7 @@ const OTHER = 2;
 function pick(table: ServiceTable, p: number, node = NODE, revision = table.revision): string {
   table.usable(p, node, revision);
   if (table.lists.count === 0) return "-";
-  return String(table.epIp[table.lists.rows[table.nextInTurn(p, node)]] & 255);
+  return String(table.epIp[table.lists.rows[table.nextInTurn(p, node, table.local[p] === 1)]] & 255);
 }
 
 const picks = (table: ServiceTable, p: number, n: number, node = NODE): string => {
@@ -293,7 +293,7 @@ class Comparison {
     const next = wanted.find((e) => e.seq > last) ?? wanted[0];
     this.cursors.set(key, next.seq);
     table.usable(row, node, revision);
-    t.is(table.epSeq[table.lists.rows[table.nextInTurn(row, node)]], next.seq);
+    t.is(table.epSeq[table.lists.rows[table.nextInTurn(row, node, table.local[row] === 1)]], next.seq);
   }
 
   run(t: ExecutionContext, steps: number): void {

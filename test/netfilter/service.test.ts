@@ -1,7 +1,7 @@
 // What kube-proxy's rules do to ClusterIP traffic: endpoints, masquerade, REJECT and DROP, the nftables mode.
 
 import test from "ava";
-import { MASQUERADE_MARK } from "../../src/netfilter/kube-proxy.ts";
+import { MASQUERADE_MARK } from "../../src/netfilter/kube-endpoint.ts";
 import type { ProxyOptions } from "../../src/netfilter/netfilter.ts";
 import { ServiceTable } from "../../src/netfilter/service-table.ts";
 import { NoteKind } from "../../src/node/notes.ts";
@@ -143,7 +143,11 @@ test("K1.4, K2.3 nftables mode: undefined port and ping 3/3, unallocated address
   t.is(lab.end(t, lab.forward(syn(lab, `${CLIENT}:4000`))), `${CLIENT}:4000 > 10.244.2.2:8080`);
   t.is(lab.end(t, lab.forward(syn(lab, `${CLIENT}:4000`, `${VIP}:81`))), REJECT);
   t.is(lab.end(t, lab.output(syn(lab, "10.0.0.1:4000", `${VIP}:81`))), REJECT);
-  t.is(lab.end(t, lab.input(syn(lab, `${CLIENT}:4000`, `${VIP}:81`))), REJECT);
+  t.is(
+    lab.end(t, lab.input(syn(lab, `${CLIENT}:4000`, `${VIP}:81`))),
+    `${CLIENT}:4000 > ${VIP}:81`,
+    "not INPUT",
+  );
   t.is(lab.end(t, lab.forward(lab.echo(CLIENT, VIP, 9))), REJECT);
   t.is(lab.end(t, lab.output(lab.echo("10.0.0.1", VIP, 9))), REJECT);
   t.is(lab.end(t, lab.forward(syn(lab, `${CLIENT}:4000`, "10.96.7.7:80"))), "SERVICE_UNALLOCATED");
@@ -236,7 +240,7 @@ test("notes for explain: conntrack, service, DNAT with service port and endpoint
   }
   t.deepEqual(seen, [
     [NoteKind.CONNTRACK, 1, 2, 1, 0, 0],
-    [NoteKind.SERVICE, web, table.revision, 1, 0, 0],
+    [NoteKind.SERVICE, web, table.revision, 1, 2, 0],
     [NoteKind.DNAT, ip(VIP), 80, ip("10.244.2.3"), 8080, (web << 16) | 1],
     [NoteKind.SNAT, ip("10.0.0.100"), 4000, ip("10.0.0.1"), 4000, (web << 16) | 1],
   ]);

@@ -80,18 +80,6 @@ test("decisions that a capture does not speak of, and those of frames that live 
   t.deepEqual(s.lists(), [[dnat]]);
 });
 
-test("how many endpoints there were to choose from is said as long as that is known", (t) => {
-  const c = cluster();
-  const n0 = c.nodes[0].ns;
-  const before = c.table.revision;
-  t.is(c.names.endpoints(n0, c.service0, before), 3);
-  c.table.addEndpoint(c.service0, 1, 8080, n0);
-  t.is(c.names.endpoints(n0, c.service0, c.table.revision), 4);
-  t.is(c.names.endpoints(n0, c.service0, before), 0, "nobody lags, so nobody remembers");
-  t.is(c.names.endpoints(c.client.ns, c.service0, before), 0, "a pod has no Services");
-  t.is(c.names.endpoints(n0, 99, before), 0);
-});
-
 function noteOf(frame: Uint8Array): Notes {
   const n = new Notes();
   const i = n.add(0, 1, NoteKind.STAGE, 0, 0);

@@ -5,6 +5,7 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import test from "ava";
+import { addressRanges, FrontendKind } from "../../src/netfilter/frontends.ts";
 import type { ProxyOptions } from "../../src/netfilter/netfilter.ts";
 import { base32, sha256 } from "../../src/observe/sha256.ts";
 import { show, showJson } from "../../src/observe/show.ts";
@@ -16,15 +17,21 @@ const services = { network: ip("10.0.0.0"), prefix: 16 };
 
 /** Modes and flags, by file of what the tool lists. */
 const MODES: Record<string, ProxyOptions> = {
-  "nat-round-robin.txt": { clusterCidr: pods },
+  "nat-round-robin.txt": { clusterCidr: pods, nodeIp: ip("10.224.0.4") },
   "nat-iptables.txt": {
     balance: "iptables",
+    nodePortAddresses: [pods],
     masqueradeAll: true,
     randomFully: false,
     dropInvalid: false,
     forwardPolicy: "drop",
   },
-  "nat-nftables.txt": { balance: "nftables", clusterCidr: pods, serviceCidr: services },
+  "nat-nftables.txt": {
+    balance: "nftables",
+    clusterCidr: pods,
+    serviceCidr: services,
+    nodeIp: ip("10.224.0.4"),
+  },
 };
 
 /** Services of every kind: none, one and several endpoints, two ports on one address, policy Local. */
@@ -38,7 +45,36 @@ function build(options: ProxyOptions): Cluster {
   const here = c.table.addServicePort("default/here", ip("10.0.0.14"), PROTO_UDP, 80, true);
   c.table.addEndpoint(here, ip(c.web[0].ip), 8080, c.nodes[0].ns);
   c.table.addEndpoint(here, ip(c.web[1].ip), 8080, c.nodes[1].ns);
+  addExternal(c);
   return c;
+}
+
+/** NodePorts, external addresses and load balancers, both policies, with and without endpoints; affinity. */
+function addExternal(c: Cluster): void {
+  const { table, web, nodes } = c;
+  const { NODE_PORT, EXTERNAL_IP, LOAD_BALANCER } = FrontendKind;
+  const ranges = addressRanges([
+    { network: ip("192.0.2.0"), prefix: 24 },
+    { network: ip("198.51.100.7"), prefix: 32 },
+  ]);
+  const shop = table.addServicePort("shop/front:http", ip("10.0.0.20"), PROTO_TCP, 80, false, {
+    affinity: 5400e9,
+  });
+  table.addEndpoint(shop, ip(web[0].ip), 8080, nodes[0].ns);
+  table.addEndpoint(shop, ip(web[1].ip), 8080, nodes[1].ns);
+  table.addFrontend(shop, NODE_PORT, 0, 30_080, true);
+  table.addFrontend(shop, EXTERNAL_IP, ip("203.0.113.5"), 80, true);
+  table.addFrontend(shop, LOAD_BALANCER, ip("203.0.113.6"), 80, true, ranges);
+  const game = table.addServicePort("shop/game", ip("10.0.0.21"), PROTO_UDP, 4000, true);
+  table.addEndpoint(game, ip(web[1].ip), 4000, nodes[1].ns);
+  table.addFrontend(game, NODE_PORT, 0, 30_400, false);
+  const far = table.addServicePort("shop/far", ip("10.0.0.22"), PROTO_TCP, 80);
+  table.addEndpoint(far, ip(web[1].ip), 8080, nodes[1].ns);
+  table.addFrontend(far, NODE_PORT, 0, 30_081, true);
+  table.addFrontend(far, LOAD_BALANCER, ip("203.0.113.7"), 80, true);
+  const empty = table.addServicePort("shop/empty", ip("10.0.0.23"), PROTO_TCP, 80);
+  table.addFrontend(empty, NODE_PORT, 0, 30_082, false);
+  table.addFrontend(empty, EXTERNAL_IP, ip("203.0.113.8"), 80, false);
 }
 
 const text = (c: Cluster): string => show(c.walk, c.nodes[0].ns, "nat", c.names);

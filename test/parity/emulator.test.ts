@@ -11,20 +11,6 @@ import { difference, readGolden } from "./golden.ts";
 import { resultText } from "./text.ts";
 
 const WAITING: ReadonlyMap<string, string> = new Map([
-  ["1.4/no-endpoint-node-port-iptables", "NodePort"],
-  ["1.4/no-endpoint-node-port-nftables", "NodePort"],
-  ["1.4/external-policy-local-iptables", "NodePort"],
-  ["1.4/external-policy-local-nftables", "NodePort"],
-  ["1.5/node-port-cluster-iptables", "NodePort"],
-  ["1.5/node-port-cluster-nftables", "NodePort"],
-  ["1.5/node-port-local-iptables", "NodePort"],
-  ["1.5/node-port-local-nftables", "NodePort"],
-  ["1.5/node-port-from-node-cluster-localnet-0", "NodePort"],
-  ["1.5/node-port-from-node-cluster-localnet-1", "NodePort"],
-  ["1.5/node-port-from-node-local-localnet-0", "NodePort"],
-  ["1.5/node-port-from-node-local-localnet-1", "NodePort"],
-  ["3.6/errors-about-a-masqueraded-flow", "NodePort"],
-  ["1.6/affinity", "session affinity"],
   ["5.2/listen", "TCP listeners"],
   ["5.2/listen-syn", "TCP listeners"],
 ]);

@@ -5,7 +5,8 @@
 import { RouteType } from "../../../src/ip/fib.ts";
 import { Nud } from "../../../src/ip/neigh-table.ts";
 import { EbtChain, type EbtRule, EbtTarget } from "../../../src/link/ebtables.ts";
-import { ServiceTable } from "../../../src/netfilter/service-table.ts";
+import { ANY_LOCAL, FrontendKind } from "../../../src/netfilter/frontends.ts";
+import { cursorOf, ServiceTable } from "../../../src/netfilter/service-table.ts";
 import { Scope } from "../../../src/node/in-ifaddr.ts";
 import { Kernel } from "../../../src/node/kernel.ts";
 import { PortFlag } from "../../../src/node/net-device.ts";
@@ -334,6 +335,7 @@ export class EmulatedNode {
     const prefix = (text: string): { network: number; prefix: number } => cidr(text);
     this.walk.nf.attachServices(this.node, this.table, {
       balance: proxy.mode,
+      nodeIp: address(this.spec.nic.ip),
       inTurn: true,
       // As in the kernel arm, the change "conntrack-delete" stands for kube-proxy's cleanup.
       cleanup: false,
@@ -358,7 +360,12 @@ export class EmulatedNode {
   addService(s: ServiceSpec): void {
     const proto = s.proto === "tcp" ? PROTO_TCP : PROTO_UDP;
     const local = s.internalTrafficPolicy === "Local";
-    this.table.addServicePort(s.name, address(s.vip), proto, s.port, local);
+    const affinity = (s.affinitySeconds ?? 0) * 1e9;
+    const { table } = this;
+    const p = table.addServicePort(s.name, address(s.vip), proto, s.port, local, { affinity });
+    const external = s.externalTrafficPolicy === "Local";
+    if (s.nodePort !== undefined)
+      table.addFrontend(p, FrontendKind.NODE_PORT, ANY_LOCAL, s.nodePort, external);
     this.setEndpoints(s);
   }
 
@@ -370,7 +377,7 @@ export class EmulatedNode {
     // Endpoints stand in the order they were added: from the first that is out of place on they leave, and
     // come back.
     const kept: [key: string, row: number][] = [];
-    const before = this.usable(p);
+    const before = [this.usable(p, false), this.usable(p, true)];
     for (const [key, row] of this.endpoints.get(s.name) ?? []) {
       const wanted = s.endpoints[kept.length];
       if (wanted !== undefined && key === `${wanted.ip}:${wanted.port}`) kept.push([key, row]);
@@ -382,19 +389,26 @@ export class EmulatedNode {
       kept.push([`${e.ip}:${e.port}`, row]);
     }
     this.endpoints.set(s.name, kept);
-    const usable = this.usable(p);
-    if (usable.length === 0) return;
-    // Rules that did not change keep their counters.
-    const key = (row: number): string => `${table.epIp[row]}:${table.epTarget[row]}`;
-    if (s.cursor === undefined && before.map(key).join() === usable.map(key).join()) return;
-    const first = usable[(s.cursor ?? 0) % usable.length];
-    table.cursors.last[table.cursors.ensure(this.node, p)] = table.epSeq[first] - 1;
+    for (const own of [false, true]) this.turn(p, s, own, before[own ? 1 : 0]);
   }
 
-  private usable(p: number): number[] {
+  // Rules that did not change keep their counters.
+  private turn(p: number, s: ServiceSpec, own: boolean, before: string[]): void {
     const { table } = this;
-    table.usable(p, this.node, table.revision);
-    return [...table.lists.rows.slice(0, table.lists.count)];
+    const usable = this.usable(p, own);
+    if (usable.length === 0) return;
+    if (s.cursor === undefined && before.join() === usable.join()) return;
+    const first = table.lists.rows[(s.cursor ?? 0) % usable.length];
+    const { cursors } = table;
+    cursors.last[cursors.ensure(this.node, cursorOf(p, own))] = table.epSeq[first] - 1;
+  }
+
+  /** Endpoints of the Cluster list or of the node's own, in their order. */
+  private usable(p: number, own: boolean): string[] {
+    const { table } = this;
+    table.choose(p, this.node, table.revision, own);
+    const rows = table.lists.rows.slice(0, table.lists.count);
+    return [...rows].map((row) => `${table.epIp[row]}:${table.epTarget[row]}`);
   }
 
   private openSocket(ns: number, s: SocketSpec): void {

@@ -1,7 +1,7 @@
-// Which cases vnetem cannot play yet, found in what the case sends: declaring a nodePort or a listener that
-// no frame reaches does no harm.
+// Which cases vnetem cannot play yet, found in what the case sends: declaring a listener that no frame
+// reaches does no harm.
 
-import type { NodeCase, Send, ServiceSpec } from "../case.ts";
+import type { NodeCase, Send } from "../case.ts";
 
 /** A case vnetem cannot play, and why. */
 export class NotModelled extends Error {}
@@ -17,16 +17,7 @@ const UDP = 17;
 
 /** Throws NotModelled when the case needs what a later issue brings. */
 export function refuse(c: NodeCase): void {
-  const services = servicesOf(c);
-  if (services.some((s) => s.affinitySeconds !== undefined)) throw new NotModelled("session affinity");
   const targets = c.steps.flatMap((s) => s.send ?? []).flatMap(targetOf);
-  const own = new Set([c.node.nic.ip, c.node.bridge?.ip]);
-  const isOwn = (ip: string): boolean => own.has(ip) || ip.startsWith("127.");
-  for (const s of services) {
-    const proto = s.proto === "tcp" ? TCP : UDP;
-    const hit = targets.some((t) => t.proto === proto && t.port === s.nodePort && isOwn(t.ip));
-    if (hit) throw new NotModelled("NodePort");
-  }
   for (const p of [...c.node.pods, { ip: c.node.nic.ip, sockets: c.node.sockets }]) {
     for (const s of p.sockets ?? []) {
       if (s.kind !== "tcp-listen") continue;
@@ -34,13 +25,6 @@ export function refuse(c: NodeCase): void {
       if (hit) throw new NotModelled("TCP listeners");
     }
   }
-}
-
-function servicesOf(c: NodeCase): ServiceSpec[] {
-  const added = c.steps
-    .flatMap((s) => s.change ?? [])
-    .flatMap((ch) => (ch.kind === "add-service" ? [ch.service] : []));
-  return [...(c.node.proxy?.services ?? []), ...added];
 }
 
 function targetOf(send: Send): Target[] {
