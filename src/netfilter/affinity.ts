@@ -1,6 +1,6 @@
 // Session affinity ClientIP (K 1.6): which endpoint a client of a node has, per service port, until when. The
-// iptables mode keeps an xt_recent list per endpoint, the nftables mode a set with a time-out; both are set on
-// every new connection and asked in the order of the endpoints, so of two live records the first one wins.
+// iptables mode keeps an xt_recent list per endpoint, the nftables mode a set with a time-out; both are set
+// on every new connection and asked in the order of the endpoints: of two live records the first one wins.
 // Absent: the limit of 100 addresses per xt_recent list.
 
 import { growF64, growI32, Ids } from "../core/columns.ts";

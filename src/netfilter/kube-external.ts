@@ -1,6 +1,6 @@
 // kube-proxy's rules for frontends from outside (K 1.2, 1.5 rows 4 to 7): KUBE-NODEPORTS, KUBE-EXT, KUBE-FW
-// and KUBE-PROXY-FIREWALL of the iptables mode, service-nodeports, external and firewall chains of the nftables
-// mode. The rule that accepts health-check ports changes nothing, as nothing refuses them.
+// and KUBE-PROXY-FIREWALL of the iptables mode; service-nodeports, external and firewall chains of the
+// nftables mode. The rule that accepts health-check ports changes nothing, as nothing refuses them.
 
 import { ipv4IsLoopback } from "../wire/address.ts";
 import { IPV4_DST, IPV4_PROTOCOL, IPV4_SRC, PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";

@@ -9,9 +9,8 @@ import { growI32, growU8, growU16 } from "../core/columns.ts";
 import { prefixMask } from "../core/prefix-table.ts";
 import { Random } from "../core/random.ts";
 import type { DeviceListener, FrameOwner, Kernel } from "../node/kernel.ts";
-import { ipv4IsLoopback } from "../wire/address.ts";
 import { ConntrackTable } from "./conntrack-table.ts";
-import { addressRanges, FrontendKind } from "./frontends.ts";
+import { addressRanges, inRanges } from "./frontends.ts";
 import { killMasqueraded } from "./masquerade.ts";
 import { type MasqueradeRule, MasqueradeRules } from "./masquerade-rules.ts";
 import { Change } from "./revisions.ts";
@@ -25,6 +24,8 @@ const BALANCE_BY_NAME = {
   iptables: Balance.IPTABLES,
   nftables: Balance.NFTABLES,
 };
+
+const LOCALHOST = 0x7f000001;
 
 export interface Prefix {
   readonly network: number;
@@ -155,10 +156,11 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
       this.serviceNet[ns] = options.serviceCidr.network & this.serviceMask[ns];
     }
     const ports = options.nodePortAddresses;
-    const loopback = ports === undefined || ports.some((p) => ipv4IsLoopback(p.network));
-    const hasLoopback = (options.localhostNodePorts ?? true) && loopback;
-    if (hasLoopback && balance !== Balance.NFTABLES) flags |= ProxyFlag.LOCALHOST_PORTS;
-    this.nodePortRanges[ns] = ports === undefined ? null : addressRanges(ports);
+    const ranges = ports === undefined ? null : addressRanges(ports);
+    const hasLoopback = ranges === null || inRanges(ranges, LOCALHOST);
+    const wanted = (options.localhostNodePorts ?? true) && balance !== Balance.NFTABLES;
+    if (wanted && hasLoopback) flags |= ProxyFlag.LOCALHOST_PORTS;
+    this.nodePortRanges[ns] = ranges;
     this.nodeIp[ns] = options.nodeIp ?? 0;
     this.flags[ns] = flags;
     this.reached[ns] = options.delayed ? table.follow() : 0;

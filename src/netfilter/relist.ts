@@ -1,5 +1,5 @@
-// How an endpoint whose conditions change moves in and out of a list of pkg/proxy/topology.go's making (K 1.3):
-// the ready ones, or, while there are none, those that terminate and still serve.
+// How an endpoint whose conditions change moves in and out of a list of pkg/proxy/topology.go's making (K
+// 1.3): the ready ones, or, while there are none, those that terminate and still serve.
 
 import { CLUSTER, usableReady, usableTerminating } from "./endpoint-lists.ts";
 import type { ServiceTable } from "./service-table.ts";

@@ -18,7 +18,7 @@ export interface Fact {
 const ROWS = `
 K1.4/none a ClusterIP without any endpoint is rejected: ICMP 3/3, for TCP too ~ no endpoint anywhere: ICMP
 K1.4/internal-local internal policy Local, endpoints elsewhere only: silence ~ internalTrafficPolicy Local
-K1.4/external-local external policy Local leaves the ClusterIP alone
+K1.4/external-local external policy Local leaves the ClusterIP alone ~ externalTrafficPolicy Local, none local
 K1.4/nft-port nftables: a port the Service does not have is rejected ~ K2.3 nftables: wrong port
 K1.4/nft-free nftables: an address of the range that no Service has: silence ~ K2.3 nftables: wrong port
 K1.4/ipt-port iptables: a port the Service does not have, and ping, are routed ~ port not defined or ping
@@ -30,7 +30,7 @@ K1.4/udp-connected a connected UDP socket gets ECONNREFUSED from its next call
 K1.4/udp-unconnected an unconnected UDP socket is told nothing
 K1.4/quote the error quotes header and whole segment, TOS 0xc0, sent from the way out ~ error quotes IP header
 K1.4/quote-ttl rejected in FORWARD: the quoted TTL is one less ~ inner TTL already decremented
-K1.4/quote-ttl-input rejected in INPUT: the quoted TTL is as it came
+K1.4/quote-ttl-input rejected in INPUT: the quoted TTL is as it came ~ inner TTL not decremented
 K1.4/no-entry what is rejected leaves no conntrack entry ~ leaves no conntrack entry | leaves no entry
 K1.4/needs-route without a route for the ClusterIP: 3/0 instead of the reject ~ no route for the ClusterIP
 K1.4/dnat-first with endpoints a pod needs no such route: DNAT comes first ~ a pod on such a node works
@@ -39,14 +39,14 @@ K1.4/redirect reject is lost where the way in is the way out and redirects are o
 K1.5/row-1 ClusterIP from a local pod: no SNAT ~ row 1 | rows 1, 2 and 8
 K1.5/row-2 ClusterIP from anybody else: SNAT ~ row 2 | rows 1, 2 and 8
 K1.5/row-3 masqueradeAll: SNAT for everybody ~ row 3
-K1.5/row-4 NodePort, policy Cluster: SNAT
-K1.5/row-5 NodePort, policy Local, from a local pod: the Cluster list, no SNAT
-K1.5/row-6 NodePort, policy Local, from the node: the Cluster list, SNAT
-K1.5/row-7 NodePort, policy Local, from outside: the Local list, no SNAT
+K1.5/row-4 NodePort, policy Cluster: SNAT ~ row 4 | rows 4 and 6
+K1.5/row-5 NodePort, policy Local, from a local pod: the Cluster list, no SNAT ~ rows 5 and 7
+K1.5/row-6 NodePort, policy Local, from the node: the Cluster list, SNAT ~ row 6 | rows 4 and 6
+K1.5/row-7 NodePort, policy Local, from outside: the Local list, no SNAT ~ rows 5 and 7
 K1.5/row-8 the chosen endpoint is the source: SNAT (hairpin) ~ row 8 | rows 1, 2 and 8
 K1.5/external-order order of the rules for external addresses
 K1.5/remote-port a pod at another node's NodePort is not masqueraded there
-K1.5/own-port a pod at its own node's NodePort is masqueraded
+K1.5/own-port a pod at its own node's NodePort is masqueraded ~ its own node's nodePort
 K1.5/no-detector without a CIDR the two rules about local traffic are not written ~ without a usable CIDR
 K1.5/detectors detectors NodeCIDR, BridgeInterface and InterfaceNamePrefix
 K1.5/snat-source SNAT to the primary address of the way out ~ primary address of the

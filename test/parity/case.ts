@@ -236,7 +236,10 @@ export interface ServiceSpec {
   nodePort?: number;
   externalTrafficPolicy?: "Cluster" | "Local";
   internalTrafficPolicy?: "Cluster" | "Local";
-  /** Session affinity ClientIP with this timeout (iptables mode). */
+  externalIPs?: Ip[];
+  /** Mode VIP. */
+  loadBalancer?: { ip: Ip; sourceRanges?: Cidr[] };
+  /** Session affinity ClientIP with this timeout. */
   affinitySeconds?: number;
 }
 

@@ -374,7 +374,7 @@ const hairpinAnswered = makeCase(
   ],
 );
 
-function affinity(): NodeCase[] {
+function affinity(mode: (typeof MODES)[number]): NodeCase[] {
   const sticky = (): ServiceSpec =>
     dns(
       [
@@ -388,12 +388,12 @@ function affinity(): NodeCase[] {
   const at = (ms: number, i: number): Step => ({ at: ms, send: [fromA(flow(i))] });
   return [
     makeCase(
-      "1.6/affinity",
+      mode === "iptables" ? "1.6/affinity" : "1.6/affinity-nftables",
       [
         "K1.6 key: client source IP only",
         "K1.6 timer restarts on every new connection: one each 3 s stays, one after 5.6 s is chosen anew",
       ],
-      node([sticky()]),
+      node([sticky()], { mode }),
       [
         at(0, 0),
         at(0, 1),
@@ -406,11 +406,77 @@ function affinity(): NodeCase[] {
   ];
 }
 
+/** External addresses and load balancers, from outside and from a pod; C is on another node, B on this one. */
+function external(mode: (typeof MODES)[number]): NodeCase[] {
+  const [out, balancer] = ["203.0.113.5", "203.0.113.6"];
+  const to = (policy: "Cluster" | "Local", endpoints: [string, number][]): ServiceSpec[] => [
+    web(endpoints, {
+      externalIPs: [out],
+      loadBalancer: { ip: balancer, sourceRanges: [`${X.ip}/32`, `${A.ip}/32`] },
+      externalTrafficPolicy: policy,
+    }),
+  ];
+  const syn = (from: typeof X, at: typeof NIC, ip: string, port: number): string =>
+    tcp(from, via(at, ip), port, 80, "S", SYN);
+  const steps: Step[] = [
+    { at: 0, note: "outside, external address", send: [fromNic(syn(X, NIC, out, 40_000))] },
+    { at: 0, note: "outside, load balancer", send: [fromNic(syn(X, NIC, balancer, 40_001))] },
+    {
+      at: 0,
+      note: "outside, not in the ranges",
+      send: [fromNic(syn({ mac: X.mac, ip: "10.0.0.101" }, NIC, balancer, 40_002))],
+    },
+    { at: 0, note: "a pod, external address", send: [fromA(syn(A, BRIDGE, out, 40_003))] },
+    { at: 0, note: "a pod, load balancer", send: [fromA(syn(A, BRIDGE, balancer, 40_004))] },
+    { at: 0, note: "a pod not in the ranges", send: [fromB(syn(B, BRIDGE, balancer, 40_005))] },
+    {
+      at: 0,
+      note: "another port of the address",
+      send: [fromA(tcp(A, via(BRIDGE, out), 40_006, 81, "S", SYN))],
+    },
+  ];
+  const both: [string, number][] = [
+    [C.ip, 8080],
+    [B.ip, 8080],
+  ];
+  const facts = [
+    "K1.2 externalIPs and load balancers in mode VIP",
+    "K1.2 sources outside all ranges are dropped",
+  ];
+  return [
+    makeCase(
+      `1.2/external-cluster-${mode}`,
+      [...facts, "K1.5 row 4"],
+      node(to("Cluster", both), { mode }),
+      steps,
+    ),
+    makeCase(
+      `1.2/external-local-${mode}`,
+      [...facts, "K1.5 rows 5 and 7", "K1.5/external-order pods before local sources before all others"],
+      node(to("Local", both), { mode }),
+      steps,
+    ),
+    makeCase(
+      `1.2/external-local-elsewhere-${mode}`,
+      ["K1.4/external-local the ClusterIP is unaffected, outside sources are dropped"],
+      node(to("Local", [[C.ip, 8080]]), { mode }),
+      [...steps, ...toVip],
+    ),
+    makeCase(
+      `1.2/external-none-${mode}`,
+      ["K1.4 no endpoint anywhere: REJECT"],
+      node(to("Cluster", []), { mode }),
+      steps,
+    ),
+  ];
+}
+
 export const cases: NodeCase[] = [
   ...MODES.flatMap(noEndpoint),
   noRoute,
   ...MODES.flatMap(masquerade),
   ...nodePortFromNode,
   hairpinAnswered,
-  ...affinity(),
+  ...MODES.flatMap(affinity),
+  ...MODES.flatMap(external),
 ];

@@ -5,7 +5,7 @@
 import { RouteType } from "../../../src/ip/fib.ts";
 import { Nud } from "../../../src/ip/neigh-table.ts";
 import { EbtChain, type EbtRule, EbtTarget } from "../../../src/link/ebtables.ts";
-import { ANY_LOCAL, FrontendKind } from "../../../src/netfilter/frontends.ts";
+import { ANY_LOCAL, addressRanges, FrontendKind } from "../../../src/netfilter/frontends.ts";
 import { cursorOf, ServiceTable } from "../../../src/netfilter/service-table.ts";
 import { Scope } from "../../../src/node/in-ifaddr.ts";
 import { Kernel } from "../../../src/node/kernel.ts";
@@ -366,6 +366,13 @@ export class EmulatedNode {
     const external = s.externalTrafficPolicy === "Local";
     if (s.nodePort !== undefined)
       table.addFrontend(p, FrontendKind.NODE_PORT, ANY_LOCAL, s.nodePort, external);
+    const { EXTERNAL_IP, LOAD_BALANCER } = FrontendKind;
+    for (const ip of s.externalIPs ?? []) table.addFrontend(p, EXTERNAL_IP, address(ip), s.port, external);
+    if (s.loadBalancer !== undefined) {
+      const ranges = s.loadBalancer.sourceRanges;
+      const allowed = ranges === undefined ? null : addressRanges(ranges.map(cidr));
+      table.addFrontend(p, LOAD_BALANCER, address(s.loadBalancer.ip), s.port, external, allowed);
+    }
     this.setEndpoints(s);
   }
 

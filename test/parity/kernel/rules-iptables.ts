@@ -68,6 +68,7 @@ export function iptablesRules(node: NodeSpec, proxy: ProxySpec): IptablesRules {
     "KUBE-SERVICES",
     "KUBE-EXTERNAL-SERVICES",
     "KUBE-NODEPORTS",
+    "KUBE-PROXY-FIREWALL",
   ])
     rules.filter.set(c, []);
   addBaseNat(rules, proxy);
@@ -103,15 +104,11 @@ function addBaseNat({ nat }: IptablesRules, proxy: ProxySpec): void {
 
 function addBaseFilter({ filter }: IptablesRules, proxy: ProxySpec): void {
   const isNew = "-m conntrack --ctstate NEW";
-  add(filter, "INPUT", "-j KUBE-FIREWALL", "-j KUBE-NODEPORTS", `${isNew} -j KUBE-EXTERNAL-SERVICES`);
-  add(
-    filter,
-    "FORWARD",
-    "-j KUBE-FORWARD",
-    `${isNew} -j KUBE-SERVICES`,
-    `${isNew} -j KUBE-EXTERNAL-SERVICES`,
-  );
-  add(filter, "OUTPUT", "-j KUBE-FIREWALL", `${isNew} -j KUBE-SERVICES`);
+  const firewall = `${isNew} -j KUBE-PROXY-FIREWALL`;
+  const external = `${isNew} -j KUBE-EXTERNAL-SERVICES`;
+  add(filter, "INPUT", "-j KUBE-FIREWALL", firewall, "-j KUBE-NODEPORTS", external);
+  add(filter, "FORWARD", firewall, "-j KUBE-FORWARD", `${isNew} -j KUBE-SERVICES`, external);
+  add(filter, "OUTPUT", "-j KUBE-FIREWALL", firewall, `${isNew} -j KUBE-SERVICES`);
   const known = "-m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT";
   add(filter, "KUBE-FIREWALL", `! -s 127.0.0.0/8 -d 127.0.0.0/8 ${known} -j DROP`);
   if (proxy.dropInvalid !== false) add(filter, "KUBE-FORWARD", "-m conntrack --ctstate INVALID -j DROP");
@@ -131,6 +128,8 @@ function addService(rules: IptablesRules, proxy: ProxySpec, s: ServiceSpec, loca
   if (internal.length === 0) add(filter, "KUBE-SERVICES", `${frontend} ${verdict}`);
   if (nodePort !== null && external.length === 0)
     add(filter, "KUBE-EXTERNAL-SERVICES", `-m addrtype --dst-type LOCAL ${nodePort} ${verdict}`);
+  if (external.length === 0)
+    for (const to of addresses(s)) add(filter, "KUBE-EXTERNAL-SERVICES", `${to} ${verdict}`);
   if (internal.length > 0) {
     const chain = internal === local ? `KUBE-SVL-${s.name}` : `KUBE-SVC-${s.name}`;
     add(nat, "KUBE-SERVICES", `${frontend} -j ${chain}`);
@@ -141,7 +140,31 @@ function addService(rules: IptablesRules, proxy: ProxySpec, s: ServiceSpec, loca
   if (s.endpoints.length > 0) addPick(nat, s, `KUBE-SVC-${s.name}`, s.endpoints);
   if (local.length > 0) addPick(nat, s, `KUBE-SVL-${s.name}`, local);
   for (const e of s.endpoints) addEndpoint(nat, s, e);
-  if (nodePort !== null && s.endpoints.length > 0) addExternal(nat, proxy, s, nodePort, local.length > 0);
+  if (s.endpoints.length === 0 || (nodePort === null && addresses(s).length === 0)) return;
+  if (nodePort !== null) add(nat, "KUBE-NODEPORTS", `${nodePort} -j KUBE-EXT-${s.name}`);
+  addAddresses(rules, s);
+  addExternal(nat, proxy, s, local.length > 0);
+}
+
+const match = (s: ServiceSpec, ip: string): string =>
+  `-d ${ip}/32 -p ${s.proto} -m ${s.proto} --dport ${s.port}`;
+
+/** Matches of the external addresses, the load balancer's among them. */
+function addresses(s: ServiceSpec): string[] {
+  const own = s.loadBalancer === undefined ? [] : [s.loadBalancer.ip];
+  return [...(s.externalIPs ?? []), ...own].map((ip) => match(s, ip));
+}
+
+function addAddresses({ nat, filter }: IptablesRules, s: ServiceSpec): void {
+  const ext = `-j KUBE-EXT-${s.name}`;
+  for (const ip of s.externalIPs ?? []) add(nat, "KUBE-SERVICES", `${match(s, ip)} ${ext}`);
+  if (s.loadBalancer === undefined) return;
+  const { ip } = s.loadBalancer;
+  const ranges = s.loadBalancer.sourceRanges;
+  if (ranges === undefined) return add(nat, "KUBE-SERVICES", `${match(s, ip)} ${ext}`);
+  add(nat, "KUBE-SERVICES", `${match(s, ip)} -j KUBE-FW-${s.name}`);
+  add(nat, `KUBE-FW-${s.name}`, ...ranges.map((range) => `-s ${range} ${ext}`));
+  add(filter, "KUBE-PROXY-FIREWALL", `${match(s, ip)} -j DROP`);
 }
 
 function endpointChain(s: ServiceSpec, e: EndpointSpec): string {
@@ -176,15 +199,8 @@ function addPick(nat: Map<string, string[]>, s: ServiceSpec, chain: string, list
 }
 
 /** Rows 4-7 of kube-proxy.md 1.5. */
-function addExternal(
-  nat: Map<string, string[]>,
-  proxy: ProxySpec,
-  s: ServiceSpec,
-  nodePort: string,
-  hasLocal: boolean,
-): void {
+function addExternal(nat: Map<string, string[]>, proxy: ProxySpec, s: ServiceSpec, hasLocal: boolean): void {
   const chain = `KUBE-EXT-${s.name}`;
-  add(nat, "KUBE-NODEPORTS", `${nodePort} -j ${chain}`);
   if (s.externalTrafficPolicy !== "Local") {
     add(nat, chain, "-j KUBE-MARK-MASQ", `-j KUBE-SVC-${s.name}`);
     return;

@@ -62,7 +62,7 @@ export function nftablesRules(node: NodeSpec, proxy: ProxySpec): NftablesRules {
   r.sets.set("nodeport-ips", { kind: "set", type: "ipv4_addr", elements: [node.nic.ip] });
   const key = "ipv4_addr . inet_proto . inet_service : verdict";
   const portKey = "inet_proto . inet_service : verdict";
-  for (const name of ["no-endpoint-services", "service-ips"])
+  for (const name of ["no-endpoint-services", "service-ips", "firewall-ips"])
     r.sets.set(name, { kind: "map", type: key, elements: [] });
   for (const name of ["no-endpoint-nodeports", "service-nodeports"])
     r.sets.set(name, { kind: "map", type: portKey, elements: [] });
@@ -89,8 +89,10 @@ function addBase(r: NftablesRules, proxy: ProxySpec): void {
   chain(r, "nodeport-endpoints-check", "", [`${toNodePort}no-endpoint-nodeports`]);
   const unallocated = proxy.serviceCidr === undefined ? [] : [`ip daddr { ${proxy.serviceCidr} } drop`];
   chain(r, "cluster-ips-check", "", ["ip daddr @cluster-ips reject", ...unallocated]);
+  chain(r, "firewall-check", "", [`${frontend}firewall-ips`]);
   chain(r, "services", "", [`${frontend}service-ips`, `${toNodePort}service-nodeports`]);
   const isNew = "ct state new jump ";
+  chain(r, "filter-prerouting", hook("filter", "prerouting", -110), [`${isNew}firewall-check`]);
   chain(r, "filter-input", hook("filter", "input", -110), [
     `${isNew}nodeport-endpoints-check`,
     `${isNew}service-endpoints-check`,
@@ -99,7 +101,10 @@ function addBase(r: NftablesRules, proxy: ProxySpec): void {
     `${isNew}service-endpoints-check`,
     `${isNew}cluster-ips-check`,
   ]);
-  chain(r, "filter-output", hook("filter", "output", -110), [`${isNew}service-endpoints-check`]);
+  chain(r, "filter-output", hook("filter", "output", -110), [
+    `${isNew}firewall-check`,
+    `${isNew}service-endpoints-check`,
+  ]);
   chain(r, "filter-output-post-dnat", hook("filter", "output", -90), [`${isNew}cluster-ips-check`]);
   chain(r, "nat-prerouting", hook("nat", "prerouting", -100), ["jump services"]);
   chain(r, "nat-output", hook("nat", "output", -100), ["jump services"]);
@@ -126,21 +131,35 @@ function addService(r: NftablesRules, proxy: ProxySpec, s: ServiceSpec, localIps
   if (internal.length === 0) element("no-endpoint-services", `${frontend} : ${verdict}`);
   if (nodePort !== null && external.length === 0)
     element("no-endpoint-nodeports", `${nodePort} : ${verdict}`);
+  const addresses = [...(s.externalIPs ?? []), ...(s.loadBalancer === undefined ? [] : [s.loadBalancer.ip])];
+  const outside = addresses.map((ip) => `${ip} . ${s.proto} . ${s.port}`);
+  if (external.length === 0)
+    for (const key of outside) element("no-endpoint-services", `${key} : ${verdict}`);
   if (internal.length > 0) {
     const name = internal === local ? `local-${s.name}` : `service-${s.name}`;
     element("service-ips", `${frontend} : goto ${name}`);
   }
   const mark = masqueradeRule(proxy, s);
   const own = (list: EndpointSpec[]): string[] => (list === internal ? mark : []);
-  if (s.endpoints.length > 0) chain(r, `service-${s.name}`, "", [...own(s.endpoints), pick(s, s.endpoints)]);
-  if (local.length > 0) chain(r, `local-${s.name}`, "", [...own(local), pick(s, local)]);
+  if (s.endpoints.length > 0)
+    chain(r, `service-${s.name}`, "", [...own(s.endpoints), ...choose(s, s.endpoints)]);
+  if (local.length > 0) chain(r, `local-${s.name}`, "", [...own(local), ...choose(s, local)]);
+  if (s.affinitySeconds !== undefined)
+    for (const e of s.endpoints) r.sets.set(affinitySet(s, e), affinity(s.affinitySeconds));
   for (const e of s.endpoints)
     chain(r, endpointChain(s, e), "", [
       `ip saddr ${e.ip} jump mark-for-masquerade`,
+      ...(s.affinitySeconds === undefined ? [] : [`update @${affinitySet(s, e)} { ip saddr }`]),
       `meta l4proto ${s.proto} dnat to ${e.ip}:${e.port}`,
     ]);
-  if (nodePort === null || s.endpoints.length === 0) return;
-  element("service-nodeports", `${nodePort} : goto external-${s.name}`);
+  if (s.endpoints.length === 0 || (nodePort === null && outside.length === 0)) return;
+  if (nodePort !== null) element("service-nodeports", `${nodePort} : goto external-${s.name}`);
+  for (const key of outside) element("service-ips", `${key} : goto external-${s.name}`);
+  const ranges = s.loadBalancer?.sourceRanges;
+  if (ranges !== undefined) {
+    element("firewall-ips", `${outside.at(-1)} : goto firewall-${s.name}`);
+    chain(r, `firewall-${s.name}`, "", [`ip saddr != { ${ranges.join(", ")} } drop`]);
+  }
   chain(r, `external-${s.name}`, "", externalRules(proxy, s, local.length > 0));
 }
 
@@ -153,6 +172,20 @@ function masqueradeRule(proxy: ProxySpec, s: ServiceSpec): string[] {
 
 function endpointChain(s: ServiceSpec, e: EndpointSpec): string {
   return `endpoint-${s.name}-${e.ip.replaceAll(".", "-")}-${e.port}`;
+}
+
+function affinitySet(s: ServiceSpec, e: EndpointSpec): string {
+  return `affinity-${s.name}-${e.ip.replaceAll(".", "-")}-${e.port}`;
+}
+
+function affinity(seconds: number): { kind: "set"; type: string; elements: string[] } {
+  return { kind: "set", type: `ipv4_addr; flags dynamic,timeout; timeout ${seconds}s`, elements: [] };
+}
+
+/** Who sticks to an endpoint, then whose turn it is. */
+function choose(s: ServiceSpec, list: EndpointSpec[]): string[] {
+  const stays = (e: EndpointSpec): string => `ip saddr @${affinitySet(s, e)} goto ${endpointChain(s, e)}`;
+  return [...(s.affinitySeconds === undefined ? [] : list.map(stays)), pick(s, list)];
 }
 
 function pick(s: ServiceSpec, list: EndpointSpec[]): string {
