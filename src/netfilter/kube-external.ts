@@ -59,7 +59,7 @@ export function isNodePortAddress(nf: Netfilter, ns: number, dst: number): boole
   return isLocalAddress(nf.k, ns, dst);
 }
 
-/** The frontend an endpoint check is about, or -1. The iptables mode asks for NodePorts on any local address. */
+/** The frontend an endpoint check is about, or -1; the iptables mode has it for every local address. */
 export function refusedFrontend(
   nf: Netfilter,
   ns: number,

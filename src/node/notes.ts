@@ -8,7 +8,10 @@ export const NoteKind = {
   STAGE: 0,
   /** dropped: a = reason. */
   DROP: 1,
-  /** DNAT: a, b = old address and port; c, d = new (d + 65536: of a reply); e = service port * 65536 + endpoint number in order. */
+  /**
+   * DNAT: a, b = old address and port; c, d = new, and d + 65536 in the reply direction; e = service port *
+   * 65536 + endpoint number in order.
+   */
   DNAT: 2,
   /** SNAT: a, b = old address and port; c, d = new. */
   SNAT: 3,

@@ -49,7 +49,7 @@ test("K1.2 --nodeport-addresses, localhost NodePorts, the nftables mode's primar
   t.is(answers({ balance: "nftables", nodePortAddresses: [cidr("0.0.0.0/0")] }), `${NODE} 10.244.1.1`);
 });
 
-test("K1.2 source ranges are not for NodePorts; a range with the node's address lets the VIP itself in", (t) => {
+test("K1.2 source ranges: not for NodePorts; one with the node in it lets the VIP itself in", (t) => {
   for (const balance of ["iptables", "nftables"] as const) {
     const { lab, table, web, ep, syn } = cluster({ balance });
     ep("10.244.2.2");

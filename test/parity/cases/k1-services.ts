@@ -406,7 +406,7 @@ function affinity(mode: (typeof MODES)[number]): NodeCase[] {
   ];
 }
 
-/** External addresses and load balancers, from outside and from a pod; C is on another node, B on this one. */
+/** External addresses and load balancers, from outside and from pods; C is on another node, B here. */
 function external(mode: (typeof MODES)[number]): NodeCase[] {
   const [out, balancer] = ["203.0.113.5", "203.0.113.6"];
   const to = (policy: "Cluster" | "Local", endpoints: [string, number][]): ServiceSpec[] => [
