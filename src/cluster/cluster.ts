@@ -76,6 +76,8 @@ export class Cluster {
   readonly nodes: ClusterNode[] = [];
   readonly workloads: Workload[] = [];
   readonly services: Service[] = [];
+  /** Service by the row its ports have in the table. */
+  readonly serviceOfPort: Service[] = [];
   /** Time from a change to the nodes' rules, ns. */
   syncDelay: number;
   /** How the next pods' MACs are chosen. */
@@ -208,6 +210,7 @@ export class Cluster {
     const name = `default/${service.name}${port.name === "" ? "" : `:${port.name}`}`;
     const row = this.table.addServicePort(name, service.clusterIp, port.protocol, port.port, local);
     service.ports.push({ ...port, row });
+    this.serviceOfPort[row] = service;
     for (const workload of this.selected(service.selector)) {
       workload.endpointOf.push({ servicePort: row, targetPort: port.targetPort });
       for (const p of workload.pods) this.addEndpoint(p, row, port.targetPort);

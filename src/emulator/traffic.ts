@@ -91,18 +91,30 @@ function targetOf(net: Net, to: string): StreamTarget {
   return host === null ? { kind: "address" } : { kind: "host", ns: host.ns };
 }
 
-/** Is this namespace one that the source's packets are meant for (Sockets.isRight)? */
+/**
+ * Is this namespace one that the source's packets are meant for (Sockets.isRight)? Asked for the first packet
+ * of each flow that a sink gets, so it makes no objects.
+ */
 export function isRight(net: Net, source: number, ns: number): boolean {
-  const target = net.script.streams.find((s) => s.row === source)?.target;
-  switch (target?.kind) {
-    case "host":
-      return target.ns === ns;
-    case "service":
-    case "workload":
-      return workloadsOf(net, target).some((w) => w === workloadOf(net, ns));
-    default:
-      return true;
+  const target = streamTarget(net, source);
+  if (target === null || target.kind === "address") return true;
+  if (target.kind === "host") return target.ns === ns;
+  const { pods } = net;
+  const p = pods.byNamespace(ns);
+  if (p < 0 || pods.cluster[p] !== target.cluster) return false;
+  if (target.kind === "workload") return pods.workload[p] === target.workload;
+  const cluster = net.clusters[target.cluster];
+  const { endpointOf } = cluster.workloads[pods.workload[p]];
+  for (let i = 0; i < endpointOf.length; i++) {
+    if (cluster.serviceOfPort[endpointOf[i].servicePort].name === target.service) return true;
   }
+  return false;
+}
+
+function streamTarget(net: Net, source: number): StreamTarget | null {
+  const { streams } = net.script;
+  for (let i = 0; i < streams.length; i++) if (streams[i].row === source) return streams[i].target;
+  return null;
 }
 
 function workloadsOf(net: Net, target: StreamTarget): readonly Workload[] {
@@ -111,12 +123,6 @@ function workloadsOf(net: Net, target: StreamTarget): readonly Workload[] {
   const cluster = net.clusters[target.cluster];
   const service = cluster.services.find((s) => s.name === target.service);
   return service === undefined ? [] : cluster.selected(service.selector);
-}
-
-function workloadOf(net: Net, ns: number): Workload | null {
-  const { pods } = net;
-  const p = pods.byNamespace(ns);
-  return p < 0 ? null : net.clusters[pods.cluster[p]].workloads[pods.workload[p]];
 }
 
 export function reportTraffic(net: Net, row: number): TrafficReport {

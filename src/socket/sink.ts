@@ -22,7 +22,7 @@ import { SourceStat, STATS_WORDS } from "./sources.ts";
 
 /** Bytes of the payload before the pattern: magic, flow, sequence number. */
 export const PAYLOAD_HEAD = 12;
-/** Every packet whose count is a multiple of this is checked to the last byte. */
+/** One packet of so many is checked to the last byte, whichever sinks they reach: none may live long. */
 const CHECK_EVERY = 1024;
 
 /** Payload byte `i` of every packet of a source, from PAYLOAD_HEAD on. */
@@ -89,9 +89,11 @@ function belongs(s: Sockets, sink: number, group: number, source: number, f: num
 
 /** Counts the packet; every CHECK_EVERY-th is read to its last byte, and taken back when that fails. */
 function looksIntact(s: Sockets, sink: number, f: number, payload: number): boolean {
-  const n = ++s.sinks.packets[sink];
-  if ((n & (CHECK_EVERY - 1)) !== 0 || intact(s, sink, f, payload)) return true;
-  s.sinks.packets[sink]--;
+  const { sinks } = s;
+  sinks.packets[sink]++;
+  sinks.turn = (sinks.turn + 1) & (CHECK_EVERY - 1);
+  if (sinks.turn !== 0 || intact(s, sink, f, payload)) return true;
+  sinks.packets[sink]--;
   return false;
 }
 

@@ -29,6 +29,8 @@ export class Sinks {
   /** Number of the sink among all there ever were, from 1: a row may have another tenant later. */
   serial = new Int32Array(16);
   private serials = 0;
+  /** Packets looked at by all sinks together, modulo the distance between two that are checked. */
+  turn = 0;
   readonly ids = new Ids();
 
   add(): number {

@@ -2,8 +2,9 @@
 
 import test from "ava";
 import { measure } from "../../bench/measure.ts";
-import { BATCH, Rig } from "../../bench/rig.ts";
+import { BACKENDS, BATCH, Rig } from "../../bench/rig.ts";
 import { Drop } from "../../src/node/drop.ts";
+import { PAYLOAD_HEAD } from "../../src/socket/sink.ts";
 
 function warm(scenario: "vip" | "pod" = "vip"): Rig {
   const rig = new Rig(scenario, 60, 64);
@@ -56,6 +57,37 @@ test("a byte changed on the way that no checksum covers", (t) => {
   t.is(k.skb.live, 0);
 });
 
+test("a packet that says of itself it is no packet of ours", (t) => {
+  const rig = warm();
+  const { sock } = rig.net.walk;
+  // The first byte of the payload, which every source begins with.
+  sock.sources.template[0][28] ^= 1;
+  rig.batch(BATCH);
+  t.is(rig.misdelivered, BATCH);
+});
+
+test("pods that are gone: what they found still counts", (t) => {
+  const rig = warm();
+  rig.net.walk.sock.sources.payloadLen[0]++;
+  rig.batch(BATCH);
+  rig.net.walk.sock.sources.payloadLen[0]--;
+  for (let i = 0; i < BACKENDS; i++) rig.replaceOne();
+  rig.batch(BATCH);
+  t.is(rig.misdelivered, BATCH);
+});
+
+test("every byte is looked at in one packet of 1,024, however short the pods live", (t) => {
+  const rig = warm();
+  const { sock } = rig.net.walk;
+  // Past the head: no sink looks at it before its turn to be checked, and the checksum is right.
+  sock.sources.template[0][28 + PAYLOAD_HEAD] ^= 1;
+  for (let sent = 0; sent < 4096; sent += BATCH) {
+    rig.batch(BATCH);
+    rig.replaceOne();
+  }
+  t.is(rig.misdelivered, 4);
+});
+
 test("a socket that is gone: dropped by name, not delivered", (t) => {
   const rig = warm("pod");
   const { k } = rig.net.walk;
@@ -81,7 +113,7 @@ test("no slot for a frame: sent and lost, as NOMEM", (t) => {
 
 test("a packet that vanishes without a reason stops the benchmark", async (t) => {
   const consume = Rig.prototype.batch;
-  const broken = { warmPackets: BATCH, heapPackets: BATCH, slice: 0.01 };
+  const broken = { warmPackets: BATCH, warmReplacements: 0, heapPackets: BATCH, slice: 0.01 };
   const settings = { flows: 5, frameBytes: 64, churnPerSecond: 0, seconds: 0.01 };
   Rig.prototype.batch = function (this: Rig, packets: number): void {
     consume.call(this, packets);

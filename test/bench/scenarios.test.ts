@@ -4,11 +4,11 @@
 import test, { type ExecutionContext } from "ava";
 import { type Effort, measure } from "../../bench/measure.ts";
 import type { ScenarioResult } from "../../bench/result.ts";
-import { BATCH, FLOWS_MAX, Rig, TRAFFIC_SCENARIOS, type TrafficScenario } from "../../bench/rig.ts";
+import { BACKENDS, BATCH, FLOWS_MAX, Rig, TRAFFIC_SCENARIOS, type TrafficScenario } from "../../bench/rig.ts";
 import { A_ID, ACCT, REC } from "../../src/netfilter/nf-conn.ts";
 import { PROTO_UDP } from "../../src/wire/ipv4.ts";
 
-const LITTLE: Effort = { warmPackets: 2 * BATCH, heapPackets: 2 * BATCH, slice: 0.01 };
+const LITTLE: Effort = { warmPackets: 2 * BATCH, warmReplacements: 2, heapPackets: 2 * BATCH, slice: 0.01 };
 const SETTINGS = { flows: 50, frameBytes: 64, churnPerSecond: 0, seconds: 0.02 };
 
 /** The JSON of one scenario, key by key, in order. */
@@ -95,14 +95,14 @@ test("l2 meets no conntrack; pod and vip meet it on both nodes", (t) => {
 });
 
 test("round robin: each backend of vip gets its share of the flows", (t) => {
-  const rig = new Rig("vip", 60, 64);
-  for (let i = 0; i < 60; i++) rig.batch(1);
+  const rig = new Rig("vip", 3 * BACKENDS, 64);
+  for (let i = 0; i < 3 * BACKENDS; i++) rig.batch(1);
   const received = rig.net.podInfos("web").map((pod) => pod.received);
-  t.deepEqual(received, [10, 10, 10, 10, 10, 10]);
+  t.deepEqual(received, new Array(BACKENDS).fill(3));
 });
 
 test("connect: every packet is a new connection, and the table stays as large as asked", (t) => {
-  const alive = 200;
+  const alive = 1000;
   const rig = new Rig("connect", alive, 64);
   const { t: table } = rig.net.walk.nf;
   const newest = (): number => {
