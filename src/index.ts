@@ -19,6 +19,7 @@ export type {
   ClusterOptions,
   CniMode,
   DeploymentOptions,
+  FabricOptions,
   HostOptions,
   KubeProxyOptions,
   NodeOptions,

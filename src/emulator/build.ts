@@ -16,6 +16,7 @@ import { Walk } from "../walk/walk.ts";
 import { parseIpv4 } from "../wire/address.ts";
 import { buildCluster } from "./build-cluster.ts";
 import { checkSysctls } from "./check-cluster.ts";
+import { checkOptions } from "./check-options.ts";
 import { type Problem, TopologyError } from "./errors.ts";
 import { didYouMean } from "./hosts.ts";
 import { Net } from "./net.ts";
@@ -38,23 +39,14 @@ export interface Building {
 
 export function buildNet(spec: TopologySpec): Net {
   const problems: Problem[] = [];
-  if (!Number.isSafeInteger(spec.seed)) problems.push({ path: "seed", message: "a seed is a whole number" });
-  if (!Number.isInteger(spec.frames) || spec.frames < 64 || spec.frames > 1 << 20) {
-    problems.push({ path: "frames", message: "the number of frames is a whole number from 64 to 1048576" });
-  }
-  if (problems.length > 0) throw new TopologyError(problems);
-  const k = new Kernel({
-    seed: spec.seed,
-    frames: spec.frames,
-    largeFrames: LARGE_FRAMES,
-    frameBytes: FRAME_BYTES,
-  });
-  const walk = new Walk(k);
+  const { seed, frames, fabric } = checkOptions(spec, problems);
+  const k = new Kernel({ seed, frames, largeFrames: LARGE_FRAMES, frameBytes: FRAME_BYTES });
+  const walk = new Walk(k, fabric);
   const pods = new Pods();
   checkNames(spec, problems);
   const network = buildNetwork(walk.vnet, networkSpec(spec));
   problems.push(...network.problems);
-  const cni = new Cni({ k, link: walk.link, ip: walk.ip, vnet: walk.vnet }, { seed: spec.seed });
+  const cni = new Cni({ k, link: walk.link, ip: walk.ip, vnet: walk.vnet }, { seed });
   const net = new Net(spec, walk, pods, cni);
   const building: Building = { walk, cni, pods, network, problems, net };
   for (const cluster of spec.clusters) buildCluster(building, cluster);

@@ -150,7 +150,7 @@ function checkPrefix<T extends string | null>(
 
 /** The value when it is one of these, else the fallback, with a problem. */
 export function oneOf<T extends string>(
-  b: Building,
+  b: Pick<Building, "problems">,
   value: T,
   allowed: readonly T[],
   fallback: T,

@@ -2,6 +2,7 @@
 // building, and with it every check, happens in Topology.build().
 
 import { buildNet } from "./build.ts";
+import { DEFAULT_FRAMES } from "./check-options.ts";
 import { SnapshotError } from "./errors.ts";
 import type { Net } from "./net.ts";
 import { specOfSnapshot } from "./snapshot.ts";
@@ -75,7 +76,8 @@ export function openSnapshot(snapshot: Uint8Array): Net {
 export function defineTopology(options: TopologyOptions, describe: (t: TopologyBuilder) => void): Topology {
   const spec: TopologySpec = {
     seed: options.seed ?? 1,
-    frames: options.frames ?? 16_384,
+    frames: options.frames ?? DEFAULT_FRAMES,
+    fabric: { ...options.fabric },
     vnets: [],
     routeTables: [],
     clusters: [],

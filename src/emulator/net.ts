@@ -198,8 +198,9 @@ export class Net {
       for (const p of this.pods.oldestFirst(workload.pods)) {
         let count = 0;
         for (let s = sock.firstOfNs[this.pods.ns[p]] ?? -1; s >= 0; s = sock.next[s]) {
-          const port = sock.localPort[s];
-          if (service.ports.some((sp) => sp.targetPort === port)) count += sock.rxPackets[s];
+          const [port, protocol] = [sock.localPort[s], sock.proto[s]];
+          const isTarget = service.ports.some((sp) => sp.targetPort === port && sp.protocol === protocol);
+          if (isTarget) count += sock.rxPackets[s];
         }
         out[this.pods.name[p]] = count;
       }

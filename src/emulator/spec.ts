@@ -1,5 +1,7 @@
 // A topology as plain data: what define.ts collects, check-*.ts read and build*.ts build. Nothing here runs.
 
+import type { FabricSettings } from "../vnet/azure.ts";
+
 /** How pods are attached to their node (azure.md 5.1). */
 export type CniMode = "azure-bridge" | "azure-tunnel" | "azure-transparent" | "azure-overlay" | "kubenet";
 export const CNI_MODES: readonly CniMode[] = [
@@ -10,12 +12,17 @@ export const CNI_MODES: readonly CniMode[] = [
   "kubenet",
 ];
 
+/** What the sources leave open about the Azure fabric; docs/fidelity.md says why the defaults are so. */
+export type FabricOptions = Partial<FabricSettings>;
+
 /** Where packets stop: see each option. */
 export interface TopologyOptions {
   /** Everything random is drawn from it; the same seed gives the same bytes. Default 1. */
   seed?: number;
   /** Frames alive at one time. Default 16,384. */
   frames?: number;
+  /** Choices about the Azure fabric, such as { sourceMac: "sender" }. */
+  fabric?: FabricOptions;
 }
 
 export interface VnetOptions {
@@ -203,6 +210,7 @@ export interface VnetSpec extends VnetOptions {
 export interface TopologySpec {
   seed: number;
   frames: number;
+  fabric: FabricOptions;
   vnets: VnetSpec[];
   routeTables: { name: string; routes: RouteOptions[] }[];
   clusters: ClusterSpec[];

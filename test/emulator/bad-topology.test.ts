@@ -417,6 +417,30 @@ const OPTIONS: Row[] = [
   },
 ];
 
+OPTIONS.push({
+  it: "settings of the fabric, and with them everything else",
+  found: () =>
+    problemsOf((t) => void t.vnet("v", { addressSpace: ["10.0.0.0/33"] }), {
+      frames: 63,
+      fabric: {
+        sourceMac: "sendr",
+        spoofedMac: "no",
+        fragmentFlows: 0,
+        fragmentTimeout: -1,
+        sourceMacs: "sender",
+      },
+    }),
+  expect: [
+    "frames: the number of frames is a whole number from 64 to 1048576",
+    'fabric.sourceMacs: the fabric has no such setting; did you mean "sourceMac"?',
+    'fabric.sourceMac: "sendr" is not one of virtual, sender; did you mean "sender"?',
+    'fabric.spoofedMac: "no" is not one of drop, stamp',
+    "fabric.fragmentFlows: a whole number of datagrams from 1 to 1048576",
+    "fabric.fragmentTimeout: a whole number of nanoseconds from 1 on",
+    "vnet.v.addressSpace[0]: 10.0.0.0/33 is not an IPv4 prefix such as 10.224.0.0/12",
+  ],
+});
+
 function nothingAtAll(): void {}
 
 for (const rows of [OPTIONS, NETWORK, CLUSTER, NODES, WORKLOADS, SERVICES]) {

@@ -1,7 +1,7 @@
 // Every option of the description does what it says, and what is left out has the default the types promise.
 
 import test from "ava";
-import { defineTopology } from "../../src/emulator/define.ts";
+import { defineTopology, openSnapshot } from "../../src/emulator/define.ts";
 import type { Net } from "../../src/emulator/net.ts";
 import { type ClusterOptions, CNI_MODES } from "../../src/emulator/spec.ts";
 import { ms, us } from "../../src/emulator/units.ts";
@@ -259,6 +259,50 @@ test("selectors: labels, several workloads of one Service, several Services of o
     ["blue-0", "blue-1", "green-0", "blue-0", "green-0", "plain", null],
   );
   t.deepEqual(net.deliveries()[0]?.pods, { "blue-0": 2, "blue-1": 1, "green-0": 2 });
+  end(t, net);
+});
+
+test("deliveries count the protocol of the Service's port, not the number alone", (t) => {
+  const net = cluster((aks) => {
+    aks.deployment("web", { udpEcho: 8080 });
+    aks.service("tcp", { port: 80, targetPort: 8080, selector: { app: "web" } });
+    aks.service("udp", { port: 80, targetPort: 8080, protocol: "UDP", selector: { app: "web" } });
+    aks.pod("client");
+  });
+  net.soon.udp("client", "udp:80", "x");
+  net.run({ for: ms(1) });
+  t.deepEqual(
+    net.deliveries().map((s) => s.pods),
+    [{ "web-0": 0 }, { "web-0": 1 }],
+  );
+  end(t, net);
+});
+
+test("settings of the fabric: the sender's MAC, stamped MACs, fragments followed for a time", (t) => {
+  const fabric = {
+    sourceMac: "sender",
+    spoofedMac: "stamp",
+    fragmentFlows: 1,
+    fragmentTimeout: ms(1),
+  } as const;
+  const net = defineTopology({ seed: 7, fabric }, (topology) => {
+    const subnet = topology.vnet("v", { addressSpace: ["10.1.0.0/16"] }).subnet("s", "10.1.0.0/24");
+    topology.vm("a", { subnet });
+    topology.vm("b", { subnet, udpEcho: 7 });
+  }).build();
+  t.deepEqual(net.walk.vnet.settings, fabric);
+  net.tap("b/eth0");
+  const asked = net.soon.udp("a", "b:7", "hello");
+  net.run({ for: ms(1) });
+  t.is(asked.text, "hello");
+  const { k } = net.walk;
+  const { dev } = net.hosts.host("a");
+  const { bytes, start, count, direction } = k.capture;
+  const sources = Array.from({ length: count }, (_, i) => i)
+    .filter((i) => direction[i] === 1 && bytes[start[i]! + 23] === 17)
+    .map((i) => Buffer.from(bytes.subarray(start[i], start[i]! + 14)).toString("hex", 6, 12));
+  t.deepEqual(sources, [formatMac(k.dev.macHi[dev]!, k.dev.macLo[dev]!).replaceAll(":", "")]);
+  t.deepEqual(openSnapshot(net.snapshot()).walk.vnet.settings, fabric, "a snapshot keeps them");
   end(t, net);
 });
 

@@ -1,0 +1,57 @@
+// What can be wrong with the options of a topology as a whole. What cannot be used is replaced, so that the
+// rest of the description is looked at as well.
+
+import { DEFAULT_SETTINGS } from "../vnet/azure.ts";
+import { oneOf } from "./check-cluster.ts";
+import type { Problem } from "./errors.ts";
+import { didYouMean } from "./hosts.ts";
+import type { FabricOptions, TopologySpec } from "./spec.ts";
+
+export const DEFAULT_FRAMES = 16_384;
+const FRAMES_MIN = 64;
+const FRAMES_MAX = 1 << 20;
+/** Datagrams one fabric can be told to follow: their table is made at once. */
+const FRAGMENT_FLOWS_MAX = 1 << 20;
+
+export function checkOptions(
+  spec: TopologySpec,
+  problems: Problem[],
+): { seed: number; frames: number; fabric: FabricOptions } {
+  let { seed, frames } = spec;
+  if (!Number.isSafeInteger(seed)) {
+    problems.push({ path: "seed", message: "a seed is a whole number" });
+    seed = 1;
+  }
+  const range = `a whole number from ${FRAMES_MIN} to ${FRAMES_MAX}`;
+  if (!isWithin(frames, FRAMES_MIN, FRAMES_MAX)) {
+    problems.push({ path: "frames", message: `the number of frames is ${range}` });
+    frames = DEFAULT_FRAMES;
+  }
+  return { seed, frames, fabric: checkFabric(spec.fabric, problems) };
+}
+
+function checkFabric(given: FabricOptions, problems: Problem[]): FabricOptions {
+  const fabric = { ...DEFAULT_SETTINGS, ...given };
+  const known = Object.keys(DEFAULT_SETTINGS);
+  for (const name of Object.keys(given)) {
+    if (known.includes(name)) continue;
+    const message = `the fabric has no such setting${didYouMean(name, known)}`;
+    problems.push({ path: `fabric.${name}`, message });
+  }
+  const b = { problems };
+  fabric.sourceMac = oneOf(b, fabric.sourceMac, ["virtual", "sender"], "virtual", "fabric.sourceMac");
+  fabric.spoofedMac = oneOf(b, fabric.spoofedMac, ["drop", "stamp"], "drop", "fabric.spoofedMac");
+  if (!isWithin(fabric.fragmentFlows, 1, FRAGMENT_FLOWS_MAX)) {
+    const message = `a whole number of datagrams from 1 to ${FRAGMENT_FLOWS_MAX}`;
+    problems.push({ path: "fabric.fragmentFlows", message });
+    fabric.fragmentFlows = DEFAULT_SETTINGS.fragmentFlows;
+  }
+  if (!isWithin(fabric.fragmentTimeout, 1, Number.MAX_SAFE_INTEGER)) {
+    const message = "a whole number of nanoseconds from 1 on";
+    problems.push({ path: "fabric.fragmentTimeout", message });
+  }
+  return fabric;
+}
+
+const isWithin = (n: number, least: number, most: number): boolean =>
+  Number.isSafeInteger(n) && n >= least && n <= most;
