@@ -103,14 +103,15 @@ function opened(net: Net, action: number, row: number): void {
 
 // A packet number, or a negative error number.
 function sent(net: Net, number: number, result: number): void {
+  const { sock } = net.walk;
   const outcome = net.script.outcomes[number];
   outcome.sentAt = net.now;
-  if (result < 0) {
-    outcome.refused = errnoName(-result);
-    return;
-  }
-  outcome.packet = result;
-  net.script.follow(number, result);
+  if (result < 0) outcome.refused = errnoName(-result);
+  const packet = result < 0 ? sock.unrouted : result;
+  sock.unrouted = 0;
+  if (packet === 0) return;
+  outcome.packet = packet;
+  net.script.follow(number, packet);
 }
 
 function sendFrame(net: Net, action: Extract<Action, { kind: "frame" }>): void {

@@ -2,6 +2,7 @@
 // errno.h), and what an ICMP error means to the socket that sent the packet: icmp_err_convert[] in
 // net/ipv4/icmp.c with the switches of __udp4_lib_err() in net/ipv4/udp.c and ping_err() in net/ipv4/ping.c.
 
+import { Drop } from "../node/drop.ts";
 import {
   ICMP_FRAG_NEEDED,
   ICMP_PARAMETER_PROBLEM,
@@ -40,6 +41,22 @@ for (const [name, value] of Object.entries(Errno)) names[value] = name;
 export function errnoName(error: number): string {
   const n = error < 0 ? -error : error;
   return names[n] ?? `errno ${n}`;
+}
+
+/** What ip_route_output_flow() answers (fib_props[] in net/ipv4/fib_semantics.c) where ours names a drop. */
+export function routeErrno(reason: number): number {
+  switch (reason) {
+    case Drop.IP_OUTNOROUTES:
+      return Errno.ENETUNREACH;
+    case Drop.IP_UNREACHABLE:
+      return Errno.EHOSTUNREACH;
+    case Drop.IP_PROHIBIT:
+      return Errno.EACCES;
+    case Drop.IP_BLACKHOLE:
+      return Errno.EINVAL;
+    default:
+      return 0;
+  }
 }
 
 /** Bit beside an error number: reported to a connected socket even without IP_RECVERR. */

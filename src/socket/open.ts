@@ -108,6 +108,8 @@ function freePingId(s: Sockets, ns: number): number {
 export function udpConnect(s: Sockets, sock: number, addr: number, port: number, local: number): number {
   if (port === 0) return -Errno.EINVAL;
   const to = localWhenAny(addr, s.localAddr[sock]);
+  const unrouted = s.routeError(s.ns[sock], to, local !== 0 ? local : s.localAddr[sock]);
+  if (unrouted !== 0) return -unrouted;
   const broadcast = (s.flags[sock] & SocketFlag.BROADCAST) !== 0;
   if (!broadcast && addrType(s.k, s.ns[sock], to) === Rtn.BROADCAST) return -Errno.EACCES;
   if (local !== 0 && s.localAddr[sock] === 0) {

@@ -27,6 +27,7 @@ import {
   localWhenAny,
   type SendOptions,
   sendRefused,
+  sendUnrouted,
   sourceAddress,
 } from "./udp-send.ts";
 
@@ -44,9 +45,10 @@ export function pingSend(s: Sockets, sock: number, dst: number, options: PingOpt
   if (options.ttl !== undefined && !isTtl(options.ttl)) return -Errno.EINVAL;
   const src = options.src ?? sourceAddress(s, sock);
   const to = localWhenAny(dst, src);
-  const refused = sendRefused(s, sock, to, length, options.mtu);
-  if (refused !== 0) return -refused;
   const ns = s.ns[sock];
+  const unrouted = s.routeError(ns, to, src);
+  const refused = unrouted !== 0 ? 0 : sendRefused(s, sock, to, length, options.mtu);
+  if (refused !== 0) return -refused;
   const f = localFrame(k, ns, k.ns.loopback[ns], length, false);
   if (f < 0) return -Errno.ENOBUFS;
   const { skb } = k;
@@ -58,6 +60,7 @@ export function pingSend(s: Sockets, sock: number, dst: number, options: PingOpt
   writeIcmpEcho(skb.view, l4, ICMP_ECHO, s.localPort[sock], options.seq & 0xffff);
   fillPayload(s, l4 + ICMPV4_SIZE, data);
   icmpv4FillChecksum(skb.view, l4, skb.end(f));
+  if (unrouted !== 0) return sendUnrouted(s, f, unrouted);
   s.txPackets[sock]++;
   sendLocal(k, f);
   return skb.packet[f];

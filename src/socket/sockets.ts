@@ -88,6 +88,16 @@ export class Sockets {
    * The sinks' groups are checked besides.
    */
   isRight: (source: number, ns: number) => boolean = () => true;
+  /**
+   * The error number with which ip_route_output_flow() lets a send or connect() of namespace `ns` fail, 0
+   * when there is a route: routes belong to ip/, and walk/ joins the two.
+   */
+  routeError: (ns: number, dst: number, src: number) => number = () => 0;
+  /**
+   * Number of the packet whose send failed for want of a route. Linux makes none; this one is dropped by the
+   * reason's name, so that explain has something to show.
+   */
+  unrouted = 0;
   /** ping_port_rover. */
   pingRover = 0;
   /** By (protocol, namespace, local address, port) and by (protocol, namespace, port). */

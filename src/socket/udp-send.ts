@@ -48,7 +48,8 @@ export function udpSend(
   const src = options.src ?? sourceAddress(s, sock);
   const to = named ? localWhenAny(dst, src) : s.remoteAddr[sock];
   const toPort = named ? port : s.remotePort[sock];
-  const refused = sendRefused(s, sock, to, UDP_SIZE + length, options.mtu);
+  const unrouted = s.routeError(s.ns[sock], to, src);
+  const refused = unrouted !== 0 ? 0 : sendRefused(s, sock, to, UDP_SIZE + length, options.mtu);
   if (refused !== 0) return -refused;
   const ttl = options.ttl ?? s.ttl[sock];
   const f = udpFrame(
@@ -64,8 +65,14 @@ export function udpSend(
   );
   if (f < 0) return -Errno.ENOBUFS;
   fillPayload(s, s.k.skb.l4[f] + UDP_SIZE, data);
-  udpTransmit(s, sock, f);
-  return s.k.skb.packet[f];
+  return unrouted !== 0 ? sendUnrouted(s, f, unrouted) : udpTransmit(s, sock, f);
+}
+
+/** The packet of a send that fails with `error`: it goes as far as the routing of IP_LOCAL_OUT. */
+export function sendUnrouted(s: Sockets, f: number, error: number): number {
+  s.unrouted = s.k.skb.packet[f];
+  sendLocal(s.k, f);
+  return -error;
 }
 
 /** What IP_TTL takes. */
@@ -136,7 +143,9 @@ export function udpFrame(
   return f;
 }
 
-export function udpTransmit(s: Sockets, sock: number, f: number): void {
+/** @returns the packet's number */
+export function udpTransmit(s: Sockets, sock: number, f: number): number {
   s.txPackets[sock]++;
   sendLocal(s.k, f);
+  return s.k.skb.packet[f];
 }

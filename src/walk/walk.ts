@@ -17,6 +17,7 @@ import { ipLocalDeliver, ipLocalDeliverFinish, ipRcv, ipRcvFinish } from "../ip/
 import { Ip } from "../ip/ip.ts";
 import { brNfNeigh, neighOutput } from "../ip/neigh-output.ts";
 import { ipFinishOutput, ipLocalOut, ipRouteMeHarder } from "../ip/output.ts";
+import { ipRouteOutput } from "../ip/route.ts";
 import { brNfDevQueueXmit, brNfPreRoutingFinish } from "../link/br-netfilter.ts";
 import {
   brDevQueuePushXmit,
@@ -43,6 +44,7 @@ import type { Kernel } from "../node/kernel.ts";
 import { NoteKind } from "../node/notes.ts";
 import { Op } from "../node/op.ts";
 import { STAGES_MAX, Stage } from "../node/stage.ts";
+import { routeErrno } from "../socket/errno.ts";
 import { icmpRcv, icmpTeaches } from "../socket/icmp.ts";
 import { protoUnknown } from "../socket/proto-unknown.ts";
 import { Sockets } from "../socket/sockets.ts";
@@ -77,6 +79,7 @@ export class Walk {
     this.nf = new Netfilter(k);
     this.sock = new Sockets(k);
     this.vnet = new Fabric(k, fabric);
+    this.sock.routeError = (ns, dst, src) => routeErrno(ipRouteOutput(this.ip, ns, dst, src));
     this.ip.neigh.solicit = (n, unicast, waiting) => arpSolicit(this.ip, n, unicast, waiting);
     this.link.bridges.onAddressChange = (dev) => this.ip.neigh.flushDevice(dev, false);
   }
