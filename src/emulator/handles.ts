@@ -61,7 +61,7 @@ export class Sent {
     return this.outcome.received.find((r) => r.error === null) ?? null;
   }
 
-  /** The first error the sender's socket got, of the call or by ICMP: an errno name such as "ECONNREFUSED". */
+  /** The first error the sender's socket got, from its call or by ICMP, as "ECONNREFUSED". */
   get error(): string | null {
     return this.outcome.received.find((r) => r.error !== null)?.error ?? this.outcome.refused;
   }

@@ -161,19 +161,24 @@ test("a case that cannot be run is told, and the run goes on", async (t) => {
 
 const missing = await preflight();
 const onKernel = missing.length === 0 ? test : test.skip;
+/** Stands behind the titles of what is skipped. */
+const why = missing.join("; ");
 
-onKernel("the kernel arm works in a child process, one case after another, and tells mistakes", async (t) => {
-  const arm = kernelArmInChild();
-  const live = makeCase("live", [], bridgeNode({ pods: [pod("a", A), pod("b", B)] }), simple.steps);
-  const wrong = makeCase("wrong", [], bridgeNode(), [{ at: 0, send: [{ at: "pod:z", frame: "00" }] }]);
-  const [one, mistake, two] = await Promise.allSettled([arm.run(live), arm.run(wrong), arm.run(live)]);
-  t.is(one!.status, "fulfilled");
-  t.is(two!.status, "fulfilled");
-  t.regex(String((mistake as PromiseRejectedResult).reason), /no pod z/);
-  await arm.close();
-});
+onKernel(
+  `the kernel arm works in a child process, one case after another, and tells mistakes ${why}`,
+  async (t) => {
+    const arm = kernelArmInChild();
+    const live = makeCase("live", [], bridgeNode({ pods: [pod("a", A), pod("b", B)] }), simple.steps);
+    const wrong = makeCase("wrong", [], bridgeNode(), [{ at: 0, send: [{ at: "pod:z", frame: "00" }] }]);
+    const [one, mistake, two] = await Promise.allSettled([arm.run(live), arm.run(wrong), arm.run(live)]);
+    t.is(one!.status, "fulfilled");
+    t.is(two!.status, "fulfilled");
+    t.regex(String((mistake as PromiseRejectedResult).reason), /no pod z/);
+    await arm.close();
+  },
+);
 
-onKernel("leftovers of dead processes with our prefix go, nothing else does", (t) => {
+onKernel(`leftovers of dead processes with our prefix go, nothing else does ${why}`, (t) => {
   mkdirSync("/run/netns", { recursive: true });
   writeFileSync("/run/netns/vne1-kept-by-a-live-process", "");
   writeFileSync("/run/netns/vne999999999-dead", "");
@@ -185,7 +190,7 @@ onKernel("leftovers of dead processes with our prefix go, nothing else does", (t
   for (const name of ["vne1-kept-by-a-live-process", "somebody-else"]) rmSync(`/run/netns/${name}`);
 });
 
-onKernel("a run killed in the middle leaves no namespace and no device", (t) => {
+onKernel(`a run killed in the middle leaves no namespace and no device ${why}`, (t) => {
   const left = (): string[] => {
     const links = spawnSync("ip", ["-o", "link"], { encoding: "utf8" }).stdout.split("\n");
     const ours = links.filter((line) => / (veth-|azv|cbr0|azure0|f\d+)\S*: /.test(line));
