@@ -27,6 +27,7 @@ export type {
   PodOptions,
   Protocol,
   RouteOptions,
+  SecurityRuleSpec,
   ServiceOptions,
   ServicePortOptions,
   SubnetOptions,

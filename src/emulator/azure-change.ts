@@ -1,8 +1,11 @@
 // Changes of the Azure network while packets move, as a script asks for them by name: checked when they are
 // asked for, made when their time has come.
 
+import { buildRule, type SecurityRuleSpec } from "../vnet/build-rule.ts";
 import { checkPeering } from "../vnet/check.ts";
 import { addPeering, DEFAULT_PEERING, removePeering, setPeeringFlags } from "../vnet/peerings.ts";
+import { removeSecurityRule, setFlushConnection, setSecurityRule } from "../vnet/security-control.ts";
+import { GroupKind } from "../vnet/security-groups.ts";
 import { TopologyError } from "./errors.ts";
 import { didYouMean, UnknownNameError } from "./hosts.ts";
 import type { Net } from "./net.ts";
@@ -11,21 +14,49 @@ import type { PeeringOptions } from "./spec.ts";
 
 export function changeAzure(net: Net, change: AzureChange): void {
   const { vnet } = net.walk;
-  if (change.kind === "ip-forwarding") return net.setIpForwarding(change.host, change.on);
-  const link = vnet.peerings.find(change.vnet, change.remote);
-  if (change.kind === "remove-peering") {
-    if (link >= 0) removePeering(vnet, link);
-    return;
+  switch (change.kind) {
+    case "ip-forwarding":
+      return net.setIpForwarding(change.host, change.on);
+    case "remove-peering": {
+      const link = vnet.peerings.find(change.vnet, change.remote);
+      return link < 0 ? undefined : removePeering(vnet, link);
+    }
+    case "set-peering":
+      return setPeering(net, change);
+    case "security-rule":
+      return setSecurityRule(vnet, change.group, readRule(net, change.group, change.rule));
+    case "remove-security-rule":
+      if (removeSecurityRule(vnet, change.group, change.name)) return;
+      throw new UnknownNameError(`${vnet.security.groups[change.group].name} has no rule "${change.name}"`);
+    case "flush-connection":
+      return setFlushConnection(vnet, change.group, change.on);
   }
+}
+
+function setPeering(net: Net, change: Extract<AzureChange, { kind: "set-peering" }>): void {
+  const { vnet } = net.walk;
+  const link = vnet.peerings.find(change.vnet, change.remote);
   if (link >= 0) return setPeeringFlags(vnet, link, change.flags);
-  const problems = checkPeering(
-    vnet,
-    change.vnet,
-    change.remote,
-    `vnet.${vnet.vnets.name[change.vnet]}.peering`,
-  );
+  const path = `vnet.${vnet.vnets.name[change.vnet]}.peering`;
+  const problems = checkPeering(vnet, change.vnet, change.remote, path);
   if (problems.length > 0) throw new TopologyError(problems);
   addPeering(vnet, change.name, change.vnet, change.remote, change.flags);
+}
+
+function readRule(net: Net, group: number, spec: SecurityRuleSpec) {
+  const path = `nsg.${net.walk.vnet.security.groups[group].name}.rule.${spec.name}`;
+  const { rule, problems } = buildRule(net.walk.vnet, group, spec, path);
+  if (problems.length > 0) throw new TopologyError(problems);
+  return rule;
+}
+
+/** @throws UnknownNameError */
+export function nsgRow(net: Net, name: string): number {
+  const { security } = net.walk.vnet;
+  const row = security.find(name, GroupKind.NSG);
+  if (row >= 0) return row;
+  const names = security.groups.filter(({ kind }) => kind === GroupKind.NSG).map((g) => g.name);
+  throw new UnknownNameError(`no network security group is named "${name}"${didYouMean(name, names)}`);
 }
 
 /** @throws UnknownNameError */

@@ -10,7 +10,7 @@ import { prefixMask } from "../core/prefix-table.ts";
 import type { NsSysctl } from "../node/sysctl.ts";
 import { checkNic } from "../vnet/check.ts";
 import { type Cidr, formatIpv4, parseCidr } from "../wire/address.ts";
-import { addressOf, type Building, checkHostPorts, plugNic, subnetRow } from "./build.ts";
+import { addressOf, type Building, checkHostPorts, plugNic, secureNic, subnetRow } from "./build.ts";
 import {
   checkCluster,
   checkMaxPods,
@@ -127,6 +127,7 @@ function buildNode(c: ClusterBuild, spec: NodeSpec, index: number, plugged: bool
   if (b.problems.length > before) return;
   const ns = k.addNamespace(spec.name, -1);
   const { eth0, nic } = plugNic(b, ns, c.subnet, address);
+  secureNic(b, nic, spec, path);
   k.setNsSysctl(ns, "net.ipv4.ip_forward", 1);
   k.setNsSysctl(ns, "net.bridge.bridge-nf-call-iptables", c.spec.bridgeNetfilter === false ? 0 : 1);
   // kube-proxy's own conntrack settings (K 2.8).

@@ -11,7 +11,9 @@ import type { NsSysctl } from "../node/sysctl.ts";
 import { udpOpen } from "../socket/open.ts";
 import { SocketKind } from "../socket/sockets.ts";
 import { type BuiltNetwork, buildNetwork, type NetworkSpec } from "../vnet/build-network.ts";
-import { checkNic } from "../vnet/check.ts";
+import { checkApplicationMember, checkNic } from "../vnet/check.ts";
+import { joinApplication, setNicNsg } from "../vnet/security-control.ts";
+import { GroupKind } from "../vnet/security-groups.ts";
 import { Walk } from "../walk/walk.ts";
 import { parseIpv4 } from "../wire/address.ts";
 import { buildCluster } from "./build-cluster.ts";
@@ -20,7 +22,7 @@ import { checkOptions } from "./check-options.ts";
 import { type Problem, TopologyError } from "./errors.ts";
 import { didYouMean } from "./hosts.ts";
 import { Net } from "./net.ts";
-import type { HostOptions, TopologySpec, VmSpec } from "./spec.ts";
+import type { HostOptions, NicOptions, TopologySpec, VmSpec } from "./spec.ts";
 
 /** Slots for datagrams longer than a frame, which reassembly needs. */
 const LARGE_FRAMES = 64;
@@ -89,6 +91,31 @@ export function plugNic(
   return { eth0, nic };
 }
 
+/** The NSG and the application security groups of a NIC, by their names. */
+export function secureNic(b: Building, nic: number, options: NicOptions, path: string): void {
+  const { vnet } = b.walk;
+  const { nsg, asgs = [] } = options;
+  if (nsg !== undefined) {
+    const group = vnet.security.find(nsg, GroupKind.NSG);
+    const hint = didYouMean(
+      nsg,
+      b.net.spec.nsgs.map(({ name }) => name),
+    );
+    if (group >= 0) setNicNsg(vnet, nic, group);
+    else
+      b.problems.push({ path: `${path}.nsg`, message: `there is no network security group "${nsg}"${hint}` });
+  }
+  asgs.forEach((name, i) => {
+    const at = `${path}.asgs[${i}]`;
+    const group = vnet.security.findApplication(name);
+    const hint = didYouMean(name, b.net.spec.asgs);
+    const missing = { path: at, message: `there is no application security group "${name}"${hint}` };
+    const found = group < 0 ? [missing] : checkApplicationMember(vnet, nic, group, at);
+    b.problems.push(...found);
+    if (found.length === 0) joinApplication(vnet, nic, group);
+  });
+}
+
 /** The subnet's row, or -1 with a problem (its own, when it was described but could not be made). */
 export function subnetRow(b: Building, name: string, path: string): number {
   const row = b.network.subnets.get(name);
@@ -150,6 +177,7 @@ function buildVm(b: Building, vm: VmSpec): void {
   const ns = b.walk.k.addNamespace(vm.name, -1);
   const { eth0, nic } = plugNic(b, ns, subnet, address);
   b.walk.vnet.setIpForwarding(nic, vm.ipForwarding === true);
+  secureNic(b, nic, vm, path);
   for (const [name, value] of Object.entries(vm.sysctls ?? {}))
     b.walk.k.setNsSysctl(ns, name as NsSysctl, value);
   for (const port of echo) udpOpen(b.walk.sock, ns, { kind: SocketKind.ECHO, port });
@@ -166,7 +194,14 @@ function networkSpec(spec: TopologySpec): NetworkSpec {
     subnets: byName(subnets, (subnet) => subnet),
     peerings: byName(peerings, (peering) => peering),
   }));
-  return { vnets, routeTables: byName(spec.routeTables, (table) => table.routes) };
+  return {
+    vnets,
+    routeTables: byName(spec.routeTables, (table) => table.routes),
+    networkSecurityGroups: byName(spec.nsgs, (nsg) => nsg),
+    applicationSecurityGroups: spec.asgs,
+    serviceTags: byName(spec.serviceTags, (tag) => tag.prefixes),
+    securityAdmin: byName(spec.securityAdmin, (admin) => admin),
+  };
 }
 
 /** A record of parts; a name that is used again (which is a mistake) still stands for its own part. */
@@ -191,6 +226,9 @@ function checkNames(spec: TopologySpec, problems: Problem[]): void {
     twice(vnet.peerings, `vnet.${vnet.name}.peering`, problems);
   }
   twice(spec.routeTables, "routeTable", problems);
+  twice(spec.nsgs, "nsg", problems);
+  twice(spec.serviceTags, "serviceTag", problems);
+  twice(spec.securityAdmin, "securityAdmin", problems);
   twice(spec.clusters, "cluster", problems);
   const names = new HostNames(problems);
   const services = new Map<string, string>();

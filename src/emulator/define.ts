@@ -1,6 +1,8 @@
 // Describing a topology. defineTopology calls the description at once and keeps what it said as plain data;
 // building, and with it every check, happens in Topology.build().
 
+import type { SecurityRuleSpec } from "../vnet/build-rule.ts";
+import type { NsgSpec } from "../vnet/build-security.ts";
 import { buildNet } from "./build.ts";
 import { DEFAULT_FRAMES } from "./check-options.ts";
 import { SnapshotError } from "./errors.ts";
@@ -80,6 +82,10 @@ export function defineTopology(options: TopologyOptions, describe: (t: TopologyB
     fabric: { ...options.fabric },
     vnets: [],
     routeTables: [],
+    nsgs: [],
+    asgs: [],
+    serviceTags: [],
+    securityAdmin: [],
     clusters: [],
     vms: [],
   };
@@ -104,6 +110,30 @@ export class TopologyBuilder {
   /** A route table with user-defined routes; give its name to subnets. */
   routeTable(name: string, routes: readonly RouteOptions[] = []): void {
     this.spec.routeTables.push({ name, routes: [...routes] });
+  }
+
+  /** A network security group; give its name to subnets, VMs and nodes. */
+  nsg(name: string, rules: readonly SecurityRuleSpec[] = [], options: Omit<NsgSpec, "rules"> = {}): void {
+    this.spec.nsgs.push({ name, rules: [...rules], ...options });
+  }
+
+  /** An application security group: a name for NICs, to be used in rules. */
+  asg(name: string): void {
+    this.spec.asgs.push(name);
+  }
+
+  /** The prefixes of a service tag such as Storage, which Azure publishes every week. */
+  serviceTag(name: string, prefixes: readonly string[]): void {
+    this.spec.serviceTags.push({ name, prefixes: [...prefixes] });
+  }
+
+  /** Security admin rules of a Virtual Network Manager: asked before any NSG (azure.md N17). */
+  securityAdmin(
+    name: string,
+    options: { vnets: readonly VnetBuilder[]; rules: readonly SecurityRuleSpec[] },
+  ): void {
+    const vnets = options.vnets.map((vnet) => vnet.name);
+    this.spec.securityAdmin.push({ name, vnets, rules: [...options.rules] });
   }
 
   /** A Kubernetes cluster whose nodes are VMs in a subnet. */
@@ -144,6 +174,10 @@ export class VnetBuilder {
     this.vnet = vnet;
   }
 
+  get name(): string {
+    return this.vnet.name;
+  }
+
   /** A subnet; five of its addresses are Azure's (azure.md V3). */
   subnet(name: string, prefix: string, options: SubnetOptions = {}): SubnetRef {
     this.vnet.subnets.push({ name, prefix, ...options });
@@ -152,8 +186,8 @@ export class VnetBuilder {
 
   /** This VNet's side of a peering; traffic passes when the other VNet has its side too (azure.md P1). */
   peer(other: VnetBuilder, options: PeeringOptions = {}): this {
-    const { name = `to-${other.vnet.name}`, ...flags } = options;
-    this.vnet.peerings.push({ name, remote: other.vnet.name, ...flags });
+    const { name = `to-${other.name}`, ...flags } = options;
+    this.vnet.peerings.push({ name, remote: other.name, ...flags });
     return this;
   }
 }

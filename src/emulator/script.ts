@@ -5,6 +5,7 @@
 import type { NetemConfig } from "../link/netem-config.ts";
 import { Drop } from "../node/drop.ts";
 import type { Kernel, PacketWatch } from "../node/kernel.ts";
+import type { SecurityRuleSpec } from "../vnet/build-rule.ts";
 import type { PeeringFlags } from "../vnet/peerings.ts";
 
 export type Action =
@@ -27,7 +28,10 @@ export type Action =
 export type AzureChange =
   | { kind: "set-peering"; vnet: number; remote: number; name: string; flags: PeeringFlags }
   | { kind: "remove-peering"; vnet: number; remote: number }
-  | { kind: "ip-forwarding"; host: string; on: boolean };
+  | { kind: "ip-forwarding"; host: string; on: boolean }
+  | { kind: "security-rule"; group: number; rule: SecurityRuleSpec }
+  | { kind: "remove-security-rule"; group: number; name: string }
+  | { kind: "flush-connection"; group: number; on: boolean };
 
 /** What came back to the sender's socket. */
 export interface Received {

@@ -1,6 +1,9 @@
 // A topology as plain data: what define.ts collects, check-*.ts read and build*.ts build. Nothing here runs.
 
 import type { FabricSettings } from "../vnet/azure.ts";
+import type { NsgSpec, SecurityAdminSpec } from "../vnet/build-security.ts";
+
+export type { SecurityRuleSpec } from "../vnet/build-rule.ts";
 
 /** How pods are attached to their node (azure.md 5.1). */
 export type CniMode = "azure-bridge" | "azure-tunnel" | "azure-transparent" | "azure-overlay" | "kubenet";
@@ -30,6 +33,8 @@ export interface VnetOptions {
   addressSpace: readonly string[];
   /** Time between two of its NICs, ns. Default 0: at once. */
   delay?: number;
+  /** How long a flow record lives that nothing uses (azure.md N16): 4 to 30 minutes. Default 4. */
+  flowTimeoutInMinutes?: number;
 }
 
 /** One VNet's side of a peering (azure.md 4.1). */
@@ -43,8 +48,18 @@ export interface PeeringOptions {
 }
 
 export interface SubnetOptions {
-  /** Name of a route table (see vnet.routeTable). */
+  /** Name of a route table (see t.routeTable). */
   routeTable?: string;
+  /** Name of a network security group (see t.nsg). */
+  nsg?: string;
+}
+
+/** What a NIC of a VM or node is under. */
+export interface NicOptions {
+  /** Name of the NIC's own network security group. */
+  nsg?: string;
+  /** Names of application security groups it is a member of, with all its addresses (azure.md N19). */
+  asgs?: readonly string[];
 }
 
 export interface RouteOptions {
@@ -101,7 +116,7 @@ export interface ClusterOptions {
   maxPods?: number;
 }
 
-export interface NodeOptions {
+export interface NodeOptions extends NicOptions {
   /** Address of the NIC; default the lowest free one of the subnet. */
   address?: string;
   maxPods?: number;
@@ -154,7 +169,7 @@ export interface ServiceOptions extends Partial<ServicePortOptions> {
   internalTrafficPolicy?: "Cluster" | "Local";
 }
 
-export interface VmOptions extends HostOptions {
+export interface VmOptions extends HostOptions, NicOptions {
   subnet: { readonly path: string };
   address?: string;
   /** The NIC's IP-forwarding flag (azure.md V51). The guest forwards too with net.ipv4.ip_forward. */
@@ -213,6 +228,10 @@ export interface TopologySpec {
   fabric: FabricOptions;
   vnets: VnetSpec[];
   routeTables: { name: string; routes: RouteOptions[] }[];
+  nsgs: ({ name: string } & NsgSpec)[];
+  asgs: string[];
+  serviceTags: { name: string; prefixes: readonly string[] }[];
+  securityAdmin: ({ name: string } & SecurityAdminSpec)[];
   clusters: ClusterSpec[];
   vms: VmSpec[];
 }

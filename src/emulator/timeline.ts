@@ -3,9 +3,10 @@
 
 import type { NetemConfig } from "../link/netem-config.ts";
 import { UDP_MAX_PAYLOAD } from "../socket/udp-send.ts";
+import type { SecurityRuleSpec } from "../vnet/build-rule.ts";
 import { ETHERNET_SIZE } from "../wire/ethernet.ts";
 import { PROTO_ICMP, PROTO_UDP } from "../wire/ipv4.ts";
-import { peeringChange, vnetRow } from "./azure-change.ts";
+import { nsgRow, peeringChange, vnetRow } from "./azure-change.ts";
 import { mistake } from "./errors.ts";
 import { Datagram, Impairment, Ping } from "./handles.ts";
 import type { Net } from "./net.ts";
@@ -155,6 +156,22 @@ export class Timeline {
   ipForwarding(host: string, on: boolean): void {
     this.net.hosts.host(host);
     this.schedule({ kind: "azure", change: { kind: "ip-forwarding", host, on } });
+  }
+
+  /** A rule of a network security group: added, or in place of the one of this name. */
+  securityRule(nsg: string, rule: SecurityRuleSpec): void {
+    this.schedule({ kind: "azure", change: { kind: "security-rule", group: nsgRow(this.net, nsg), rule } });
+  }
+
+  /** Deletes a rule of a network security group. */
+  removeSecurityRule(nsg: string, name: string): void {
+    const group = nsgRow(this.net, nsg);
+    this.schedule({ kind: "azure", change: { kind: "remove-security-rule", group, name } });
+  }
+
+  /** Whether rule changes are applied to connections that are there (azure.md N14). */
+  flushConnection(nsg: string, on: boolean): void {
+    this.schedule({ kind: "azure", change: { kind: "flush-connection", group: nsgRow(this.net, nsg), on } });
   }
 
   /** Anything else. An emulation with a call still to come cannot be saved. */

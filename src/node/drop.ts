@@ -150,6 +150,12 @@ export const Drop = {
   VNET_LOOP: 176,
   /** Did not originate in the peered VNet, and the receiving link has allowForwardedTraffic off. */
   VNET_NOT_FORWARDED: 177,
+  /** DroppedAclPacket: a rule of a network security group denies it. */
+  VNET_NSG_DENY: 178,
+  /** DroppedAclPacket: a security admin rule denies it. */
+  VNET_ADMIN_DENY: 179,
+  /** DroppedResourcesUnifiedFlowMaxFlowsLimit: the NIC has as many connections as it may. */
+  VNET_FLOW_LIMIT: 180,
 } as const;
 
 export type Drop = (typeof Drop)[keyof typeof Drop];

@@ -47,6 +47,11 @@ export const NoteKind = {
    * bit c, 4 let past those that wait, 5 queued with b frames waiting (link/netem-path.ts LinkNote).
    */
   LINK: 16,
+  /**
+   * security rules of the fabric: a = 0 a rule, 1 a flow record; b = 0 inbound, 1 outbound; c = security
+   * group, d = rule id, e = access (vnet/security-groups.ts).
+   */
+  SECURITY: 17,
 } as const;
 export type NoteKind = (typeof NoteKind)[keyof typeof NoteKind];
 

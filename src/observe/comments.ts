@@ -4,6 +4,7 @@
 
 import type { Capture } from "../node/capture.ts";
 import { NoteKind, type Notes } from "../node/notes.ts";
+import { Access } from "../vnet/security-groups.ts";
 import { describeNote } from "./describe.ts";
 import type { Names } from "./names.ts";
 
@@ -16,6 +17,7 @@ const SHOWN = new Set<number>([
   NoteKind.ICMP_ERROR,
   NoteKind.FRAGMENT,
   NoteKind.LINK,
+  NoteKind.SECURITY,
 ]);
 
 export const isShown = (kind: number): boolean => SHOWN.has(kind);
@@ -54,11 +56,12 @@ export function notesByRecord(c: Capture, n: Notes, names: Names): number[][] {
   return lists;
 }
 
-/** The comments of one record. That a Service was asked is left out where the DNAT says it. */
+/** The comments of one record. Left out: that a Service was asked where the DNAT says it, and what rules allow. */
 export function commentsOf(n: Notes, notes: readonly number[], names: Names): string[] {
   const texts = new Set<string>();
   for (const i of notes) {
     if (n.kind[i] === NoteKind.SERVICE && n.c[i] === 1) continue;
+    if (n.kind[i] === NoteKind.SECURITY && n.e[i] !== Access.DENY) continue;
     const decision = describeNote(n, i, names);
     if (decision !== undefined) texts.add(decision.text);
   }

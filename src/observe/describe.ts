@@ -5,6 +5,8 @@ import { LinkNote } from "../link/netem-path.ts";
 import { IP_CT_IS_REPLY, IP_CT_NEW, IP_CT_RELATED, IP_CT_RELATED_REPLY } from "../netfilter/enums.ts";
 import { NOTE_BYTES, NoteKind, type Notes } from "../node/notes.ts";
 import { NEXT_HOP_NAMES, NextHop, RouteSource } from "../vnet/azure.ts";
+import { VerdictBy } from "../vnet/security.ts";
+import { ACCESS_NAMES, DIRECTION_NAMES } from "../vnet/security-groups.ts";
 import { formatCidr, formatIpv4, formatMac, maskOf } from "../wire/address.ts";
 import { ETHERTYPE_ARP } from "../wire/ethernet.ts";
 import { ICMP_FRAG_NEEDED, ICMP_UNREACHABLE } from "../wire/icmpv4.ts";
@@ -31,7 +33,8 @@ export type DecisionKind =
   | "deliver"
   | "fragment"
   | "clone"
-  | "link";
+  | "link"
+  | "security";
 
 /** What one note says. Fields that do not apply are absent. */
 export interface Decision {
@@ -96,6 +99,8 @@ export function describeNote(n: Notes, i: number, names: Names): Decision | unde
       return { kind: "clone", text: `a copy goes on to ${names.dev(a)}` };
     case NoteKind.LINK:
       return { kind: "link", text: linkText(a, n.b[i], n.c[i]) };
+    case NoteKind.SECURITY:
+      return { kind: "security", text: securityText(n, i, names) };
     default:
       return undefined;
   }
@@ -213,6 +218,12 @@ function vnetRouteText(n: Notes, i: number): string {
   const source =
     type === NextHop.OVERLAY ? "overlay" : n.d[i] === RouteSource.USER ? "user-defined" : "system";
   return `VNET route ${prefix} ${NEXT_HOP_NAMES[type] ?? type}${via} (${source})`;
+}
+
+function securityText(n: Notes, i: number, names: Names): string {
+  const verdict = `${DIRECTION_NAMES[n.b[i]]} ${ACCESS_NAMES[n.e[i]]}`;
+  if (n.a[i] === VerdictBy.RULE) return `${verdict} by ${names.rule(n.c[i], n.d[i]) ?? `rule ${n.d[i]}`}`;
+  return `${verdict} by the connection's flow record`;
 }
 
 // ---- answers, fragments, links ----

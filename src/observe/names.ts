@@ -37,6 +37,8 @@ export interface Names {
   service(n: number, row: number): ServiceName | undefined;
   /** Name of the pod or node that has this address on a device. */
   owner(addr: number): string | undefined;
+  /** A security rule as flow logs call it, with its group: "UserRule_ssh of web". */
+  rule(group: number, id: number): string | undefined;
   /** The route to an address as `ip route` would print it. */
   route(n: number, addr: number): string | undefined;
 }
@@ -59,6 +61,7 @@ export function kernelNames(k: Kernel): Names {
     },
     service: () => undefined,
     owner: () => undefined,
+    rule: () => undefined,
     route: () => undefined,
   };
 }
@@ -89,6 +92,10 @@ export function walkNames(w: Walk): Names {
       return { name: table.name[row], vip: table.vip[row], port: table.port[row] };
     },
     owner: (addr) => ownerOf(k, addr),
+    rule: (group, id) => {
+      const { groups, ruleNames } = w.vnet.security;
+      return groups[group] === undefined ? undefined : `${ruleNames[id]} of ${groups[group].name}`;
+    },
     route: (n, addr) => routeText(w, n, addr),
   };
 }

@@ -99,6 +99,9 @@ const SENTENCES: Record<keyof typeof Drop, string> = {
   VNET_PLATFORM: "an address of the platform that does not answer this",
   VNET_LOOP: "sent round and round by a bridge that floods it back out of its NIC",
   VNET_STOPPED: "the VM of the NIC is stopped",
+  VNET_NSG_DENY: "a rule of a network security group denies it",
+  VNET_ADMIN_DENY: "a security admin rule denies it",
+  VNET_FLOW_LIMIT: "the NIC has as many connections as it may have",
   VNET_NOT_FORWARDED: "not from the peered VNet itself, whose link does not allow forwarded traffic",
 };
 

@@ -5,6 +5,7 @@
 //
 //   {format, version, seed, stages, reasons, kinds}
 //   ["ns", row, name, isNode]      ["dev", row, ns row, name]      ["service", ns row, row, name, vip, port]
+//   ["rule", security group, rule id, name]
 //   [time, packet, kind, ns, dev, a, b, c, d, e, frame length, first bytes of the frame]
 //
 // The last two are left out when frames are switched off.
@@ -46,6 +47,7 @@ export class Recorder {
   private readonly nsNames: string[] = [];
   private readonly devNames: string[] = [];
   private readonly serviceNames = new Map<string, string>();
+  private readonly ruleNames = new Map<string, string>();
   private parts: Uint8Array[] = [];
   private size = 0;
 
@@ -72,6 +74,7 @@ export class Recorder {
       if (n.kind[i] === NoteKind.ROUTE || n.kind[i] === NoteKind.BRIDGE) this.nameDev(n.b[i]);
       if (n.kind[i] === NoteKind.BRIDGE || n.kind[i] === NoteKind.CLONE) this.nameDev(n.a[i]);
       if (n.kind[i] === NoteKind.SERVICE) this.nameService(n.ns[i], n.a[i]);
+      if (n.kind[i] === NoteKind.SECURITY) this.nameRule(n.c[i], n.d[i]);
       const translated = n.kind[i] === NoteKind.DNAT || n.kind[i] === NoteKind.SNAT;
       if (translated && n.e[i] !== -1) this.nameService(n.ns[i], n.e[i] >>> 16);
       this.put(this.noteOf(n, i));
@@ -111,6 +114,14 @@ export class Recorder {
     if (service === undefined || this.serviceNames.get(key) === service.name) return;
     this.serviceNames.set(key, service.name);
     this.put(["service", ns, row, service.name, service.vip, service.port]);
+  }
+
+  private nameRule(group: number, id: number): void {
+    const key = `${group} ${id}`;
+    const name = this.names.rule(group, id);
+    if (name === undefined || this.ruleNames.get(key) === name) return;
+    this.ruleNames.set(key, name);
+    this.put(["rule", group, id, name]);
   }
 
   private put(value: unknown): void {
@@ -161,6 +172,7 @@ class RecordedNames implements Names {
   private readonly namespaces = new Map<number, { name: string; isNode: boolean }>();
   private readonly devices = new Map<number, { ns: number; name: string }>();
   private readonly services = new Map<string, ServiceName>();
+  private readonly rules = new Map<string, string>();
 
   /** True when the value is a name. */
   take(v: readonly unknown[]): boolean {
@@ -169,7 +181,8 @@ class RecordedNames implements Names {
     else if (v[0] === "service") {
       const service = { name: v[3] as string, vip: v[4] as number, port: v[5] as number };
       this.services.set(`${v[1]} ${v[2]}`, service);
-    } else return false;
+    } else if (v[0] === "rule") this.rules.set(`${v[1]} ${v[2]}`, v[3] as string);
+    else return false;
     return true;
   }
 
@@ -200,6 +213,10 @@ class RecordedNames implements Names {
   }
 
   owner(): undefined {}
+
+  rule(group: number, id: number): string | undefined {
+    return this.rules.get(`${group} ${id}`);
+  }
 
   route(): undefined {}
 }

@@ -14,6 +14,12 @@ export const HOST_RESERVED_PORT = 65330;
 export const DHCP_SERVER_PORT = 67;
 export const DHCP_CLIENT_PORT = 68;
 
+/** Idle time after which a flow record ends where the VNet says nothing (N16: platform default, choice), ns. */
+export const DEFAULT_FLOW_TIMEOUT = 240_000_000_000;
+/** What a VNet may say (N16), minutes. */
+export const FLOW_TIMEOUT_MIN = 4;
+export const FLOW_TIMEOUT_MAX = 30;
+
 /** V40. */
 export const DEFAULT_MTU = 1500;
 
@@ -50,7 +56,7 @@ export const NEXT_HOP_NAMES: readonly string[] = [
 export const RouteSource = { USER: 0, SYSTEM: 2 } as const;
 export type RouteSource = (typeof RouteSource)[keyof typeof RouteSource];
 
-/** Limits of a subscription (V81-V85). A network may be described with others. */
+/** Limits of a subscription (V81-V86). A network may be described with others. */
 export interface Limits {
   vnets: number;
   subnetsPerVnet: number;
@@ -60,6 +66,14 @@ export interface Limits {
   routeTables: number;
   routesPerTable: number;
   peeringsPerVnet: number;
+  securityGroups: number;
+  rulesPerGroup: number;
+  addressesPerRuleSide: number;
+  applicationGroups: number;
+  applicationGroupsPerNic: number;
+  applicationGroupsPerRuleSide: number;
+  /** Flow records of one NIC (V86). */
+  flowsPerNic: number;
 }
 
 export const AZURE_LIMITS: Limits = {
@@ -71,6 +85,13 @@ export const AZURE_LIMITS: Limits = {
   routeTables: 200,
   routesPerTable: 400,
   peeringsPerVnet: 500,
+  securityGroups: 5_000,
+  rulesPerGroup: 1_000,
+  addressesPerRuleSide: 4_000,
+  applicationGroups: 3_000,
+  applicationGroupsPerNic: 20,
+  applicationGroupsPerRuleSide: 10,
+  flowsPerNic: 500_000,
 };
 
 /** Choices the sources leave open; docs/fidelity.md says why each default is what it is. */

@@ -3,7 +3,8 @@
 // Build time only.
 
 import { parseCidr, parseIpv4 } from "../wire/address.ts";
-import { NEXT_HOP_NAMES, NextHop } from "./azure.ts";
+import { FLOW_TIMEOUT_MAX, FLOW_TIMEOUT_MIN, NEXT_HOP_NAMES, NextHop } from "./azure.ts";
+import { buildSecurity, buildSecurityAdmin, type SecuritySpec } from "./build-security.ts";
 import {
   checkAddressSpace,
   checkDelay,
@@ -16,11 +17,15 @@ import {
 } from "./check.ts";
 import type { Fabric } from "./fabric.ts";
 import { addPeering, DEFAULT_PEERING, type PeeringFlags } from "./peerings.ts";
+import { setSubnetNsg } from "./security-control.ts";
+import { GroupKind } from "./security-groups.ts";
 
 export interface SubnetSpec {
   prefix: string;
   /** Name of a route table. */
   routeTable?: string;
+  /** Name of a network security group. */
+  nsg?: string;
 }
 
 export interface VnetSpec {
@@ -30,6 +35,8 @@ export interface VnetSpec {
   subnets: Readonly<Record<string, SubnetSpec>>;
   /** This VNet's side of its peerings, by name. */
   peerings?: Readonly<Record<string, PeeringSpec>>;
+  /** How long a flow record lives that nothing uses (N16): 4 to 30 minutes. */
+  flowTimeoutInMinutes?: number;
 }
 
 export interface PeeringSpec extends Partial<PeeringFlags> {
@@ -45,7 +52,7 @@ export interface RouteSpec {
   address?: string;
 }
 
-export interface NetworkSpec {
+export interface NetworkSpec extends SecuritySpec {
   vnets: Readonly<Record<string, VnetSpec>>;
   routeTables?: Readonly<Record<string, readonly RouteSpec[]>>;
 }
@@ -75,7 +82,9 @@ export function buildNetwork(v: Fabric, spec: NetworkSpec): BuiltNetwork {
     routeTables: new Map(),
   };
   for (const [name, routes] of Object.entries(spec.routeTables ?? {})) buildTable(v, built, name, routes);
+  buildSecurity(v, built, spec);
   for (const [name, vnet] of Object.entries(spec.vnets)) buildVnet(v, built, name, vnet);
+  buildSecurityAdmin(v, built, spec);
   for (const [name, vnet] of Object.entries(spec.vnets)) {
     for (const [peering, wanted] of Object.entries(vnet.peerings ?? {})) {
       buildPeering(v, built, name, peering, wanted);
@@ -113,6 +122,15 @@ function buildVnet(v: Fabric, built: BuiltNetwork, name: string, spec: VnetSpec)
   }
   const vnet = v.addVnet(name, delay);
   built.vnets.set(name, vnet);
+  const { flowTimeoutInMinutes: minutes } = spec;
+  if (minutes !== undefined) {
+    if (Number.isInteger(minutes) && minutes >= FLOW_TIMEOUT_MIN && minutes <= FLOW_TIMEOUT_MAX) {
+      v.vnets.flowTimeout[vnet] = minutes * 60e9;
+    } else {
+      const message = `a whole number from ${FLOW_TIMEOUT_MIN} to ${FLOW_TIMEOUT_MAX} (N16)`;
+      problems.push({ path: `${path}.flowTimeoutInMinutes`, message });
+    }
+  }
   spec.addressSpace.forEach((text, i) => {
     const at = `${path}.addressSpace[${i}]`;
     const cidr = parseCidr(text);
@@ -135,6 +153,10 @@ function buildSubnet(v: Fabric, built: BuiltNetwork, vnetName: string, name: str
   if (table === undefined) {
     problems.push({ path: `${path}.routeTable`, message: `there is no route table ${spec.routeTable}` });
   }
+  const nsg = spec.nsg === undefined ? -1 : v.security.find(spec.nsg, GroupKind.NSG);
+  if (spec.nsg !== undefined && nsg < 0) {
+    problems.push({ path: `${path}.nsg`, message: `there is no network security group ${spec.nsg}` });
+  }
   const cidr = parseCidr(spec.prefix);
   if (cidr === undefined) {
     problems.push({ path: `${path}.prefix`, message: notAPrefix(spec.prefix) });
@@ -146,6 +168,7 @@ function buildSubnet(v: Fabric, built: BuiltNetwork, vnetName: string, name: str
   const subnet = v.addSubnet(vnet, name, cidr.address, cidr.prefix);
   built.subnets.set(`${vnetName}/${name}`, subnet);
   if (table !== undefined && table >= 0) v.associate(subnet, table);
+  if (nsg >= 0) setSubnetNsg(v, subnet, nsg);
 }
 
 function buildTable(v: Fabric, built: BuiltNetwork, name: string, routes: readonly RouteSpec[]): void {

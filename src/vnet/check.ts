@@ -253,3 +253,20 @@ function inAddressSpace(v: Fabric, vnet: number, network: number, length: number
 function overlap(a: number, aLength: number, b: number, bLength: number): boolean {
   return ((a ^ b) & prefixMask(Math.min(aLength, bLength))) === 0;
 }
+
+/** N19, V84: one more NIC in an application security group. */
+export function checkApplicationMember(v: Fabric, nic: number, application: number, path: string): Problem[] {
+  const { name, nics } = v.security.applications[application];
+  if (nics.includes(nic)) return [{ path, message: `the NIC is in ${name} already` }];
+  const problems = atLimit(
+    v.nics.groups[nic],
+    v.limits.applicationGroupsPerNic,
+    "application security groups of one NIC",
+    path,
+  );
+  if (nics.length > 0 && v.nics.vnet[nics[0]] !== v.nics.vnet[nic]) {
+    const message = `members of ${name} are in VNet ${v.vnets.name[v.nics.vnet[nics[0]]]} (N19)`;
+    problems.push({ path, message });
+  }
+  return problems;
+}

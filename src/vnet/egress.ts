@@ -1,7 +1,7 @@
 // VNET_EGRESS: the host switch takes a frame from a NIC: the host guard of V50 and what never passes a VNet.
 // Rows: V10, V20, V21, V30-V33, V40-V44, V50-V57, V60, V61, V70. A frame keeps its TTL and DSCP (V72).
-// Absent: outbound NSG (it stands after this stage, before VNET_ROUTE: R10), IPv6 (V14), port 25 (V34), flow
-// limits (V86), bandwidth (V87), UDP 4791 (one third-party copy of V32 lists it).
+// Outbound security rules come last, before routes are looked at (R10).
+// Absent: IPv6 (V14), port 25 (V34), bandwidth (V87), UDP 4791 (one third-party copy of V32 lists it).
 
 import { Drop } from "../node/drop.ts";
 import { Stage } from "../node/stage.ts";
@@ -21,13 +21,11 @@ import {
   setEthernetSrc,
 } from "../wire/ethernet.ts";
 import {
-  IPV4_MF,
   IPV4_OFFSET_MASK,
   ipv4Check,
   ipv4Dst,
   ipv4Fragment,
   ipv4HeaderLength,
-  ipv4Id,
   ipv4IsFragment,
   ipv4Payload,
   ipv4Protocol,
@@ -49,7 +47,10 @@ import {
 } from "./azure.ts";
 import { vnetDhcp } from "./dhcp.ts";
 import type { Fabric } from "./fabric.ts";
+import { forgetFragments, fragmentRefusal } from "./fragment-flows.ts";
 import { vnetDrop } from "./port.ts";
+import { securityRefusal } from "./security.ts";
+import { Direction } from "./security-groups.ts";
 
 const PROTO_IPIP = 4;
 const PROTO_GRE = 47;
@@ -86,7 +87,19 @@ export function vnetEgress(v: Fabric, f: number): Stage {
   skb.l4[f] = ipv4Payload(view, ip);
   if (isDhcpRequest(v, f)) return vnetDhcp(v, f, nic);
   const reason = refusal(v, f, nic);
-  return reason === 0 ? Stage.VNET_ROUTE : vnetDrop(v, f, nic, reason);
+  if (reason !== 0) return vnetDrop(v, f, nic, reason);
+  return nics.policed[nic] === 0 ? Stage.VNET_ROUTE : secured(v, f, nic);
+}
+
+/** Later fragments have passed if their first one did, which fragmentRefusal() has looked at. */
+function secured(v: Fabric, f: number, nic: number): Stage {
+  const { view } = v.k.skb;
+  const ip = v.k.skb.l3[f];
+  if ((ipv4Fragment(view, ip) & IPV4_OFFSET_MASK) !== 0) return Stage.VNET_ROUTE;
+  const reason = securityRefusal(v, f, nic, Direction.OUTBOUND);
+  if (reason === 0) return Stage.VNET_ROUTE;
+  forgetFragments(v, f, nic);
+  return vnetDrop(v, f, nic, reason);
 }
 
 /**
@@ -160,24 +173,4 @@ function protocolRefusal(v: Fabric, f: number): number {
   const fromServer = source === DHCP_SERVER_PORT;
   if (toServer && (fromServer || source === DHCP_CLIENT_PORT)) return Drop.VNET_BLOCKED;
   return fromServer && destination === DHCP_CLIENT_PORT ? Drop.VNET_BLOCKED : 0;
-}
-
-/**
- * V43, V44: a later fragment follows its first one or is dropped; among the later ones order does not matter.
- */
-function fragmentRefusal(v: Fabric, f: number, nic: number): number {
-  const { skb, clock } = v.k;
-  const { view } = skb;
-  const ip = skb.l3[f];
-  const word = ipv4Fragment(view, ip);
-  if ((word & (IPV4_MF | IPV4_OFFSET_MASK)) === 0) return 0;
-  const id = (ipv4Id(view, ip) << 8) | ipv4Protocol(view, ip);
-  const src = ipv4Src(view, ip);
-  const dst = ipv4Dst(view, ip);
-  if ((word & IPV4_OFFSET_MASK) === 0) {
-    v.fragments.start(nic, src, dst, id, clock.now);
-    return 0;
-  }
-  const known = v.fragments.known(nic, src, dst, id, clock.now, v.settings.fragmentTimeout);
-  return known ? 0 : Drop.VNET_FRAGMENT;
 }

@@ -2,10 +2,9 @@
 // plane; a frame passes through egress.ts, route.ts and ingress.ts. Rows: azure.md sections 1 and 2. Callers
 // ask check.ts first whether a request is allowed; here a wrong one is our own mistake and trips an
 // assertion.
-// peerings.ts holds the links between VNets.
-// Absent: gateways, NSGs, load balancers, NAT, private endpoints, public addresses, moving a NIC to
-// another subnet, removing a VNet or subnet. An outbound NSG belongs between egress and route (R10), an
-// inbound one at the head of ingress (N10), and more route sources in routes.ts.
+// peerings.ts holds the links between VNets, security-control.ts what concerns security rules.
+// Absent: gateways, load balancers, NAT, private endpoints, public addresses, moving a NIC to another subnet,
+// removing a VNet or subnet.
 
 import { assert } from "../core/assert.ts";
 import { PrefixTable } from "../core/prefix-table.ts";
@@ -21,12 +20,16 @@ import {
   RouteSource,
   SYSTEM_ROUTES,
 } from "./azure.ts";
+import { Flows } from "./flows.ts";
 import { FragmentFlows } from "./fragment-flows.ts";
 import { IpConfigs } from "./ip-configs.ts";
 import { nicMacHi, nicMacLo } from "./mac.ts";
 import { Nics } from "./nics.ts";
 import { Peerings, spreadPrefix } from "./peerings.ts";
+import type { Policy } from "./policy.ts";
 import { Routes } from "./routes.ts";
+import { leaveApplications, police } from "./security-control.ts";
+import { SecurityGroups } from "./security-groups.ts";
 import { Subnets, Vnets } from "./subnets.ts";
 
 export type { FabricSettings, Limits };
@@ -49,6 +52,12 @@ export class Fabric {
   readonly configs = new IpConfigs();
   readonly routes = new Routes();
   readonly peerings = new Peerings();
+  readonly security = new SecurityGroups();
+  readonly flows = new Flows();
+  /** Compiled rules by security group, subnet and direction (policy.ts). */
+  readonly policies = new Map<number, Policy>();
+  /** Counts changes of whatever rules are made of: the rules, and the addresses tags and ASGs stand for. */
+  policyGeneration = 0;
   /** Names of user-defined route tables, by list of routes.ts; "" for the system routes of a VNet. */
   readonly tableNames: string[] = [];
   tables = 0;
@@ -90,6 +99,7 @@ export class Fabric {
 
   /** A route of every subnet of the VNet. @param nextHop row of the peer for VNET_PEERING, 0 otherwise */
   setSystemRoute(vnet: number, network: number, length: number, type: NextHop, nextHop: number): void {
+    this.policyGeneration++;
     this.routes.set(this.vnets.system[vnet], network, length, type, nextHop, RouteSource.SYSTEM);
     this.reselectVnet(vnet, network, length);
   }
@@ -98,6 +108,7 @@ export class Fabric {
   resetSystemRoute(vnet: number, network: number, length: number): void {
     const { routes } = this;
     const system = this.vnets.system[vnet];
+    this.policyGeneration++;
     routes.remove(system, network, length);
     for (const [key, keyLength, type] of SYSTEM_ROUTES) {
       if (key === network && keyLength === length) {
@@ -137,6 +148,7 @@ export class Fabric {
     k.dev.nic[dev] = nic;
     this.renewMac(nic);
     this.chain(nic, primary);
+    police(this, nic);
     return nic;
   }
 
@@ -144,6 +156,8 @@ export class Fabric {
   removeNic(nic: number): void {
     const { k, nics } = this;
     this.clearOverlay(nic);
+    leaveApplications(this, nic);
+    this.flows.removeNic(nic);
     for (let c = nics.last[nic]; c >= 0; c = nics.last[nic]) this.unchain(nic, c);
     if (this.isPlugged(nic)) k.dev.nic[nics.dev[nic]] = -1;
     nics.remove(nic);
@@ -184,6 +198,7 @@ export class Fabric {
     subnets.take(subnet, chosen);
     subnets.give(subnet, old);
     this.renewMac(nic);
+    if (nics.groups[nic] > 0) this.policyGeneration++;
     return true;
   }
 
@@ -236,6 +251,7 @@ export class Fabric {
     this.nics.overlayNetwork[nic] = network;
     this.nics.overlayLength[nic] = length;
     this.overlay.set(domain, network, length, nic);
+    this.policyGeneration++;
   }
 
   clearOverlay(nic: number): void {
@@ -243,6 +259,7 @@ export class Fabric {
     if (nics.domain[nic] < 0) return;
     this.overlay.remove(nics.domain[nic], nics.overlayNetwork[nic], nics.overlayLength[nic]);
     nics.domain[nic] = -1;
+    this.policyGeneration++;
   }
 
   /** The NIC whose node holds this pod address, or -1. */
@@ -283,6 +300,7 @@ export class Fabric {
     const { routes, subnets } = this;
     const system = this.vnets.system[subnets.vnet[subnet]];
     const old = subnets.table[subnet];
+    this.policyGeneration++;
     subnets.table[subnet] = table;
     if (old >= 0) routes.selectAll(subnet, system, table, old);
     if (table >= 0) routes.selectAll(subnet, system, table, table);
@@ -314,6 +332,7 @@ export class Fabric {
 
   private reselect(table: number, network: number, length: number): void {
     const { routes, subnets, vnets } = this;
+    this.policyGeneration++;
     for (let s = 0; s < subnets.ids.used; s++) {
       if (subnets.table[s] === table) routes.select(s, vnets.system[subnets.vnet[s]], table, network, length);
     }
@@ -348,6 +367,7 @@ export class Fabric {
     else configs.next[tail] = row;
     nics.last[nic] = row;
     nics.configs[nic]++;
+    if (nics.groups[nic] > 0) this.policyGeneration++;
     this.vnets.addresses[vnet]++;
     this.subnets.take(nics.subnet[nic], addr);
   }
@@ -361,6 +381,7 @@ export class Fabric {
     if (next < 0) nics.last[nic] = prev;
     else configs.prev[next] = prev;
     nics.configs[nic]--;
+    if (nics.groups[nic] > 0) this.policyGeneration++;
     this.vnets.addresses[nics.vnet[nic]]--;
     this.subnets.give(nics.subnet[nic], configs.addr[row]);
     configs.remove(row);

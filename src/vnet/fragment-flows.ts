@@ -5,6 +5,17 @@
 // Absent: reassembly, fragmenting, acting on DF: the fabric does none of them (V44).
 
 import { HashIndex, hash4 } from "../core/hash-index.ts";
+import { Drop } from "../node/drop.ts";
+import {
+  IPV4_MF,
+  IPV4_OFFSET_MASK,
+  ipv4Dst,
+  ipv4Fragment,
+  ipv4Id,
+  ipv4Protocol,
+  ipv4Src,
+} from "../wire/ipv4.ts";
+import type { Fabric } from "./fabric.ts";
 
 export class FragmentFlows {
   nic: Int32Array;
@@ -65,8 +76,43 @@ export class FragmentFlows {
     return row >= 0 && now - this.opened[row] < timeout;
   }
 
+  /** The first fragment did not pass after all. */
+  forget(nic: number, src: number, dst: number, id: number): void {
+    const row = this.find(nic, src, dst, id);
+    if (row >= 0) this.close(row);
+  }
+
   private close(row: number): void {
     this.index.remove(hash4(this.nic[row], this.src[row], this.dst[row], this.id[row]), row);
     this.open[row] = 0;
   }
+}
+
+/**
+ * Why a fragment does not pass this port, 0 when it does: a later fragment follows its first one or is
+ * dropped (V43, V44); among the later ones order does not matter.
+ */
+export function fragmentRefusal(v: Fabric, f: number, nic: number): number {
+  const { skb, clock } = v.k;
+  const { view } = skb;
+  const ip = skb.l3[f];
+  const word = ipv4Fragment(view, ip);
+  if ((word & (IPV4_MF | IPV4_OFFSET_MASK)) === 0) return 0;
+  const id = (ipv4Id(view, ip) << 8) | ipv4Protocol(view, ip);
+  const src = ipv4Src(view, ip);
+  const dst = ipv4Dst(view, ip);
+  if ((word & IPV4_OFFSET_MASK) === 0) {
+    v.fragments.start(nic, src, dst, id, clock.now);
+    return 0;
+  }
+  const known = v.fragments.known(nic, src, dst, id, clock.now, v.settings.fragmentTimeout);
+  return known ? 0 : Drop.VNET_FRAGMENT;
+}
+
+/** The first fragment was refused: those that follow it will be too. */
+export function forgetFragments(v: Fabric, f: number, nic: number): void {
+  const { view } = v.k.skb;
+  const ip = v.k.skb.l3[f];
+  const id = (ipv4Id(view, ip) << 8) | ipv4Protocol(view, ip);
+  v.fragments.forget(nic, ipv4Src(view, ip), ipv4Dst(view, ip), id);
 }

@@ -1,16 +1,19 @@
 // VNET_INGRESS: the port of the destination NIC: nothing is delivered that is not addressed to it (V50, V51),
 // and the frame gets its MACs: destination the NIC's own (V15), source the virtual MAC (V17; section 9.2
 // silent, setting sourceMac). With the virtual MAC a guest sees one L2 neighbour only, as V10 has it, and a
-// hairpinned frame does not come back under the guest's own MAC. Absent: inbound NSG (it stands at the head
-// of this stage: N10), PA validation (V16).
+// hairpinned frame does not come back under the guest's own MAC. Inbound security rules come after that, as
+// statement 93 has the layers. Absent: PA validation (V16).
 
 import { Drop } from "../node/drop.ts";
 import { Stage } from "../node/stage.ts";
 import { setEthernetDst, setEthernetSrc } from "../wire/ethernet.ts";
-import { ipv4Dst, ipv4TotalLength } from "../wire/ipv4.ts";
+import { IPV4_OFFSET_MASK, ipv4Dst, ipv4Fragment, ipv4TotalLength } from "../wire/ipv4.ts";
 import { VIRTUAL_MAC_HI, VIRTUAL_MAC_LO } from "./azure.ts";
 import type { Fabric } from "./fabric.ts";
+import { forgetFragments, fragmentRefusal } from "./fragment-flows.ts";
 import { vnetDrop, vnetHandOver } from "./port.ts";
+import { securityRefusal } from "./security.ts";
+import { Direction } from "./security-groups.ts";
 
 /** A packet routed to NIC skb.outDev[f] (see carry() in route.ts). */
 export function vnetIngress(v: Fabric, f: number): Stage {
@@ -31,8 +34,23 @@ export function vnetIngress(v: Fabric, f: number): Stage {
     return vnetDrop(v, f, nic, Drop.VNET_NOT_ADDRESSED);
   }
   if (ipv4TotalLength(view, ip) > nics.mtu[nic]) return vnetDrop(v, f, nic, Drop.VNET_MTU);
+  if (nics.policed[nic] !== 0) {
+    const reason = inboundRefusal(v, f, nic);
+    if (reason !== 0) return vnetDrop(v, f, nic, reason);
+  }
   setEthernetDst(view, skb.off[f], nics.macHi[nic], nics.macLo[nic]);
   if (v.settings.sourceMac === "virtual") setEthernetSrc(view, skb.off[f], VIRTUAL_MAC_HI, VIRTUAL_MAC_LO);
   vnetHandOver(v, f, nic);
   return Stage.NETIF_RECEIVE;
+}
+
+/** As on the way out: the first fragment is asked, later ones follow it. */
+function inboundRefusal(v: Fabric, f: number, nic: number): number {
+  const { view } = v.k.skb;
+  const stray = fragmentRefusal(v, f, nic);
+  if (stray !== 0) return stray;
+  if ((ipv4Fragment(view, v.k.skb.l3[f]) & IPV4_OFFSET_MASK) !== 0) return 0;
+  const reason = securityRefusal(v, f, nic, Direction.INBOUND);
+  if (reason !== 0) forgetFragments(v, f, nic);
+  return reason;
 }

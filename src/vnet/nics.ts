@@ -1,6 +1,6 @@
 // Network interfaces as the fabric sees them: a port each, with what Azure programmed into it and what passed
 // (V56 counts per port). The guest's own view of the same NIC is a row of node/net-device.ts.
-// Absent: several queues, accelerated networking, public addresses, NSGs.
+// Absent: several queues, accelerated networking, public addresses.
 
 import { growF64, growI32, growU8, growU16, Ids } from "../core/columns.ts";
 
@@ -27,6 +27,12 @@ export class Nics {
   /** Its range of pod addresses there. */
   overlayNetwork = new Int32Array(64);
   overlayLength = new Uint8Array(64);
+  /** NSG of the NIC itself (security-groups.ts), -1 when none. */
+  nsg = new Int32Array(64);
+  /** 1 when any security rules apply: its NSG, the subnet's, or security admin rules of the VNet. */
+  policed = new Uint8Array(64);
+  /** Application security groups it is in (V84). */
+  groups = new Uint8Array(64);
   /** Counts the NICs this row has held, so that a frame under way cannot reach the next one. */
   generation = new Int32Array(64);
   /** Frames the guest handed over, frames delivered to it, and frames that ended at this port, either way. */
@@ -50,6 +56,9 @@ export class Nics {
     this.ipForwarding[n] = 0;
     this.running[n] = 1;
     this.domain[n] = -1;
+    this.nsg[n] = -1;
+    this.policed[n] = 0;
+    this.groups[n] = 0;
     this.sent[n] = this.sentBytes[n] = this.received[n] = this.receivedBytes[n] = this.dropped[n] = 0;
     return n;
   }
@@ -78,6 +87,9 @@ export class Nics {
     this.domain = growI32(this.domain, n);
     this.overlayNetwork = growI32(this.overlayNetwork, n);
     this.overlayLength = growU8(this.overlayLength, n);
+    this.nsg = growI32(this.nsg, n);
+    this.policed = growU8(this.policed, n);
+    this.groups = growU8(this.groups, n);
     this.generation = growI32(this.generation, n);
     this.sent = growF64(this.sent, n);
     this.sentBytes = growF64(this.sentBytes, n);

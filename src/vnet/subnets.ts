@@ -4,7 +4,7 @@
 
 import { growF64, growI32, growU8, Ids } from "../core/columns.ts";
 import { PrefixTable, prefixMask } from "../core/prefix-table.ts";
-import { RESERVED_LOW } from "./azure.ts";
+import { DEFAULT_FLOW_TIMEOUT, RESERVED_LOW } from "./azure.ts";
 import type { IpConfigs } from "./ip-configs.ts";
 import { LowestSet } from "./lowest-set.ts";
 
@@ -17,6 +17,10 @@ export class Vnets {
   /** Subnets and private addresses in use (V82, V83). */
   subnets = new Int32Array(16);
   addresses = new Int32Array(16);
+  /** Security admin rules (security-groups.ts), -1 when none (N17). */
+  admin = new Int32Array(16);
+  /** How long an unused flow record lives (N16), ns. */
+  flowTimeout = new Float64Array(16);
   readonly ids = new Ids();
 
   add(name: string, system: number, delay: number): number {
@@ -26,10 +30,14 @@ export class Vnets {
       this.delay = growF64(this.delay, v * 2);
       this.subnets = growI32(this.subnets, v * 2);
       this.addresses = growI32(this.addresses, v * 2);
+      this.admin = growI32(this.admin, v * 2);
+      this.flowTimeout = growF64(this.flowTimeout, v * 2);
     }
     this.name[v] = name;
     this.system[v] = system;
     this.delay[v] = delay;
+    this.admin[v] = -1;
+    this.flowTimeout[v] = DEFAULT_FLOW_TIMEOUT;
     return v;
   }
 }
@@ -41,6 +49,8 @@ export class Subnets {
   length = new Uint8Array(16);
   /** User-defined route table (a list of routes.ts), -1 when none (R7). */
   table = new Int32Array(16);
+  /** NSG (security-groups.ts), -1 when none. */
+  nsg = new Int32Array(16);
   /** Lowest offset never handed out. */
   top = new Int32Array(16);
   /** Offsets below `top` that are free again. */
@@ -57,6 +67,7 @@ export class Subnets {
     this.network[s] = network & prefixMask(length);
     this.length[s] = length;
     this.table[s] = -1;
+    this.nsg[s] = -1;
     this.top[s] = RESERVED_LOW;
     this.holes[s] = new LowestSet();
     this.byPrefix.set(vnet, network, length, s);
@@ -122,6 +133,7 @@ export class Subnets {
     this.network = growI32(this.network, n);
     this.length = growU8(this.length, n);
     this.table = growI32(this.table, n);
+    this.nsg = growI32(this.nsg, n);
     this.top = growI32(this.top, n);
   }
 }

@@ -232,6 +232,18 @@ A8.33 a route to an appliance that does not forward: dropped
 A8.35 next hop None drops in silence
 A8.36 the 401st user route is refused
 A8.36/peering the 501st peering is refused
+A8.37 the default rules of an NSG
+A8.38 the lowest priority decides; twice the same is refused
+A8.39 inbound: the subnet's NSG denies what the NIC's would allow
+A8.40 outbound: the NIC's NSG comes first
+A8.41 traffic inside a subnet meets its NSG both ways
+A8.42 answers need no rule
+A8.43 live connections and new deny rules; flushConnection
+A8.44 a deny emits nothing
+A8.45 peering without allowVirtualNetworkAccess and the default rules
+A8.46 application security groups match by NIC
+A8.47 security admin rules: AlwaysAllow, Deny
+A8.49 without NSGs everything comes in
 A8.50 peering is not transitive; an appliance, routes and both links' flags make a way
 A8.51 one side deleted: the other Disconnected, traffic stops
 A8.67 bridge: azure0 has eth0's address and default route

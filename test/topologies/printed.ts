@@ -106,6 +106,23 @@ lossy-link.ts: 2 pods on 2 nodes, seed 7, 13 s of virtual time
 └─────────┴────────────────┴─────────┘
 `,
 
+  "nsg-mistake": `\
+client -> db, allow-apps behind deny-vnet    VNET_NSG_DENY at db/eth0
+allow-apps at priority 100                   "select 1"
+jump -> db                                   VNET_NSG_DENY at db/eth0
+allow-apps deleted: the live connection      "select 1"
+allow-apps deleted: a new connection         VNET_NSG_DENY at db/eth0
+flushConnection on: the live connection      VNET_NSG_DENY at db/eth0
+
+nsg-mistake.ts: 1 pods on 1 nodes, seed 7, 1 s of virtual time
+16 packets made, 4 delivered to sockets, 4 drops
+┌─────────┬───────────────┬─────────┐
+│ dropped │ reason        │ device  │
+├─────────┼───────────────┼─────────┤
+│ 4       │ VNET_NSG_DENY │ db/eth0 │
+└─────────┴───────────────┴─────────┘
+`,
+
   quickstart: `\
 web-0 10.224.0.5 on n0: 10
 web-1 10.224.0.36 on n1: 10

@@ -1,0 +1,64 @@
+// Rules as packets meet them: one compiled policy per security group, subnet and direction, since tags mean
+// other addresses in other subnets (azure.md 3.3). Compiled when the first packet asks, and again when
+// anything that it was made of has changed (Fabric.policyGeneration).
+
+import type { Fabric } from "./fabric.ts";
+import { ANY_ADDRESS, compileRules, type Matcher, type Range } from "./rule-matcher.ts";
+import type { Direction, RuleSide } from "./security-groups.ts";
+import { tagRanges } from "./service-tags.ts";
+
+export interface Policy {
+  generation: number;
+  matcher: Matcher;
+  /** Access and id of each rule, in order of priority. */
+  access: Uint8Array;
+  ids: Int32Array;
+}
+
+/** Most subnets there may be, which keeps (group, subnet, direction) one number. */
+const SUBNETS = 1 << 22;
+
+export function policyOf(v: Fabric, group: number, subnet: number, direction: Direction): Policy {
+  const key = (group * SUBNETS + subnet) * 2 + direction;
+  const known = v.policies.get(key);
+  if (known !== undefined && known.generation === v.policyGeneration) return known;
+  const policy = compilePolicy(v, group, subnet, direction);
+  v.policies.set(key, policy);
+  return policy;
+}
+
+function compilePolicy(v: Fabric, group: number, subnet: number, direction: Direction): Policy {
+  const rules = v.security.ordered(group, direction);
+  const matcher = compileRules(
+    rules.map((rule) => ({
+      sources: sideRanges(v, rule.source, subnet),
+      destinations: sideRanges(v, rule.destination, subnet),
+      sourcePorts: rule.sourcePorts,
+      destinationPorts: rule.destinationPorts,
+      protocol: rule.protocol,
+    })),
+  );
+  return {
+    generation: v.policyGeneration,
+    matcher,
+    access: Uint8Array.from(rules, ({ access }) => access),
+    ids: Int32Array.from(rules, ({ id }) => id),
+  };
+}
+
+/** The addresses a side of a rule stands for in this subnet; members of an ASG by all addresses of their NICs. */
+export function sideRanges(v: Fabric, side: RuleSide, subnet: number): readonly Range[] {
+  if (side.any) return ANY_ADDRESS;
+  const found: Range[] = [...side.ranges];
+  for (const tag of side.tags) found.push(...tagRanges(v, tag, subnet));
+  for (const group of side.groups) {
+    for (const nic of v.security.applications[group].nics) {
+      // N19: the VNets of an ASG and of the NIC it is used for are the same.
+      if (v.nics.vnet[nic] !== v.subnets.vnet[subnet]) continue;
+      for (let c = v.nics.primary[nic]; c >= 0; c = v.configs.next[c]) {
+        found.push({ first: v.configs.addr[c] >>> 0, last: v.configs.addr[c] >>> 0 });
+      }
+    }
+  }
+  return found;
+}

@@ -1,0 +1,73 @@
+// Where security rules apply (azure.md 3.4): NSGs on subnets and NICs, security admin rules on VNets, NICs in
+// application security groups. Every change counts in Fabric.policyGeneration, so that compiled rules and
+// flow records notice. Control plane.
+
+import type { Fabric } from "./fabric.ts";
+import type { SecurityRule } from "./security-groups.ts";
+
+/** Gives a NIC an NSG, or none (-1). */
+export function setNicNsg(v: Fabric, nic: number, group: number): void {
+  v.nics.nsg[nic] = group;
+  police(v, nic);
+}
+
+/** Gives a subnet an NSG, or none (-1). */
+export function setSubnetNsg(v: Fabric, subnet: number, group: number): void {
+  v.subnets.nsg[subnet] = group;
+  policeAll(v);
+}
+
+/** Puts a VNet under security admin rules, or none (-1). */
+export function setAdminRules(v: Fabric, vnet: number, group: number): void {
+  v.vnets.admin[vnet] = group;
+  policeAll(v);
+}
+
+export function setSecurityRule(
+  v: Fabric,
+  group: number,
+  rule: Omit<SecurityRule, "id" | "isDefault">,
+): void {
+  v.security.setRule(group, rule);
+  v.policyGeneration++;
+}
+
+/** False when there is no such rule. */
+export function removeSecurityRule(v: Fabric, group: number, name: string): boolean {
+  v.policyGeneration++;
+  return v.security.removeRule(group, name);
+}
+
+/** N14: enabling it makes every record be looked at once. */
+export function setFlushConnection(v: Fabric, group: number, on: boolean): void {
+  v.security.groups[group].flushConnection = on;
+  v.policyGeneration++;
+}
+
+export function joinApplication(v: Fabric, nic: number, application: number): void {
+  v.security.applications[application].nics.push(nic);
+  v.nics.groups[nic]++;
+  v.policyGeneration++;
+}
+
+export function leaveApplications(v: Fabric, nic: number): void {
+  if (v.nics.groups[nic] === 0) return;
+  for (const { nics } of v.security.applications) {
+    const at = nics.indexOf(nic);
+    if (at >= 0) nics.splice(at, 1);
+  }
+  v.nics.groups[nic] = 0;
+  v.policyGeneration++;
+}
+
+/** Works out whether any rules apply to a NIC; without any, all is allowed and nothing is recorded (N4). */
+export function police(v: Fabric, nic: number): void {
+  const { nics, subnets, vnets } = v;
+  const any = nics.nsg[nic] >= 0 || subnets.nsg[nics.subnet[nic]] >= 0 || vnets.admin[nics.vnet[nic]] >= 0;
+  nics.policed[nic] = any ? 1 : 0;
+  v.policyGeneration++;
+}
+
+function policeAll(v: Fabric): void {
+  for (let n = 0; n < v.nics.ids.used; n++) if (v.nics.alive[n] === 1) police(v, n);
+}
