@@ -56,7 +56,7 @@ export function notesByRecord(c: Capture, n: Notes, names: Names): number[][] {
   return lists;
 }
 
-/** The comments of one record. Left out: that a Service was asked where the DNAT says it, and what rules allow. */
+/** The comments of one record, without a Service where the DNAT says it, and without what rules allow. */
 export function commentsOf(n: Notes, notes: readonly number[], names: Names): string[] {
   const texts = new Set<string>();
   for (const i of notes) {

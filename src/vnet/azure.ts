@@ -14,7 +14,7 @@ export const HOST_RESERVED_PORT = 65330;
 export const DHCP_SERVER_PORT = 67;
 export const DHCP_CLIENT_PORT = 68;
 
-/** Idle time after which a flow record ends where the VNet says nothing (N16: platform default, choice), ns. */
+/** Idle time after which a flow record ends where the VNet says nothing (N16; choice), ns. */
 export const DEFAULT_FLOW_TIMEOUT = 240_000_000_000;
 /** What a VNet may say (N16), minutes. */
 export const FLOW_TIMEOUT_MIN = 4;

@@ -110,7 +110,7 @@ export class Flows {
     return row;
   }
 
-  /** A packet of the connection passed. @param flags of TCP, 0 for others; @param out 1 when it left the NIC */
+  /** A packet of the connection passed. @param flags of TCP, 0 for others @param out 1 when it left */
   use(row: number, flags: number, out: number, now: number, timeout: number): void {
     const state = this.state[row];
     if ((state & CLOSED) !== 0) return;

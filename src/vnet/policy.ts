@@ -46,7 +46,7 @@ function compilePolicy(v: Fabric, group: number, subnet: number, direction: Dire
   };
 }
 
-/** The addresses a side of a rule stands for in this subnet; members of an ASG by all addresses of their NICs. */
+/** The addresses a side of a rule stands for in this subnet; members of an ASG by all they have. */
 export function sideRanges(v: Fabric, side: RuleSide, subnet: number): readonly Range[] {
   if (side.any) return ANY_ADDRESS;
   const found: Range[] = [...side.ranges];

@@ -129,7 +129,7 @@ function compileField(pool: SetPool, rules: readonly (readonly Range[])[], last:
   return { starts: Uint32Array.from(starts), sets: Int32Array.from(sets) };
 }
 
-/** Rows of bits, each kept once: found by a sum that one bit more or less changes without a look at the rest. */
+/** Rows of bits, each kept once: found by a sum that follows one bit without a look at the rest. */
 class SetPool {
   readonly words: number;
   readonly bits: number[] = [];

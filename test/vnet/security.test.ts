@@ -215,7 +215,7 @@ test("A8.44 a denied packet makes no ICMP and no reset", (t) => {
   net.end(t);
 });
 
-test("A8.45 a peer with allowVirtualNetworkAccess off is not in VirtualNetwork; a prefix lets it in (P4)", (t) => {
+test("A8.45 P4 a peer without virtual network access is not in the tag; a prefix lets it in", (t) => {
   const vnet = (n: number, remote: string, access: boolean) => ({
     addressSpace: [`10.${n}.0.0/16`],
     subnets: { s: { prefix: `10.${n}.0.0/24` } },
@@ -267,7 +267,7 @@ test("A8.46 a rule about an ASG matches its members, by NIC and not by subnet (N
   net.end(t);
 });
 
-test("A8.47 security admin rules come first: AlwaysAllow skips the NSG, Deny ends, Allow goes on (N17)", (t) => {
+test("A8.47 N17 security admin rules come first: AlwaysAllow skips the NSG, Deny ends", (t) => {
   const { net, a, b, onNic } = build(
     { web: [DENY_IN] },
     {},
@@ -502,6 +502,7 @@ test("rules that make no sense are listed, each with its path and the row it bre
       two: { vnets: ["prod"], rules: [] },
     },
   });
+  const noName = "is no rule name: up to 80 letters, digits, and _ . - inside (N1)";
   const protocols = "Tcp, Udp, Icmp, Esp, Ah, *";
   t.deepEqual(
     net.built.problems.map(({ path, message }) => `${path}: ${message}`),
@@ -509,9 +510,9 @@ test("rules that make no sense are listed, each with its path and the row it bre
       "serviceTag.Storage[1]: x is not an IPv4 prefix",
       "serviceTag.Internet: the network itself says what this tag stands for (3.3)",
       "asg.web: the name is used twice",
-      'nsg.web.rules[0].name: "" is no rule name: up to 80 letters, digits, and _ . - inside (N1)',
+      `nsg.web.rules[0].name: "" ${noName}`,
       "nsg.web.rules[0].priority: 99 is no priority from 100 to 4096 (N1)",
-      `nsg.web.rules[1].name: "${"x".repeat(81)}" is no rule name: up to 80 letters, digits, and _ . - inside (N1)`,
+      `nsg.web.rules[1].name: "${"x".repeat(81)}" ${noName}`,
       "nsg.web.rules[1].priority: 4097 is no priority from 100 to 4096 (N1)",
       'nsg.web.rules[1].access: "AlwaysAllow" is none of Allow, Deny (N1, N17)',
       "nsg.web.rules[2].priority: 100.5 is no priority from 100 to 4096 (N1)",
