@@ -3,7 +3,7 @@
 // given back at the next, so that most frames still meet a working node. Real tools make the changes, in real
 // time, of which a case has little (generate.ts): what its changes may take is counted.
 
-import { type Change, hostDevice, type ServiceSpec } from "../case.ts";
+import { type Change, hostDevice, type RouteSpec, type ServiceSpec } from "../case.ts";
 import type { Draw } from "./draw.ts";
 import { GATEWAY, NIC, OUTSIDE, randomEndpoints, type World } from "./node.ts";
 
@@ -164,16 +164,19 @@ export class Events {
     const { node } = this.world;
     if (node.attachment !== "bridge" && node.attachment !== "transparent") return [];
     const address = `${NIC.ip}/24`;
+    const removed: Change = { kind: "remove-address", device: "eth0", address };
+    const back: Change[] = [{ kind: "add-address", device: "eth0", address }];
     const via = { type: "unicast", via: GATEWAY.ip, device: "eth0" } as const;
-    const stays: Change = {
-      kind: "add-route",
-      route: { ...via, to: `${OUTSIDE[1].ip}/32`, onlink: true },
-    };
-    const wayOut = this.draw.chance(0.7);
-    if (wayOut) this.repair.push({ ...stays, kind: "remove-route" });
-    this.repair.push({ kind: "add-address", device: "eth0", address });
-    if (node.nic.gateway !== undefined)
-      this.repair.push({ kind: "add-route", route: { ...via, to: "default" } });
-    return [{ kind: "remove-address", device: "eth0", address }, ...(wayOut ? [stays] : [])];
+    if (node.nic.gateway !== undefined) back.push({ kind: "add-route", route: { ...via, to: "default" } });
+    if (this.draw.chance(0.3)) {
+      this.repair = back;
+      return [removed];
+    }
+    const gateway = { type: "unicast", to: `${GATEWAY.ip}/32`, device: "eth0" } as const;
+    const beyond = { ...via, to: `${OUTSIDE[1].ip}/32` };
+    const routes = (kind: "add-route" | "remove-route", ...list: RouteSpec[]): Change[] =>
+      list.map((route) => ({ kind, route }));
+    this.repair = [...routes("remove-route", beyond, gateway), ...back];
+    return [removed, ...routes("add-route", gateway, beyond)];
   }
 }

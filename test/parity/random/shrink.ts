@@ -65,7 +65,8 @@ async function fewerParts(c: NodeCase, differs: Differs): Promise<NodeCase> {
   }
   const used = new Set(items(best).map((item) => ("at" in item.send ? item.send.at : "")));
   for (const pod of best.node.pods) {
-    if (used.has(`pod:${pod.name}`)) continue;
+    // A bridge without ports has a random MAC.
+    if (used.has(`pod:${pod.name}`) || best.node.pods.length === 1) continue;
     await attempt({ ...best, node: { ...best.node, pods: best.node.pods.filter((p) => p !== pod) } });
   }
   for (const key of Object.keys(best.node.sysctls ?? {})) {
