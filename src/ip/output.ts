@@ -22,13 +22,17 @@ import {
   setIpv4Fragment,
   setIpv4Id,
   setIpv4Src,
+  setIpv4Ttl,
 } from "../wire/ipv4.ts";
 import { tcpFillChecksum } from "../wire/tcp.ts";
 import { udpFillChecksum } from "../wire/udp.ts";
+import { RouteType } from "./fib.ts";
 import { ipDoFragment } from "./fragment-output.ts";
 import type { Ip } from "./ip.ts";
 import { ipRouteOutput } from "./route.ts";
 
+/** A socket's IP_MULTICAST_TTL unless it asks for another. */
+const MULTICAST_TTL = 1;
 const FORWARD_USE_PMTU = nsSysctl("net.ipv4.ip_forward_use_pmtu");
 
 /** IP_LOCAL_OUT: the packet has no Ethernet header; its source may still be 0 and its checksums unwritten. */
@@ -42,6 +46,8 @@ export function ipLocalOut(ip: Ip, f: number): Stage {
   if (bad !== 0) return k.drop(f, bad);
   applyRoute(ip, f);
   setIpv4Src(v, l3, ip.rtSource);
+  // __ip_make_skb: IP_MULTICAST_TTL, which nobody here sets, in place of ip_default_ttl.
+  if (ip.rtType === RouteType.MULTICAST) setIpv4Ttl(v, l3, MULTICAST_TTL);
   skb.l4[f] = l3 + ipv4HeaderLength(v, l3);
   if (skb.flags[f] & SkbFlag.CSUM_PARTIAL) fillTransportChecksum(ip, f);
   // IP_PMTUDISC_WANT: do not fragment, unless it already has to be, or the path cannot do without.

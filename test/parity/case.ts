@@ -315,8 +315,10 @@ export interface StateTables {
 export interface ArmResult {
   frames: Captured[];
   state: StateTables | null;
-  /** Emulator arms: frames dropped per "STAGE REASON", for the coverage of random runs. */
+  /** Emulator arms, for the coverage of random runs: frames dropped per "STAGE REASON". */
   drops?: Map<string, number>;
+  /** Likewise: frames sent per "protocol verdict". */
+  verdicts?: Map<string, number>;
 }
 
 export interface Arm {

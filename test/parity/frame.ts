@@ -37,24 +37,36 @@ export interface Ipv4Options extends EthernetOptions {
 /** Text, a number of bytes "abc...", or bytes. */
 export type Payload = string | number | Uint8Array;
 
+const macs = new Map<Mac, number[]>();
+const ips = new Map<Ip, number[]>();
+
 export function macBytes(mac: Mac): number[] {
-  return mac.split(":").map((x) => Number.parseInt(x, 16));
+  return remembered(macs, mac, () => mac.split(":").map((x) => Number.parseInt(x, 16)));
 }
 
 export function ipBytes(ip: Ip): number[] {
-  return ip.split(".").map(Number);
+  return remembered(ips, ip, () => ip.split(".").map(Number));
+}
+
+/** Random runs build millions of frames from a few addresses. */
+function remembered(known: Map<string, number[]>, text: string, parse: () => number[]): number[] {
+  let bytes = known.get(text);
+  if (bytes === undefined) known.set(text, (bytes = parse()));
+  return bytes;
 }
 
 const u16 = (v: number): number[] => [(v >>> 8) & 255, v & 255];
 const u32 = (v: number): number[] => [...u16(v >>> 16), ...u16(v & 0xffff)];
 
 export function hex(bytes: ArrayLike<number>): Hex {
-  return Buffer.from(Uint8Array.from(bytes)).toString("hex");
+  return Buffer.from(bytes as number[]).toString("hex");
 }
+
+const ALPHABET = Array.from({ length: 1 << 16 }, (_, i) => 97 + (i % 26));
 
 function payloadBytes(p: Payload): number[] {
   if (typeof p === "string") return [...Buffer.from(p)];
-  if (typeof p === "number") return Array.from({ length: p }, (_, i) => 97 + (i % 26));
+  if (typeof p === "number") return ALPHABET.slice(0, p);
   return [...p];
 }
 

@@ -16,9 +16,10 @@ import {
   hostDevice,
   type NodeCase,
   nicDevice,
+  type Port,
   type Send,
 } from "../case.ts";
-import { dropKey } from "../random/coverage.ts";
+import { dropKey, protocolOf, type Verdict } from "../random/coverage.ts";
 import { arpReplyTo, echoOf } from "../responders.ts";
 import { EmulatedNode } from "./build-node.ts";
 import { applyChange } from "./change.ts";
@@ -48,7 +49,8 @@ class Run {
   private readonly c: NodeCase;
   private readonly built: EmulatedNode;
   private readonly frames: Captured[] = [];
-  private readonly drops: Map<string, number> | null;
+  private readonly drops: Drops | null;
+  private readonly verdicts = new Map<string, number>();
   private step = 0;
   private seen = 0;
 
@@ -72,16 +74,37 @@ class Run {
         this.settle();
       }
       for (const send of step.send ?? []) {
+        const before = this.frames.length;
+        const dropsBefore = this.drops?.total ?? 0;
         this.send(send);
         this.settle();
+        if (this.drops !== null) this.judge(send, before, this.drops.total > dropsBefore);
       }
     }
     walk.drain();
     const state = this.c.compareState === false ? null : readState(this.c, this.built);
-    const drops = this.drops === null ? null : new Map(this.drops);
+    const drops = this.drops === null ? null : new Map(this.drops.byKey); // without those of the end
     this.end();
     if (k.skb.live !== 0) throw new Error(`${this.c.name}: ${k.skb.live} frames leaked`);
-    return drops === null ? { frames: this.frames, state } : { frames: this.frames, state, drops };
+    const { frames, verdicts } = this;
+    return drops === null ? { frames, state } : { frames, state, drops, verdicts };
+  }
+
+  private judge(send: Send, before: number, dropped: boolean): void {
+    const from = "udp" in send ? "" : this.entry(send.at);
+    const out = this.frames.slice(before).filter((f) => f.direction === "out");
+    let verdict: Verdict = dropped ? "dropped" : "kept";
+    if (out.some((f) => f.device !== from)) verdict = "passed";
+    else if (out.length > 0) verdict = "answered";
+    const protocol = "udp" in send ? "udp" : protocolOf(Buffer.from(send.frame, "hex"));
+    const key = `${protocol} ${verdict}`;
+    this.verdicts.set(key, (this.verdicts.get(key) ?? 0) + 1);
+  }
+
+  /** The node's device where a frame sent at this port comes in. */
+  private entry(at: Port): string {
+    const { spec, pods } = this.built;
+    return at === "nic" ? nicDevice(spec) : hostDevice(spec, pods.get(at.slice(4))!.spec);
   }
 
   // Frames still held by neighbour and fragment queues end when their timers have run; that is not part of
@@ -174,9 +197,14 @@ class Run {
   }
 }
 
+interface Drops {
+  byKey: Map<string, number>;
+  total: number;
+}
+
 /** The stage of a drop is the one noted last: nothing else runs in between. */
-function countDrops(k: Kernel): Map<string, number> {
-  const drops = new Map<string, number>();
+function countDrops(k: Kernel): Drops {
+  const drops: Drops = { byKey: new Map(), total: 0 };
   k.observing = true;
   k.notes.stages = true;
   const dropped = (_f: number, reason: number): void => {
@@ -184,7 +212,8 @@ function countDrops(k: Kernel): Map<string, number> {
     let last = notes.count - 1;
     while (last >= 0 && notes.kind[last] !== NoteKind.STAGE) last--;
     const key = dropKey(last < 0 ? 0 : notes.a[last], reason);
-    drops.set(key, (drops.get(key) ?? 0) + 1);
+    drops.byKey.set(key, (drops.byKey.get(key) ?? 0) + 1);
+    drops.total++;
   };
   k.watch = { arrived: () => {}, dropped };
   return drops;

@@ -40,11 +40,11 @@ export class Events {
       [0.4, [COST.bridge, () => this.bridgeDown()]],
       [1, [COST.other, () => this.portFlags()]],
       [1, [COST.other, () => this.sysctl()]],
-      [0.7, [COST.other, () => this.reroute()]],
+      [2, [COST.other, () => this.reroute()]],
       [0.7, [COST.other, () => this.neighbour()]],
       [0.4, [COST.conntrack, () => [{ kind: "conntrack-flush" }]]],
       [0.3, [COST.other, () => this.mtu()]],
-      [0.6, [COST.other, () => this.withoutAddress()]],
+      [1, [COST.other, () => this.withoutAddress()]],
     ]);
     if (this.spent + cost > SPENT_AT_MOST) return [];
     const made = make();

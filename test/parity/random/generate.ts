@@ -7,19 +7,24 @@ import { slowCase } from "./slow.ts";
 import { Traffic } from "./traffic.ts";
 
 /**
- * Frames of one case unless the run says otherwise: enough to reach deep states, few enough to be done before
- * a neighbour is asked twice.
+ * Frames of one case unless the run says otherwise: building a node takes as long as sending hundreds of
+ * them.
  */
-export const CASE_FRAMES = 400;
+export const CASE_FRAMES = 1000;
 
-/** Milliseconds within which the kernel must be done: neighbours are asked again after a second. */
+/**
+ * Milliseconds within which the kernel must be done: after a second neighbours are asked again, and ip_error
+ * has another token to spend (kernel-facts.md).
+ */
 const LATE = 800;
+/** Cases shorter than this are about their frames alone, as in shrinking. */
+const SLOW_FROM = 100;
 /** How many cases wait for timers: each takes seconds. */
 const SLOW = 0.04;
 
 export function randomCase(seed: number, frames = CASE_FRAMES): NodeCase {
   const world = randomNode(new Draw(seed, "node"));
-  if (frames >= CASE_FRAMES / 2 && new Draw(seed, "slow").chance(SLOW)) {
+  if (frames >= SLOW_FROM && new Draw(seed, "slow").chance(SLOW)) {
     return slowCase(new Draw(seed, "time"), world, seed);
   }
   const steps = new Traffic(new Draw(seed, "traffic"), world).steps(frames);

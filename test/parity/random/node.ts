@@ -63,10 +63,10 @@ export function randomNode(draw: Draw): World {
       ip: NIC.ip,
       prefix: 24,
       mtu: draw.pick([1500, 1500, 1400]),
-      ...(azure || draw.chance(0.93) ? { gateway: GATEWAY.ip } : {}),
+      ...(azure || draw.chance(0.88) ? { gateway: GATEWAY.ip } : {}),
     },
     pods,
-    routes: draw.chance(0.4) ? refusals() : [],
+    routes: draw.chance(0.6) ? refusals() : [],
     sysctls: sysctls(draw),
     deviceSysctls: { ...quietPods(attachment, pods), ...deviceSysctls(draw, attachment) },
     neighbours: neighbours(draw, attachment, pods),
@@ -80,7 +80,7 @@ export function randomNode(draw: Draw): World {
   const gatewayMac = gatewayOf(node, pods);
   const own = azure ? [] : [NIC];
   const bridge = node.bridge === undefined ? [] : [{ mac: gatewayMac, ip: node.bridge.ip ?? NIC.ip }];
-  return { node, pods, gatewayMac, nodeHosts: [...bridge, ...own], talks: draw.chance(0.1) };
+  return { node, pods, gatewayMac, nodeHosts: [...bridge, ...own], talks: draw.chance(0.25) };
 }
 
 function refusals(): RouteSpec[] {
@@ -127,7 +127,7 @@ function quietPods(attachment: Attachment, pods: PodSpec[]): { [device: string]:
 function sysctls(draw: Draw): NodeSysctls {
   return {
     "net.bridge.bridge-nf-call-iptables": draw.chance(0.6) ? 1 : 0,
-    "net.ipv4.ip_forward": draw.chance(0.95) ? 1 : 0,
+    "net.ipv4.ip_forward": draw.chance(0.92) ? 1 : 0,
     "net.ipv4.icmp_ratemask": 0,
     "net.netfilter.nf_conntrack_tcp_be_liberal": draw.chance(0.15) ? 1 : 0,
     "net.netfilter.nf_conntrack_tcp_loose": draw.chance(0.85) ? 1 : 0,
@@ -155,7 +155,7 @@ function deviceSysctls(draw: Draw, attachment: Attachment): { [device: string]: 
 function podSide(draw: Draw): DeviceSysctls {
   const device: DeviceSysctls = {};
   if (draw.chance(0.2)) device.proxy_arp = 1;
-  if (draw.chance(0.1)) device.rp_filter = 1;
+  if (draw.chance(0.25)) device.rp_filter = draw.pick([1, 2]);
   if (draw.chance(0.1)) device.route_localnet = 1;
   return device;
 }
@@ -174,12 +174,13 @@ function neighbours(draw: Draw, attachment: Attachment, pods: PodSpec[]): Neighb
 }
 
 function randomProxy(draw: Draw, pods: PodSpec[], net: string): ProxySpec {
-  const services = Array.from({ length: draw.below(7) }, (_, i) => randomService(draw, pods, i));
-  const single = services.every((s) => s.endpoints.length <= 1);
-  const mode = single && draw.chance(0.5) ? "nftables" : "iptables";
+  const mode = draw.chance(0.3) ? "nftables" : "iptables";
+  // numgen random cannot be made to agree: one endpoint is all the nftables mode may choose from.
+  const most = mode === "nftables" ? 1 : 5;
+  const services = Array.from({ length: draw.below(7) }, (_, i) => randomService(draw, pods, i, most));
   const proxy: ProxySpec = { mode, services, forwardPolicy: draw.chance(0.95) ? "ACCEPT" : "DROP" };
   if (draw.chance(0.7)) proxy.clusterCidr = net === POD_NET ? "10.244.0.0/16" : "10.0.0.0/24";
-  if (draw.chance(0.2)) proxy.masqueradeAll = true;
+  if (draw.chance(0.25)) proxy.masqueradeAll = true;
   if (mode === "iptables" && draw.chance(0.3)) proxy.dropInvalid = false;
   if (mode === "nftables") proxy.serviceCidr = "10.96.0.0/16";
   if (draw.chance(0.25)) proxy.nonMasqueradeCidrs = ["10.0.0.0/8"];
@@ -187,7 +188,7 @@ function randomProxy(draw: Draw, pods: PodSpec[], net: string): ProxySpec {
 }
 
 export function randomEndpoints(draw: Draw, pods: PodSpec[], count: number): EndpointSpec[] {
-  const all = [...pods.map((p) => p.ip), "10.244.2.2", "10.0.0.100"];
+  const all = [...pods.map((p) => p.ip), "10.244.2.2", "10.0.0.100", draw.pick(NOWHERE)];
   const chosen = new Map<string, EndpointSpec>();
   for (let i = 0; i < count; i++) {
     const endpoint = { ip: draw.pick(all), port: draw.pick([8080, 8080, 9000]) };
@@ -196,24 +197,21 @@ export function randomEndpoints(draw: Draw, pods: PodSpec[], count: number): End
   return [...chosen.values()];
 }
 
-function randomService(draw: Draw, pods: PodSpec[], i: number): ServiceSpec {
+function randomService(draw: Draw, pods: PodSpec[], i: number, most: number): ServiceSpec {
+  const count = draw.weighted([
+    [1, 0],
+    [4, 1],
+    [2, 2],
+    [2, 3],
+    [0.5, 4],
+    [0.5, 5],
+  ]);
   return {
     name: `s${i}`,
     vip: `10.96.0.${10 + (i >> 1)}`,
     port: 80 + i,
     proto: draw.chance(0.5) ? "tcp" : "udp",
-    endpoints: randomEndpoints(
-      draw,
-      pods,
-      draw.weighted([
-        [1, 0],
-        [4, 1],
-        [2, 2],
-        [2, 3],
-        [0.5, 4],
-        [0.5, 5],
-      ]),
-    ),
+    endpoints: randomEndpoints(draw, pods, Math.min(count, most)),
     ...(draw.chance(0.25) ? { internalTrafficPolicy: "Local" } : {}),
   };
 }

@@ -79,6 +79,10 @@ const cutTransport: Kind = (draw, c) => {
     [6, 19],
     [17, 7],
   ] as const);
+  // Cut short with a checksum that is right.
+  if (proto === 1 && draw.chance(0.5)) {
+    return [frame.icmp(c.from, c.to, draw.pick([0, 8, 13]), 0, bytes(draw.below(4)), { id: c.id })];
+  }
   return [frame.ipv4(c.from, c.to, proto, bytes(draw.below(most + 1)), { id: c.id })];
 };
 

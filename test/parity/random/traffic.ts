@@ -14,6 +14,8 @@ import { oddFrames } from "./odd.ts";
 /** Frames of one step; a step begins with the changes drawn for it. */
 const STEP_FRAMES = 25;
 const FIRST_PORT = 20_000;
+/** Sources of conversations that are not their senders' own: the node's, loopback, nobody's. */
+const SPOOFED = ["10.0.0.1", "10.244.1.1", "127.0.0.1", "0.0.0.9", "224.1.1.1", "192.0.2.77"] as const;
 
 interface Conversation {
   proto: "tcp" | "udp" | "icmp";
@@ -66,7 +68,7 @@ export class Traffic {
       [0.4, () => this.fragments()],
       [0.3, () => this.strange()],
       [1.4, () => this.odd()],
-      [this.world.talks ? 0.5 : 0, () => this.socket()],
+      [this.world.talks ? 1.2 : 0, () => this.socket()],
     ])();
     // Some frames are damaged on the way in, some come twice.
     const damaged = sends.map((s) =>
@@ -90,8 +92,9 @@ export class Traffic {
     const { draw, world } = this;
     const outside = draw.chance(0.25);
     const pod = draw.pick(world.pods);
-    const client = outside ? draw.pick(OUTSIDE) : { mac: pod.mac, ip: pod.ip };
+    const client = { ...(outside ? draw.pick(OUTSIDE) : { mac: pod.mac, ip: pod.ip }) };
     const clientAt: Port = outside ? "nic" : `pod:${pod.name}`;
+    if (draw.chance(0.08)) client.ip = draw.pick([...SPOOFED, draw.pick(world.pods).ip]);
     const proto = draw.weighted<Conversation["proto"]>([
       [5, "tcp"],
       [5, "udp"],
@@ -283,7 +286,7 @@ export class Traffic {
     const service = this.services.filter((s) => s.proto === "udp");
     const toService = service.length > 0 && draw.chance(0.5);
     const target = toService ? draw.pick(service) : null;
-    const to = target?.vip ?? draw.pick([draw.pick(this.world.pods).ip, OUTSIDE[0].ip]);
+    const to = target?.vip ?? draw.pick([this.someAddress(), OUTSIDE[0].ip]);
     const udp = { from: 30_000 + draw.below(4), to, port: target?.port ?? 8080, text: "from the node" };
     return [{ in: "node", udp }];
   }
