@@ -114,6 +114,40 @@ export const Drop = {
   SOCKET_RCVBUFF: 151,
   ICMP_IGNORED: 152,
 
+  // TCP sockets (the names of SKB_DROP_REASON_TCP_*)
+  /** Flags that mean nothing in the state: no ACK, or ACK to a listener. */
+  TCP_FLAGS: 180,
+  /** Ends before the window: received already. */
+  TCP_OLD_SEQUENCE: 181,
+  /** Begins behind the window. */
+  TCP_INVALID_SEQUENCE: 182,
+  /** Ends behind the window while data waits to be read. */
+  TCP_INVALID_END_SEQUENCE: 183,
+  /** The timestamp is older than one already seen. */
+  TCP_RFC7323_PAWS: 184,
+  /** A reset that nobody acts on, or that ends a request. */
+  TCP_RESET: 185,
+  /** A SYN for a connection that exists. */
+  TCP_INVALID_SYN: 186,
+  /** Acknowledges something before the connection was established. */
+  TCP_OLD_ACK: 187,
+  /** Acknowledges something too long ago (RFC 5961 5). */
+  TCP_TOO_OLD_ACK: 188,
+  /** Acknowledges what was never sent. */
+  TCP_ACK_UNSENT_DATA: 189,
+  /** The answer to a SYN acknowledges something else. */
+  TCP_INVALID_ACK_SEQUENCE: 190,
+  /** Data for a closed window. */
+  TCP_ZEROWINDOW: 191,
+  /** Data that was received already. */
+  TCP_OLD_DATA: 192,
+  /** Data behind the window. */
+  TCP_OVERWINDOW: 193,
+  /** The listener's queue is full. */
+  TCP_LISTEN_OVERFLOW: 194,
+  /** Data for a program that has closed. */
+  TCP_ABORT_ON_DATA: 195,
+
   // Azure fabric (DASH counter names in docs/fidelity.md)
   /** DropIPv4SpoofingPacket: source is not an address of the NIC and IP forwarding is off. */
   VNET_SPOOFED_SOURCE: 160,

@@ -19,5 +19,9 @@ export const Op = {
   PROXY_SYNC: 8,
   /** a = frame, b = NIC: the fabric's own delay is over. */
   VNET_DELIVER: 9,
+  /** a = TCP socket, b = its generation: one of its timers is due. */
+  TCP_TIMER: 10,
+  /** programs have something to be told of their TCP sockets. */
+  TCP_READY: 11,
 } as const;
 export type Op = (typeof Op)[keyof typeof Op];

@@ -82,7 +82,7 @@ export const Stage = {
   ICMP_RCV: 34,
   /** socket/udp.ts: udp_rcv. */
   UDP_RCV: 35,
-  /** socket/tcp-reset.ts: tcp_v4_rcv without a socket. */
+  /** socket/tcp/input.ts: tcp_v4_rcv. */
   TCP_RCV: 36,
   /** socket/proto-unknown.ts: no handler for the IP protocol. */
   PROTO_UNKNOWN: 41,

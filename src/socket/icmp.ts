@@ -44,6 +44,7 @@ import {
   ipv4Protocol,
   ipv4Tos,
   PROTO_ICMP,
+  PROTO_TCP,
   PROTO_UDP,
 } from "../wire/ipv4.ts";
 import { ipv4OptionsEchoLength, writeIpv4OptionsEcho } from "../wire/ipv4-options-echo.ts";
@@ -51,6 +52,7 @@ import { Rtn } from "./addr-type.ts";
 import { defaultTtl, localFrame, sendLocal, writeLocalHeader } from "./output.ts";
 import { pingErr, pingRcv, pingSent } from "./ping.ts";
 import type { Sockets } from "./sockets.ts";
+import { tcpErr, tcpSent } from "./tcp/icmp-error.ts";
 import { udpErr, udpSent } from "./udp.ts";
 
 const ECHO_IGNORE_ALL = nsSysctl("net.ipv4.icmp_echo_ignore_all");
@@ -111,6 +113,7 @@ export function icmpTeaches(s: Sockets, f: number): boolean {
   const inner = icmpv4Quote(l4);
   const proto = ipv4Protocol(v, inner);
   if (proto === PROTO_UDP) return udpSent(s, f, inner);
+  if (proto === PROTO_TCP) return tcpSent(s.tcp, f, inner);
   return (
     proto === PROTO_ICMP &&
     (icmpv4Type(v, ipv4Payload(v, inner)) === ICMP_ECHO_REPLY || pingSent(s, f, inner))
@@ -219,6 +222,7 @@ function icmpErrorReceived(s: Sockets, f: number, type: number): Stage {
   let known = false;
   if (proto === PROTO_UDP) known = udpErr(s, f, inner, type, code, info);
   else if (proto === PROTO_ICMP) known = pingErr(s, f, inner, type, code, info);
+  else if (proto === PROTO_TCP) known = tcpErr(s.tcp, f, inner, type, code, info);
   if (!known) return k.drop(f, Drop.NO_SOCKET);
   if (k.observing) k.note(f, NoteKind.DELIVER, -1, PROTO_ICMP, 0, 0, 0);
   k.delivered++;

@@ -9,6 +9,7 @@ import { PROTO_ICMP, PROTO_UDP } from "../wire/ipv4.ts";
 import { addrType, Rtn } from "./addr-type.ts";
 import { Errno } from "./errno.ts";
 import { PmtuDisc, SocketFlag, type SocketKind, type Sockets } from "./sockets.ts";
+import { closeNamespaceTcp } from "./tcp/calls.ts";
 import { localWhenAny } from "./udp-send.ts";
 
 export const EPHEMERAL_FIRST = 32_768;
@@ -130,6 +131,7 @@ export function closeNamespace(s: Sockets, ns: number): void {
   if (ns < s.firstOfNs.length) {
     while (s.firstOfNs[ns] >= 0) s.remove(s.firstOfNs[ns]);
   }
+  closeNamespaceTcp(s.tcp, ns);
   if (ns >= s.sources.firstOfNs.length) return;
   while (s.sources.firstOfNs[ns] >= 0) s.sources.orphan(s.sources.firstOfNs[ns]);
 }

@@ -1,7 +1,7 @@
-// The sockets of every namespace as columns: UDP and ping sockets, found by namespace, local address and port
+// The sockets of every namespace as columns: UDP and ping sockets here, TCP's in tcp/. They are found by namespace, local address and port
 // (for ping the ICMP id). Mirrors udp_table and __udp4_lib_lookup() in net/ipv4/udp.c, ping_lookup() in
 // net/ipv4/ping.c, __inet_bind() in net/ipv4/af_inet.c.
-// Absent: SO_REUSEADDR, SO_REUSEPORT, SO_BINDTODEVICE, multicast membership, privileged ports, TCP.
+// Absent: SO_REUSEADDR, SO_REUSEPORT, SO_BINDTODEVICE, multicast membership, privileged ports.
 
 import { assert } from "../core/assert.ts";
 import { growF64, growI32, growU8, growU16, Ids } from "../core/columns.ts";
@@ -12,6 +12,7 @@ import { Flows } from "./flows.ts";
 import { ReceiveQueue, RMEM_DEFAULT } from "./receive-queue.ts";
 import { Sinks } from "./sinks.ts";
 import { Sources } from "./sources.ts";
+import { Tcp } from "./tcp/table.ts";
 
 export const SocketKind = {
   NONE: 0,
@@ -43,6 +44,9 @@ export class Sockets {
   readonly flows = new Flows();
   readonly sinks = new Sinks();
   readonly sources = new Sources();
+  readonly tcp: Tcp;
+  /** Bytes on their way through a TCP echo server. */
+  readonly tcpScratch = new Uint8Array(65_536);
   /** IP protocol: PROTO_UDP or PROTO_ICMP. */
   proto = new Uint8Array(64);
   kind = new Uint8Array(64);
@@ -106,6 +110,7 @@ export class Sockets {
 
   constructor(k: Kernel) {
     this.k = k;
+    this.tcp = new Tcp(k);
     this.random = new Random(k.options.seed, "socket");
   }
 

@@ -49,7 +49,9 @@ import { icmpRcv, icmpTeaches } from "../socket/icmp.ts";
 import { protoUnknown } from "../socket/proto-unknown.ts";
 import { Sockets } from "../socket/sockets.ts";
 import { sourceEvent } from "../socket/source.ts";
-import { tcpRcv } from "../socket/tcp-reset.ts";
+import { tcpRcv } from "../socket/tcp/input.ts";
+import { readyEvent } from "../socket/tcp/ready.ts";
+import { timerEvent } from "../socket/tcp/retransmit-timer.ts";
 import { udpRcv } from "../socket/udp.ts";
 import { vnetEgress } from "../vnet/egress.ts";
 import { Fabric, type FabricSettings } from "../vnet/fabric.ts";
@@ -81,6 +83,7 @@ export class Walk {
     this.vnet = new Fabric(k, fabric);
     this.sock.routeError = (ns, dst, src) => routeErrno(ipRouteOutput(this.ip, ns, dst, src));
     this.ip.neigh.solicit = (n, unicast, waiting) => arpSolicit(this.ip, n, unicast, waiting);
+    this.sock.tcp.route = (ns, dst, src) => this.tcpRoute(ns, dst, src);
     this.link.bridges.onAddressChange = (dev) => this.ip.neigh.flushDevice(dev, false);
   }
 
@@ -121,6 +124,16 @@ export class Walk {
     }
   }
 
+  /** ip_route_output_key() on behalf of a TCP socket. */
+  private tcpRoute(ns: number, dst: number, src: number): number {
+    const { ip } = this;
+    const bad = ipRouteOutput(ip, ns, dst, src);
+    if (bad !== 0) return bad;
+    this.sock.tcp.rtSource = ip.rtSource;
+    this.sock.tcp.rtMtu = ip.rtMtu;
+    return 0;
+  }
+
   private handle(op: number, a: number, b: number): void {
     switch (op) {
       case Op.SOURCE:
@@ -137,6 +150,10 @@ export class Walk {
         return this.ip.frags.expire(a, b);
       case Op.VNET_DELIVER:
         return vnetDeliver(this.vnet, a);
+      case Op.TCP_TIMER:
+        return timerEvent(this.sock.tcp, a, b);
+      case Op.TCP_READY:
+        return readyEvent(this.sock);
       default:
         return this.onEvent(op, a, b);
     }

@@ -13,7 +13,7 @@ import { Stage } from "../../src/node/stage.ts";
 import { icmpRcv } from "../../src/socket/icmp.ts";
 import { protoUnknown } from "../../src/socket/proto-unknown.ts";
 import { Sockets } from "../../src/socket/sockets.ts";
-import { tcpRcv } from "../../src/socket/tcp-reset.ts";
+import { tcpRcv } from "../../src/socket/tcp/input.ts";
 import { udpRcv } from "../../src/socket/udp.ts";
 import { parseIpv4 } from "../../src/wire/address.ts";
 import { ETHERTYPE_IPV4, writeEthernet } from "../../src/wire/ethernet.ts";

@@ -13,6 +13,7 @@ import { PortFlag } from "../../../src/node/net-device.ts";
 import { DEV_SYSCTLS, type DevSysctl, NS_SYSCTLS, type NsSysctl } from "../../../src/node/sysctl.ts";
 import { udpOpen } from "../../../src/socket/open.ts";
 import { SocketKind } from "../../../src/socket/sockets.ts";
+import { tcpListen } from "../../../src/socket/tcp/calls.ts";
 import { Walk } from "../../../src/walk/walk.ts";
 import { ETHERTYPE_ARP } from "../../../src/wire/ethernet.ts";
 import { PROTO_TCP, PROTO_UDP } from "../../../src/wire/ipv4.ts";
@@ -38,6 +39,7 @@ import { NotModelled } from "./not-modelled.ts";
 import { address, cidr, mac } from "./parse.ts";
 
 const FRAMES = 4096;
+const LISTEN_BACKLOG = 128;
 const PORT_FLAGS: { [key in keyof PortSpec]-?: keyof typeof PortFlag } = {
   hairpin: "HAIRPIN",
   isolated: "ISOLATED",
@@ -419,8 +421,10 @@ export class EmulatedNode {
   }
 
   private openSocket(ns: number, s: SocketSpec): void {
-    // A listener nobody talks to is not there: see not-modelled.ts.
-    if (s.kind === "tcp-listen") return;
+    if (s.kind === "tcp-listen") {
+      tcpListen(this.walk.sock.tcp, ns, LISTEN_BACKLOG, { kind: SocketKind.SINK, port: s.port });
+      return;
+    }
     const kind = s.kind === "udp-echo" ? SocketKind.ECHO : SocketKind.SCRIPT;
     udpOpen(this.walk.sock, ns, { kind, port: s.port });
   }

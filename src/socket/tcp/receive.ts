@@ -1,0 +1,185 @@
+// Data arrives. Mirrors tcp_data_queue(), tcp_data_queue_ofo(), tcp_ofo_queue(), tcp_sack_new_ofo_skb(),
+// tcp_sack_remove() and tcp_fin() in net/ipv4/tcp_input.c. Every byte is written at its place in the receive
+// ring at once; ranges say which are there.
+// Absent: pruning when memory is short, urgent data.
+
+import { Drop } from "../../node/drop.ts";
+import { TCP_FIN } from "../../wire/tcp.ts";
+import { dataReceived, enterQuickAck, setDsack } from "./ack-policy.ts";
+import { SACK_BLOCKS } from "./columns.ts";
+import { after, before } from "./constants.ts";
+import { timeWait } from "./done.ts";
+import { sendAck } from "./output.ts";
+import { TcpEvent, TcpFlag, TcpState } from "./state.ts";
+import type { Tcp } from "./table.ts";
+import { tell } from "./tell.ts";
+import { growWindow, receiveWindow } from "./window.ts";
+
+/** tcp_data_queue(): 0, or the reason why the segment's data is of no use. */
+export function dataQueue(t: Tcp, row: number): number {
+  const seq = t.rxSeq;
+  const end = t.rxEnd;
+  if (seq === end) return 0;
+  const next = t.rcvNxt[row];
+  if (seq === next) {
+    // A bare FIN is taken even when the window is closed.
+    if (receiveWindow(t, row) === 0 && t.rxLength > 0) return outOfWindow(t, row, Drop.TCP_ZEROWINDOW);
+    takeInOrder(t, row);
+    return 0;
+  }
+  if (!after(end, next)) {
+    setDsack(t, row, seq, end);
+    return outOfWindow(t, row, Drop.TCP_OLD_DATA);
+  }
+  if (!before(seq, (next + receiveWindow(t, row)) | 0)) return outOfWindow(t, row, Drop.TCP_OVERWINDOW);
+  if (before(seq, next)) {
+    setDsack(t, row, seq, next);
+    if (receiveWindow(t, row) === 0) return outOfWindow(t, row, Drop.TCP_ZEROWINDOW);
+    takeInOrder(t, row);
+    return 0;
+  }
+  takeOutOfOrder(t, row);
+  return 0;
+}
+
+function outOfWindow(t: Tcp, row: number, reason: number): number {
+  enterQuickAck(t, row);
+  t.flags[row] |= TcpFlag.ACK_SCHED;
+  return reason;
+}
+
+/** Writes the segment's bytes to the ring, but those that were read already. */
+function store(t: Tcp, row: number): void {
+  const skip = before(t.rxSeq, t.rcvNxt[row]) ? (t.rcvNxt[row] - t.rxSeq) | 0 : 0;
+  const length = t.rxLength - skip;
+  if (length <= 0) return;
+  const from = (t.rxSeq + skip) | 0;
+  const to = (from + length) | 0;
+  t.receiveBuffers.reserve(row, t.copied[row], highest(t, row), to);
+  t.receiveBuffers.write(row, from, t.k.skb.bytes, t.rxData + skip, length);
+}
+
+/** After the last byte held, ranges out of order included. */
+function highest(t: Tcp, row: number): number {
+  let last = t.rcvNxt[row];
+  for (let r = t.ofo[row]; r >= 0; r = t.ranges.next[r]) last = t.ranges.end[r];
+  return last;
+}
+
+function takeInOrder(t: Tcp, row: number): void {
+  store(t, row);
+  t.bytesReceived[row] += (t.rxEnd - t.rcvNxt[row]) | 0;
+  t.rcvNxt[row] = t.rxEnd;
+  if (t.rxLength > 0) dataReceived(t, row);
+  if (t.rxFlags & TCP_FIN) receiveFin(t, row);
+  else if (t.ofo[row] >= 0) joinRanges(t, row);
+  if (t.sackCount[row] > 0) removeSacks(t, row);
+  if (t.rxLength > 0) tell(t, row, TcpEvent.READ);
+}
+
+/** tcp_ofo_queue(): what waited behind the hole that was filled. */
+function joinRanges(t: Tcp, row: number): void {
+  const { ranges } = t;
+  while (t.ofo[row] >= 0 && !after(ranges.seq[t.ofo[row]], t.rcvNxt[row])) {
+    const r = t.ofo[row];
+    let end = ranges.end[r];
+    // Nothing counts behind a FIN.
+    const fin = (t.flags[row] & TcpFlag.FIN_SEEN) !== 0 && !before(end, (t.finSeq[row] + 1) | 0);
+    if (fin) end = (t.finSeq[row] + 1) | 0;
+    if (after(end, t.rcvNxt[row])) {
+      t.bytesReceived[row] += (end - t.rcvNxt[row]) | 0;
+      t.rcvNxt[row] = end;
+    }
+    t.ofo[row] = ranges.shift(r);
+    if (fin) {
+      receiveFin(t, row);
+      break;
+    }
+  }
+  // RFC 5681 4.2: the segment that fills a gap is acknowledged at once.
+  if (t.ofo[row] < 0) t.flags[row] |= TcpFlag.ACK_NOW;
+}
+
+/** tcp_data_queue_ofo(). */
+function takeOutOfOrder(t: Tcp, row: number): void {
+  t.flags[row] |= TcpFlag.ACK_SCHED;
+  store(t, row);
+  if (t.rxFlags & TCP_FIN && (t.flags[row] & TcpFlag.FIN_SEEN) === 0) {
+    t.flags[row] |= TcpFlag.FIN_SEEN;
+    t.finSeq[row] = (t.rxEnd - 1) | 0;
+  }
+  t.ofo[row] = t.ranges.add(t.ofo[row], t.rxSeq, t.rxEnd);
+  if (t.ranges.known) {
+    setDsack(t, row, t.rxSeq, t.rxEnd);
+    return;
+  }
+  growWindow(t, row, t.rxLength);
+  if (t.flags[row] & TcpFlag.SACK) noteBlock(t, row, t.ranges.taken);
+}
+
+/** tcp_sack_new_ofo_skb(): the block that just grew stands first (RFC 2018 4). */
+function noteBlock(t: Tcp, row: number, range: number): void {
+  const seq = t.ranges.seq[range];
+  const end = t.ranges.end[range];
+  const { sackBlocks } = t;
+  const base = row * SACK_BLOCKS * 2;
+  const count = t.sackCount[row];
+  // Blocks the new one swallowed go; the others keep their order behind it.
+  let kept = 0;
+  for (let i = 0; i < count; i++) {
+    const left = sackBlocks[base + 2 * i];
+    const right = sackBlocks[base + 2 * i + 1];
+    if (!before(left, seq) && !after(right, end)) continue;
+    sackBlocks[base + 2 * kept] = left;
+    sackBlocks[base + 2 * kept + 1] = right;
+    kept++;
+  }
+  if (kept === SACK_BLOCKS) kept--;
+  sackBlocks.copyWithin(base + 2, base, base + 2 * kept);
+  sackBlocks[base] = seq;
+  sackBlocks[base + 1] = end;
+  t.sackCount[row] = kept + 1;
+}
+
+/** tcp_sack_remove(): blocks that RCV.NXT has passed. */
+function removeSacks(t: Tcp, row: number): void {
+  const { sackBlocks } = t;
+  const base = row * SACK_BLOCKS * 2;
+  const count = t.ofo[row] < 0 ? 0 : t.sackCount[row];
+  let kept = 0;
+  for (let i = 0; i < count; i++) {
+    if (!before(t.rcvNxt[row], sackBlocks[base + 2 * i])) continue;
+    sackBlocks[base + 2 * kept] = sackBlocks[base + 2 * i];
+    sackBlocks[base + 2 * kept + 1] = sackBlocks[base + 2 * i + 1];
+    kept++;
+  }
+  t.sackCount[row] = kept;
+}
+
+/** tcp_fin(). */
+function receiveFin(t: Tcp, row: number): void {
+  t.flags[row] |= TcpFlag.ACK_SCHED | TcpFlag.RCV_SHUTDOWN | TcpFlag.DONE;
+  t.ranges.free(t.ofo[row]);
+  t.ofo[row] = -1;
+  t.sackCount[row] = 0;
+  switch (t.state[row]) {
+    case TcpState.SYN_RECV:
+    case TcpState.ESTABLISHED:
+      t.state[row] = TcpState.CLOSE_WAIT;
+      t.pingpong[row] = 1;
+      break;
+    case TcpState.FIN_WAIT1:
+      // Simultaneous close: acknowledge, and wait for the answer to ours.
+      sendAck(t, row);
+      t.state[row] = TcpState.CLOSING;
+      break;
+    case TcpState.FIN_WAIT2:
+      sendAck(t, row);
+      tell(t, row, TcpEvent.END);
+      timeWait(t, row);
+      return;
+    default:
+      return;
+  }
+  tell(t, row, TcpEvent.END);
+}
