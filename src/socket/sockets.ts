@@ -1,6 +1,6 @@
-// The sockets of every namespace as columns: UDP and ping sockets here, TCP's in tcp/. They are found by namespace, local address and port
-// (for ping the ICMP id). Mirrors udp_table and __udp4_lib_lookup() in net/ipv4/udp.c, ping_lookup() in
-// net/ipv4/ping.c, __inet_bind() in net/ipv4/af_inet.c.
+// The sockets of every namespace as columns: UDP and ping sockets here, TCP's in tcp/. They are found by
+// namespace, local address and port (for ping the ICMP id). Mirrors udp_table and __udp4_lib_lookup() in
+// net/ipv4/udp.c, ping_lookup() in net/ipv4/ping.c, __inet_bind() in net/ipv4/af_inet.c.
 // Absent: SO_REUSEADDR, SO_REUSEPORT, SO_BINDTODEVICE, multicast membership, privileged ports.
 
 import { assert } from "../core/assert.ts";

@@ -1,6 +1,5 @@
 // Which facts the tests name: in titles, and in the `facts` of parity cases.
 
-import type { NodeCase } from "../parity/case.ts";
 import { CASES } from "../parity/cases/index.ts";
 import type { Source } from "../tidy/source.ts";
 import type { Fact } from "./rows.ts";

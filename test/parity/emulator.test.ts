@@ -1,6 +1,5 @@
 // The emulator against the recorded kernel: every case played in vnetem gives the golden text, frames byte
-// for byte and the node's tables. Needs no root. Cases that need what a later issue brings are named here,
-// with what they wait for; they must come off the list when it is there.
+// for byte and the node's tables. Needs no root.
 
 import test from "ava";
 import type { NodeCase } from "./case.ts";

@@ -4,7 +4,7 @@
 import test from "ava";
 import { assertEmpty, bytesOf, GOLDENS, golden, makeHost, receive } from "./host.ts";
 
-// Rows whose answer Linux makes with options of the request, which socket/tcp-reset.ts lists as absent.
+// Rows whose answer Linux makes with options of the request, which socket/tcp/reset.ts lists as absent.
 const OPTIONS_ECHOED = "tcp closed: SYN with record route option";
 
 for (const g of GOLDENS) {

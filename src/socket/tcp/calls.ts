@@ -1,7 +1,7 @@
 // The calls a program makes on TCP sockets: socket, bind and listen in one, connect, accept, send, recv,
 // shutdown, close. Mirrors inet_csk_listen_start(), __inet_hash_connect(), tcp_v4_connect(), tcp_connect(),
-// tcp_sendmsg(), tcp_recvmsg(), tcp_shutdown(), __tcp_close() and tcp_disconnect(). Answers are rows, counts, or
-// negative error numbers. A row is the program's until it closes it.
+// tcp_sendmsg(), tcp_recvmsg(), tcp_shutdown(), __tcp_close() and tcp_disconnect(). Answers are rows, counts,
+// or negative error numbers. A row is the program's until it closes it.
 // Absent: SO_LINGER but for abort(), MSG_OOB, MSG_MORE, binding without connecting, ip_local_port_range.
 
 import { hash4 } from "../../core/hash-index.ts";

@@ -1,5 +1,5 @@
-// The columns of a TCP socket, one row each: struct sock, inet_connection_sock and tcp_sock of Linux 6.18, with
-// their names where one fits. Times are nanoseconds, sequence numbers int32. A row takes 0.6 KB; bytes,
+// The columns of a TCP socket, one row each: struct sock, inet_connection_sock and tcp_sock of Linux 6.18,
+// with their names where one fits. Times are nanoseconds, sequence numbers int32. A row takes 0.6 KB; bytes,
 // segments and ranges out of order are elsewhere and only while there are any.
 
 import { NEVER } from "../../core/clock.ts";
@@ -27,7 +27,7 @@ export class TcpColumns {
   next = new Int32Array(FIRST);
   previous = new Int32Array(FIRST);
 
-  // Listeners and who waits for them: the listener of a request or a child not yet accepted, the accept queue.
+  // Listeners and who waits: the listener of a request or of a child not yet accepted, the accept queue.
   parent = new Int32Array(FIRST);
   acceptNext = new Int32Array(FIRST);
   /** Of a listener, whose acceptNext is the head; -1 when empty. */

@@ -1,6 +1,7 @@
 // The congestion window grows and shrinks: NewReno (RFC 5681) and CUBIC (RFC 9438). Mirrors tcp_cong.c
-// (tcp_slow_start, tcp_cong_avoid_ai) and bictcp_update(), cubictcp_recalc_ssthresh() and cubictcp_cong_avoid()
-// in net/ipv4/tcp_cubic.c, tcp_is_cwnd_limited() and tcp_cwnd_restart() in tcp_output.c.
+// (tcp_slow_start, tcp_cong_avoid_ai) and bictcp_update(), cubictcp_recalc_ssthresh() and
+// cubictcp_cong_avoid() in net/ipv4/tcp_cubic.c, tcp_is_cwnd_limited() and tcp_cwnd_restart() in
+// tcp_output.c.
 // Absent: HyStart, pacing, BBR, ECN, ssthresh from tcp_metrics.
 
 import { after, INFINITE_SSTHRESH, INIT_CWND, MIN_CWND } from "./constants.ts";

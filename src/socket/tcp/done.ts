@@ -8,7 +8,7 @@ import type { Tcp } from "./table.ts";
 import { tell } from "./tell.ts";
 import { clearTimers, resetKeepTimer } from "./timers.ts";
 
-/** tcp_done(): the state is CLOSE; the row stays until its program closes it. `error` is what it will read. */
+/** tcp_done(): the row stays until its program closes it. `error` is what the program will read. */
 export function finish(t: Tcp, row: number, error: number): void {
   clearTimers(t, row);
   if (t.state[row] === TcpState.CLOSE) return;

@@ -1,8 +1,8 @@
 // A listener and the requests it has answered. Mirrors tcp_conn_request(), tcp_openreq_init() and the LISTEN
 // part of tcp_rcv_state_process() in net/ipv4/tcp_input.c, tcp_check_req() in tcp_minisocks.c,
 // tcp_v4_syn_recv_sock() in tcp_ipv4.c, reqsk_timer_handler() in inet_connection_sock.c.
-// Absent: SYN cookies (a full request queue drops the SYN), TCP_DEFER_ACCEPT, fast open, tcp_abort_on_overflow,
-// the reserve for proven peers in a queue three quarters full.
+// Absent: SYN cookies (a full request queue drops the SYN), TCP_DEFER_ACCEPT, fast open,
+// tcp_abort_on_overflow, the reserve for proven peers in a queue three quarters full.
 
 import { NEVER } from "../../core/clock.ts";
 import { hash4 } from "../../core/hash-index.ts";

@@ -1,5 +1,5 @@
-// Telling the program (sk_data_ready, sk_write_space, sk_state_change, sk_error_report): not in the middle of a
-// segment, as the kernel wakes a process that runs when the softirq is over, but by an event at the same
+// Telling the program (sk_data_ready, sk_write_space, sk_state_change, sk_error_report): not in the middle of
+// a segment, as the kernel wakes a process that runs when the softirq is over, but by an event at the same
 // instant.
 
 import { Op } from "../../node/op.ts";

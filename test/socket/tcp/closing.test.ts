@@ -351,7 +351,7 @@ test("closing a listener: requests go in silence, connections nobody accepted wi
   );
 });
 
-test("an orphan's FIN goes 9 times more, the distances doubling, then it is gone (tcp_orphan_retries)", (t) => {
+test("an orphan's FIN goes 9 times more, the distances doubling (tcp_orphan_retries)", (t) => {
   const times: string[] = [];
   let at = 0.1;
   for (let i = 0, rto = 0.200001; i < 9; i++, rto *= 2) {

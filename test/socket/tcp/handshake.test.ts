@@ -74,7 +74,7 @@ test("a SYN again is answered again, but not twice in 500 ms", (t) => {
   );
 });
 
-test("LISTEN: ACK gives RST; FIN, nothing, SYN+FIN and RST give silence (K 5.2)", (t) => {
+test("K5.2/listen-ack K5.2/listen-none ACK gives RST; FIN, nothing, SYN+FIN and RST silence", (t) => {
   play(
     t,
     `0.0 listen

@@ -5,10 +5,11 @@ import { FULL_SERVER, SACK_SERVER, SERVER } from "./established.ts";
 import { play } from "./timeline.ts";
 
 /** Ten segments of 1000 bytes go out at 0.2. */
-const TEN = `
-  0.2 write 10000
-  ${Array.from({ length: 10 }, (_, i) => `0.2 > ${i === 9 ? "P." : "."} ${1 + i * 1000}:${1001 + i * 1000}(1000) ack 1`).join("\n")}
-`;
+const segments = Array.from({ length: 10 }, (_, i) => {
+  const seq = 1 + i * 1000;
+  return `0.2 > ${i === 9 ? "P." : "."} ${seq}:${seq + 1000}(1000) ack 1`;
+});
+const TEN = ["0.2 write 10000", ...segments].join("\n");
 
 test("RTO without SACK: 200 ms over the round trip, doubling", (t) => {
   play(
@@ -165,10 +166,20 @@ test("ICMP fragmentation needed about what was never sent teaches nothing (RFC 5
   );
 });
 
+test("K1.4/tcp-client ICMP 3/3 while connecting: ECONNREFUSED at once", (t) => {
+  play(
+    t,
+    `0.0 connect
+     0.0 > S 0:0(0)
+     0.1 < icmp 3/3
+     0.1 state CLOSE
+     0.1 error ECONNREFUSED`,
+  );
+});
+
 for (const [code, error] of [
   ["3/0", "ENETUNREACH"],
   ["3/1", "EHOSTUNREACH"],
-  ["3/3", "ECONNREFUSED"],
   ["3/13", "EHOSTUNREACH"],
   ["11/0", "EHOSTUNREACH"],
   ["12/0", "EPROTO"],

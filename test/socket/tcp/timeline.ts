@@ -310,6 +310,11 @@ const order = (flags: string): string =>
     .filter((f) => flags.includes(f))
     .join("");
 
+const SEGMENT = new RegExp(
+  "^([FSRPU.]+|-) (-?\\d+):(-?\\d+)\\((\\d+)\\)" +
+    "(?: ack (-?\\d+))?(?: win (\\d+))?(?: from (\\d+))?(?: <(.*)>)?$",
+);
+
 interface Parsed {
   flags: number;
   seq: number;
@@ -321,10 +326,7 @@ interface Parsed {
 }
 
 function parseSegment(text: string): Parsed {
-  const m =
-    /^([FSRPU.]+|-) (-?\d+):(-?\d+)\((\d+)\)(?: ack (-?\d+))?(?: win (\d+))?(?: from (\d+))?(?: <(.*)>)?$/.exec(
-      text,
-    );
+  const m = SEGMENT.exec(text);
   if (m === null) throw new Error(`not a segment: ${text}`);
   let flags = 0;
   if (m[1] !== "-") for (const f of m[1]!) flags |= FLAGS[f]!;
