@@ -24,6 +24,8 @@ export interface BridgeSettings {
   isGateway: boolean;
   isDefaultGateway: boolean;
   hairpinMode: boolean;
+  /** The bridge itself is promiscuous: its node is handed every frame as well. */
+  promiscMode: boolean;
   /** 0: the kernel's 1500. */
   mtu: number;
 }
@@ -103,6 +105,7 @@ export function createNode(spec: NodeSpec): CniNode {
       isGateway: true,
       isDefaultGateway: false,
       hairpinMode: false,
+      promiscMode: false,
       mtu: 1500,
       ...spec.kubenet,
     },

@@ -188,7 +188,7 @@ function addCniNode(
     return add({
       ...node,
       ipam: { hostLocal: [[range]] },
-      kubenet: { hairpinMode: c.spec.hairpin === true },
+      kubenet: { hairpinMode: c.spec.hairpin === true, promiscMode: c.spec.promiscuousBridge === true },
     });
   }
   const addresses = reservePodAddresses(vnet, nic, maxPods);

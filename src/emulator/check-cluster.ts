@@ -39,6 +39,10 @@ export function checkCluster(b: Building, given: ClusterSpec, subnet: number, pa
   spec.podMacs = oneOf(b, given.podMacs ?? "random", ["random", "low", "high"], "random", `${path}.podMacs`);
   spec.podCidr = checkPrefix(b, given.podCidr, DEFAULT_POD_CIDR, `${path}.podCidr`);
   spec.serviceCidr = checkPrefix(b, given.serviceCidr, DEFAULT_SERVICE_CIDR, `${path}.serviceCidr`);
+  if (given.hairpin === true && given.promiscuousBridge === true) {
+    const message = "the bridge plugin takes hairpin or promiscuousBridge, not both";
+    b.problems.push({ path: `${path}.promiscuousBridge`, message });
+  }
   if (given.nodes.length === 0)
     b.problems.push({ path: `${path}.nodes`, message: "a cluster needs at least one node" });
   spec.kubeProxy = checkProxy(b, given, `${path}.kubeProxy`);

@@ -101,8 +101,13 @@ export interface ClusterOptions {
   kubeProxy?: KubeProxyOptions;
   /** net.bridge.bridge-nf-call-iptables on the nodes. Default true, as kubelet needs it. */
   bridgeNetfilter?: boolean;
-  /** kubenet's cbr0: hairpin on its ports. Default false (promiscuous-bridge mode is absent). */
+  /** kubenet's cbr0: hairpin on its ports. Default false. */
   hairpin?: boolean;
+  /**
+   * kubenet's cbr0 is promiscuous, as AKS configures it: the node gets a copy of every frame, and IP drops
+   * what is for others (OTHERHOST). Default false: a counted drop for every frame hides the others.
+   */
+  promiscuousBridge?: boolean;
   /**
    * MACs of pods' interfaces, which the kernel draws at random, locally administered: "random" (default) from
    * the seed; "low" all 02:…, below a NIC's 60:45:bd:… (every third NIC has that prefix), and "high" all

@@ -39,9 +39,9 @@ export function ipRcv(ip: Ip, f: number): Stage {
   const bad = ipv4Check(skb.view, skb.off[f], skb.end(f));
   if (bad !== 0) return k.drop(f, bad);
   // IPCB is cleared: how small the pieces were that the bridge's PREROUTING put together is forgotten (K
-  // 3.7).
+  // 3.7), and that its routing wanted a redirect.
   skb.fragMax[f] = 0;
-  skb.flags[f] &= ~SkbFlag.FRAG_PMTU;
+  skb.flags[f] &= ~(SkbFlag.FRAG_PMTU | SkbFlag.REDIRECT);
   skb.l3[f] = skb.off[f];
   skb.len[f] = ipv4TotalLength(skb.view, skb.off[f]);
   skb.l4[f] = skb.off[f] + ipv4HeaderLength(skb.view, skb.off[f]);
@@ -52,7 +52,8 @@ export function ipRcv(ip: Ip, f: number): Stage {
 export function ipRcvFinish(ip: Ip, f: number): Stage {
   const { k } = ip;
   const { skb } = k;
-  // A packet that came through loopback keeps the route it was sent with.
+  // A packet that came through loopback keeps the route it was sent with, and a promiscuous bridge's copy the
+  // one its DNAT found.
   if (skb.rtType[f] === 0) {
     if (skb.flags[f] & SkbFlag.DEFRAGMENTED) pullTcpHeader(ip, f);
     const bad = ipRouteInputOf(ip, f);

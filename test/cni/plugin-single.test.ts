@@ -222,6 +222,15 @@ test("bridge: cni0 by default, isDefaultGateway adds the route, mtu and hairpin 
   t.is(bed.k.dev.portFlags[bed.cni.pods.hostDev[row]] & 1, 1);
 });
 
+test("bridge: promiscMode makes the bridge promiscuous", (t) => {
+  for (const promiscMode of [false, true]) {
+    const { run, bed } = plugin("kubenet");
+    t.is(run("ADD", { ...bridge, promiscMode }).exit, 0);
+    const { promiscuous } = bed.walk.link.bridges;
+    t.is(promiscuous.has(bed.dev(bed.hosts[0], bridge.bridge)), promiscMode);
+  }
+});
+
 test("called by its own name azure-vnet speaks 0.1.0 to 1.0.0: no GC, no STATUS", (t) => {
   const { run } = plugin("azure-transparent", "azure-vnet");
   const version = run("VERSION", { cniVersion: "1.0.0" });

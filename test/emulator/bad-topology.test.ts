@@ -418,6 +418,16 @@ const OPTIONS: Row[] = [
 ];
 
 OPTIONS.push({
+  it: "hairpin and a promiscuous bridge",
+  found: () =>
+    problemsOf((t) => {
+      const subnet = t.vnet("v", { addressSpace: ["10.224.0.0/16"] }).subnet("s", "10.224.0.0/24");
+      t.cluster("aks", { subnet, cni: "kubenet", hairpin: true, promiscuousBridge: true }).nodes(1);
+    }),
+  expect: ["cluster.aks.promiscuousBridge: the bridge plugin takes hairpin or promiscuousBridge, not both"],
+});
+
+OPTIONS.push({
   it: "settings of the fabric, and with them everything else",
   found: () =>
     problemsOf((t) => void t.vnet("v", { addressSpace: ["10.0.0.0/33"] }), {

@@ -1,7 +1,7 @@
 // Every option of the description does what it says, and what is left out has the default the types promise.
 
 import test from "ava";
-import { defineTopology, openSnapshot } from "../../src/emulator/define.ts";
+import { type ClusterBuilder, defineTopology, openSnapshot } from "../../src/emulator/define.ts";
 import type { Net } from "../../src/emulator/net.ts";
 import { type ClusterOptions, CNI_MODES } from "../../src/emulator/spec.ts";
 import { ms, us } from "../../src/emulator/units.ts";
@@ -171,6 +171,22 @@ test("bridgeNetfilter and hairpin: a pod asks its neighbour and itself through t
   t.deepEqual(fates({}), ["x", "BRIDGE_NO_EGRESS_PORT"]);
   t.deepEqual(fates({ hairpin: true }), ["x", "x"]);
   t.deepEqual(fates({ bridgeNetfilter: false }), [null, "x"]);
+  t.deepEqual(fates({ promiscuousBridge: true }), ["x", "CT_INVALID"]);
+});
+
+test("promiscuousBridge: the node gets a copy of what its pods say to each other, and IP drops it", (t) => {
+  for (const promiscuousBridge of [false, true]) {
+    const describe = (aks: ClusterBuilder): void => {
+      aks.pod("server", { udpEcho: 8080 }).pod("client");
+    };
+    const net = cluster(describe, { cni: "kubenet", promiscuousBridge }, 1);
+    const asked = net.soon.udp("client", "server:8080", "x");
+    net.run({ for: ms(10) });
+    t.is(asked.text, "x");
+    const copies = net.drops().filter((d) => d.device === "n0/cbr0" && d.reason === "OTHERHOST");
+    t.is(copies.length > 0, promiscuousBridge);
+    end(t, net);
+  }
 });
 
 test("podMacs: the lowest or highest there are, by cluster", (t) => {

@@ -1,6 +1,5 @@
 // The reference bridge plugin as kubenet configures it: cbr0 holds the pods' gateway address and routes for
-// them. Mirrors containernetworking/plugins plugins/main/bridge/bridge.go. Absent: VLANs, promiscMode (the
-// copy the host would get and drop is not made), ipMasq, IPv6,
+// them. Mirrors containernetworking/plugins plugins/main/bridge/bridge.go. Absent: VLANs, ipMasq, IPv6,
 // macspoofchk, arp_notify; addIf is kubenet's own field, which this plugin ignores.
 
 import { prefixMask } from "../../core/prefix-table.ts";
@@ -34,6 +33,7 @@ export function setUpKubenet(kit: Kit, node: CniNode, settings: BridgeSettings):
   if (k.dev.kind[bridge] !== DevKind.BRIDGE) {
     throw new CniError(CniCode.INTERNAL, `"${settings.bridge}" already exists but is not a bridge`);
   }
+  if (settings.promiscMode) link.bridges.promiscuous.add(bridge);
   k.setUp(bridge, true);
   return bridge;
 }

@@ -77,10 +77,10 @@ function readSettings(config: PluginConfig): BridgeSettings {
     isGateway: flag("isGateway"),
     isDefaultGateway: flag("isDefaultGateway"),
     hairpinMode: flag("hairpinMode"),
+    promiscMode: flag("promiscMode"),
     mtu: optionalInteger(source, "mtu", "", problems) ?? 0,
   };
-  const promiscMode = flag("promiscMode");
-  if (settings.hairpinMode && promiscMode) {
+  if (settings.hairpinMode && settings.promiscMode) {
     problems.add("hairpinMode", "cannot be set together with promiscMode");
   }
   if (config.ipamType === "")

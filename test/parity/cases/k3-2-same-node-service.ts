@@ -74,4 +74,23 @@ const perBridgeNf: NodeCase[] = [1, 0].flatMap((nf) => [
   ),
 ]);
 
-export const cases: NodeCase[] = [...perBridgeNf, noForwarding()];
+/** As AKS configures kubenet's bridge: the host gets a copy of every frame. */
+const promiscuous: NodeCase[] = [1, 0].map((nf) => {
+  const n = node(nf);
+  return makeCase(
+    `3.2/promiscuous-bridge-nf-${nf}`,
+    [`A5.9 promiscMode of kubenet's bridge, bridge-nf=${nf}: a Service on one bridge, and a pod to itself`],
+    { ...n, bridge: { ...n.bridge!, promiscuous: true } },
+    [
+      { at: 0, note: "a asks b", send: [{ at: "pod:a", frame: udp(A, vipFrom, 40_000, 53, "query") }] },
+      {
+        at: 0,
+        note: "b answers",
+        send: [{ at: "pod:b", frame: udp(B, A, 5353, 40_000, "answer") }],
+      },
+      { at: 0, note: "b asks itself", send: [{ at: "pod:b", frame: udp(B, vipFrom, 40_001, 53, "query") }] },
+    ],
+  );
+});
+
+export const cases: NodeCase[] = [...perBridgeNf, ...promiscuous, noForwarding()];
