@@ -15,6 +15,7 @@ export { Datagram, Impairment, Ping, Traffic, type TrafficReport } from "./emula
 export { UnknownNameError } from "./emulator/hosts.ts";
 export { type Counters, Net, type PodInfo, type ServiceDeliveries } from "./emulator/net.ts";
 export type { Received } from "./emulator/script.ts";
+export type { EndpointInfo, ServiceInfo, ServicePortInfo } from "./emulator/service-info.ts";
 export type {
   ClusterOptions,
   CniMode,

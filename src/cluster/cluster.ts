@@ -8,6 +8,7 @@ import type { MacChoice } from "../cni/modes/kit.ts";
 import { assert } from "../core/assert.ts";
 import { growI32 } from "../core/columns.ts";
 import { IndexedHeap } from "../core/indexed-heap.ts";
+import { EndpointCondition } from "../netfilter/endpoint-lists.ts";
 import type { ProxyOptions } from "../netfilter/netfilter.ts";
 import { ServiceTable } from "../netfilter/service-table.ts";
 import { Op } from "../node/op.ts";
@@ -15,6 +16,7 @@ import { closeNamespace, udpOpen } from "../socket/open.ts";
 import { SocketKind } from "../socket/sockets.ts";
 import type { Walk } from "../walk/walk.ts";
 import { PodPhase, type Pods } from "./pods.ts";
+import { type HealthAnswer, healthAnswer, podConditions, type Service, type ServicePort } from "./service.ts";
 
 export interface Workload {
   name: string;
@@ -22,6 +24,8 @@ export interface Workload {
   labels: Readonly<Record<string, string>>;
   udpEcho: readonly number[];
   udpSink: readonly number[];
+  /** Whether its pods are ready as soon as they run. */
+  ready: boolean;
   /** Node its pods must run on; -1 for any. */
   node: number;
   /** Pod rows in the order they were added. */
@@ -32,23 +36,7 @@ export interface Workload {
   endpointOf: { servicePort: number; targetPort: number }[];
 }
 
-export interface ServicePort {
-  /** Row of the Service table. */
-  row: number;
-  /** Empty when the only port of a Service has none. */
-  name: string;
-  port: number;
-  targetPort: number;
-  /** IP protocol number. */
-  protocol: number;
-}
-
-export interface Service {
-  name: string;
-  clusterIp: number;
-  ports: ServicePort[];
-  selector: Readonly<Record<string, string>>;
-}
+export type { Service, ServicePort } from "./service.ts";
 
 export interface ClusterNode {
   name: string;
@@ -60,6 +48,8 @@ export interface ClusterNode {
   cni: number;
   maxPods: number;
   pods: number;
+  /** Number of its zone; -1: none. */
+  zone: number;
 }
 
 /** Why a pod could not be added. */
@@ -114,7 +104,9 @@ export class Cluster {
     const n = this.nodes.push(node) - 1;
     const { ns } = node;
     this.cni.setUpNode(node.cni);
-    this.walk.nf.attachServices(ns, this.table, this.proxy);
+    const nodeIp = this.walk.vnet.primaryAddress(node.nic);
+    this.walk.nf.attachServices(ns, this.table, { ...this.proxy, nodeIp });
+    if (node.zone >= 0) this.table.setZone(ns, node.zone);
     this.room.set(n, 0);
     return n;
   }
@@ -156,6 +148,7 @@ export class Cluster {
     this.pods.eth0[p] = this.cni.pods.podDev[attachment];
     this.pods.ip[p] = this.cni.pods.address[attachment];
     this.pods.place[p] = workload.pods.push(p) - 1;
+    this.pods.ready[p] = workload.ready ? 1 : 0;
     this.count(node, 1);
     for (const port of workload.udpEcho) udpOpen(sock, ns, { kind: SocketKind.ECHO, port });
     for (const port of workload.udpSink) udpOpen(sock, ns, { kind: SocketKind.SINK, port });
@@ -199,28 +192,74 @@ export class Cluster {
     return this.addPod(w);
   }
 
-  addService(name: string, clusterIp: number, selector: Service["selector"]): number {
-    return this.services.push({ name, clusterIp, ports: [], selector }) - 1;
+  addService(service: Service): number {
+    return this.services.push(service) - 1;
   }
 
-  /** One port of a Service, with the endpoints its selector finds now. */
-  addServicePort(s: number, port: Omit<ServicePort, "row">, local: boolean): void {
+  /** One port of a Service, with the endpoints its selector finds now; no rules for one without address. */
+  addServicePort(s: number, port: Omit<ServicePort, "row">, local: boolean, affinity = 0): ServicePort {
     const service = this.services[s];
+    if (service.clusterIp === 0) {
+      const added = { ...port, row: -1 };
+      service.ports.push(added);
+      return added;
+    }
     // A servicePortName as kube-proxy prints it.
     const name = `default/${service.name}${port.name === "" ? "" : `:${port.name}`}`;
-    const row = this.table.addServicePort(name, service.clusterIp, port.protocol, port.port, local);
-    service.ports.push({ ...port, row });
+    const options = { affinity, hinted: service.hints !== "none" };
+    const row = this.table.addServicePort(name, service.clusterIp, port.protocol, port.port, local, options);
+    const added = { ...port, row };
+    service.ports.push(added);
     this.serviceOfPort[row] = service;
     for (const workload of this.selected(service.selector)) {
       workload.endpointOf.push({ servicePort: row, targetPort: port.targetPort });
       for (const p of workload.pods) this.addEndpoint(p, row, port.targetPort);
     }
     this.changed();
+    return added;
+  }
+
+  /** An endpoint of a Service without selector. @param node -1: on none of the cluster's nodes */
+  addNamedEndpoint(port: ServicePort, ip: number, target: number, node: number): void {
+    if (port.row < 0) return;
+    this.table.addEndpoint(port.row, ip, target, node < 0 ? -1 : this.nodes[node].ns);
+    this.changed();
+  }
+
+  /** The readiness probe of a pod begins to succeed or to fail. */
+  setReady(p: number, ready: boolean): void {
+    this.pods.ready[p] = ready ? 1 : 0;
+    this.updateConditions(p);
+  }
+
+  /** Deletion begins: the pod goes on for its grace period, as terminating, and is removed by removePod(). */
+  beginTermination(p: number): void {
+    this.pods.terminating[p] = 1;
+    this.updateConditions(p);
+  }
+
+  /** What a node's healthCheckNodePort of a Service answers: distinct local addresses that are ready. */
+  health(service: Service, node: number): HealthAnswer {
+    const { ns } = this.nodes[node];
+    const { table } = this;
+    const revision = this.walk.nf.revision(ns);
+    const local = new Set<number>();
+    for (const port of service.ports) {
+      if (port.row < 0) continue;
+      table.choose(port.row, ns, revision, true);
+      const { rows, count } = table.lists;
+      for (let i = 0; i < count; i++) {
+        const isReady = table.conditionsAt(rows[i], revision) & EndpointCondition.READY;
+        if (isReady) local.add(table.epIp[rows[i]]);
+      }
+    }
+    return healthAnswer(service.name, local.size);
   }
 
   removeService(s: number): void {
     const service = this.services[s];
     for (const port of service.ports) {
+      if (port.row < 0) continue;
       for (const workload of this.workloads) {
         const at = workload.endpointOf.findIndex((e) => e.servicePort === port.row);
         if (at >= 0) workload.endpointOf.splice(at, 1);
@@ -264,7 +303,7 @@ export class Cluster {
   private match(workload: Workload, service: Service): void {
     if (!selects(service.selector, workload.labels)) return;
     for (const port of service.ports) {
-      workload.endpointOf.push({ servicePort: port.row, targetPort: port.targetPort });
+      if (port.row >= 0) workload.endpointOf.push({ servicePort: port.row, targetPort: port.targetPort });
     }
   }
 
@@ -282,13 +321,32 @@ export class Cluster {
   }
 
   private addEndpoint(p: number, servicePort: number, targetPort: number): void {
-    const node = this.nodes[this.pods.node[p]].ns;
-    const e = this.table.addEndpoint(servicePort, this.pods.ip[p], targetPort, node);
+    const { ns, zone } = this.nodes[this.pods.node[p]];
+    const service = this.serviceOfPort[servicePort];
+    const zoneHint = service.hints === "none" ? -1 : zone;
+    const nodeHint = service.hints === "node" ? ns : -1;
+    const conditions = this.conditions(p, service);
+    const ip = this.pods.ip[p];
+    const e = this.table.addEndpoint(servicePort, ip, targetPort, ns, conditions, zoneHint, nodeHint);
     if (e >= this.nextEndpoint.length) {
       this.nextEndpoint = growI32(this.nextEndpoint, Math.max(e + 1, this.nextEndpoint.length * 2));
     }
     this.nextEndpoint[e] = this.firstEndpoint[p];
     this.firstEndpoint[p] = e;
+  }
+
+  /** Bits of EndpointCondition. */
+  conditions(p: number, service: Service): number {
+    const { ready, terminating } = this.pods;
+    return podConditions(ready[p] === 1, terminating[p] === 1, service.publishNotReady);
+  }
+
+  private updateConditions(p: number): void {
+    for (let e = this.firstEndpoint[p]; e >= 0; e = this.nextEndpoint[e]) {
+      const service = this.serviceOfPort[this.table.epPort[e]];
+      this.table.setEndpointConditions(e, this.conditions(p, service));
+    }
+    this.changed();
   }
 
   private removeEndpoints(p: number): void {

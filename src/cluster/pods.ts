@@ -17,6 +17,10 @@ export class Pods {
   /** Row of the CNI's attachments. */
   attachment = new Int32Array(64);
   ip = new Int32Array(64);
+  /** 1: its readiness probe succeeds. */
+  ready = new Uint8Array(64);
+  /** 1: it is being deleted, and serves as long as it is ready. */
+  terminating = new Uint8Array(64);
   /** Position in the list of its workload. */
   place = new Int32Array(64);
   /** How many pods there were before, which orders them by age. */
@@ -33,6 +37,8 @@ export class Pods {
     if (p >= this.phase.length) this.grow(p + 1);
     this.name[p] = name;
     this.phase[p] = PodPhase.RUNNING;
+    this.ready[p] = 1;
+    this.terminating[p] = 0;
     this.born[p] = this.births++;
     this.byName.set(name, p);
     return p;
@@ -77,6 +83,8 @@ export class Pods {
     let n = this.phase.length;
     while (n < need) n *= 2;
     this.phase = growU8(this.phase, n);
+    this.ready = growU8(this.ready, n);
+    this.terminating = growU8(this.terminating, n);
     this.born = growF64(this.born, n);
     this.cluster = growI32(this.cluster, n);
     this.workload = growI32(this.workload, n);

@@ -9,8 +9,9 @@ import type { NodeSpec as CniNodeSpec } from "../cni/node.ts";
 import { prefixMask } from "../core/prefix-table.ts";
 import type { NsSysctl } from "../node/sysctl.ts";
 import { checkNic } from "../vnet/check.ts";
-import { type Cidr, formatIpv4, parseCidr } from "../wire/address.ts";
+import { type Cidr, parseCidr } from "../wire/address.ts";
 import { addressOf, type Building, checkHostPorts, plugNic, secureNic, subnetRow } from "./build.ts";
+import { buildService, ServiceAddresses } from "./build-service.ts";
 import {
   checkCluster,
   checkMaxPods,
@@ -19,12 +20,11 @@ import {
   cidrOr,
   DEFAULT_POD_CIDR,
   DEFAULT_SERVICE_CIDR,
-  oneOf,
   proxyOptions,
   workloadPath,
 } from "./check-cluster.ts";
-import { didYouMean, PROTOCOLS } from "./hosts.ts";
-import type { ClusterSpec, NodeSpec, ServiceSpec, WorkloadSpec } from "./spec.ts";
+import { didYouMean } from "./hosts.ts";
+import type { ClusterSpec, NodeSpec, WorkloadSpec } from "./spec.ts";
 
 /** azure.md 5.11. */
 const MAX_PODS = {
@@ -39,9 +39,7 @@ const NODE_RANGE = 24;
 /** .1 is the Service `kubernetes` and .10 kube-dns on AKS; others follow. */
 const FIRST_CLUSTER_IP = 11;
 
-const POLICIES = ["Cluster", "Local"] as const;
-
-interface ClusterBuild {
+export interface ClusterBuild {
   b: Building;
   spec: ClusterSpec;
   cluster: Cluster;
@@ -52,10 +50,10 @@ interface ClusterBuild {
   /** Overlay: routing domain. kubenet: route table. */
   domain: number;
   table: number;
-  /** Next ClusterIP to give out, those given out, and those that Services ask for by name. */
-  nextClusterIp: number;
-  clusterIps: Set<number>;
-  wantedIps: ReadonlySet<string>;
+  /** ClusterIPs and NodePorts of Services. */
+  addresses: ServiceAddresses;
+  /** Zones of nodes, by number. */
+  zones: string[];
 }
 
 export function buildCluster(b: Building, given: ClusterSpec): void {
@@ -82,9 +80,8 @@ export function buildCluster(b: Building, given: ClusterSpec): void {
     serviceCidr,
     domain: spec.cni === "azure-overlay" ? b.walk.vnet.addDomain() : -1,
     table: spec.cni === "kubenet" && subnet >= 0 ? kubenetTable(b, spec, subnet) : -1,
-    nextClusterIp: serviceCidr.network + FIRST_CLUSTER_IP,
-    clusterIps: new Set(),
-    wantedIps: new Set(spec.services.flatMap((s) => s.clusterIP ?? [])),
+    addresses: new ServiceAddresses(serviceCidr.network + FIRST_CLUSTER_IP, spec.services),
+    zones: [...new Set(spec.nodes.flatMap((n) => n.zone ?? []))],
   };
   // Without knowing mode and subnet nothing can be said about the nodes' addresses.
   const plugged = subnet >= 0 && spec.cni === given.cni;
@@ -130,13 +127,17 @@ function buildNode(c: ClusterBuild, spec: NodeSpec, index: number, plugged: bool
   secureNic(b, nic, spec, path);
   k.setNsSysctl(ns, "net.ipv4.ip_forward", 1);
   k.setNsSysctl(ns, "net.bridge.bridge-nf-call-iptables", c.spec.bridgeNetfilter === false ? 0 : 1);
+  const { mode, localhostNodePorts = true } = c.spec.kubeProxy ?? {};
+  // K 1.2: NodePorts on 127.0.0.1.
+  if (mode !== "nftables" && localhostNodePorts) k.setNsSysctl(ns, "net.ipv4.conf.all.route_localnet", 1);
   // kube-proxy's own conntrack settings (K 2.8).
   k.setNsSysctl(ns, "net.netfilter.nf_conntrack_tcp_timeout_established", 86_400);
   k.setNsSysctl(ns, "net.netfilter.nf_conntrack_tcp_timeout_close_wait", 3_600);
   for (const [name, value] of Object.entries(spec.sysctls ?? {})) k.setNsSysctl(ns, name as NsSysctl, value);
   nf.addMasqueradeRule(ns, { nonMasqueradeCidrs: nonMasqueradeCidrs(c) });
   const cni = addCniNode(c, spec.name, ns, eth0, nic, index, maxPods, path);
-  if (cni >= 0) cluster.addNode({ name: spec.name, ns, eth0, nic, cni, maxPods, pods: 0 });
+  const zone = spec.zone === undefined ? -1 : c.zones.indexOf(spec.zone);
+  if (cni >= 0) cluster.addNode({ name: spec.name, ns, eth0, nic, cni, maxPods, pods: 0, zone });
 }
 
 // azure.md C40-C44: pods of a range of their own show the node's address to everyone outside it; pods with
@@ -233,83 +234,10 @@ function addWorkload(c: ClusterBuild, spec: WorkloadSpec): void {
     labels,
     udpEcho: echo,
     udpSink: sink,
+    ready: spec.ready ?? true,
     node,
     pods: [],
     serial: 0,
     endpointOf: [],
   });
 }
-
-function buildService(c: ClusterBuild, spec: ServiceSpec): void {
-  const { b, cluster } = c;
-  const path = `${c.path}.service.${spec.name}`;
-  const before = b.problems.length;
-  if (spec.ports.length === 0)
-    b.problems.push({ path: `${path}.ports`, message: "a Service needs at least one port" });
-  const clusterIp = clusterIpOf(c, spec, path);
-  // A Service without an address is looked at all the same.
-  const s = clusterIp === 0 ? -1 : cluster.addService(spec.name, clusterIp, spec.selector);
-  oneOf(b, spec.internalTrafficPolicy, POLICIES, "Cluster", `${path}.internalTrafficPolicy`);
-  const taken = new Set<string>();
-  const names = new Set<string>();
-  for (const [i, port] of spec.ports.entries()) {
-    const at = spec.ports.length === 1 ? path : `${path}.ports[${i}]`;
-    const name = (port.protocol ?? "TCP").toLowerCase();
-    const protocol = PROTOCOLS[name];
-    const targetPort = port.targetPort ?? port.port;
-    if (!isPort(port.port))
-      b.problems.push({ path: `${at}.port`, message: `${port.port} is no port number` });
-    if (!isPort(targetPort))
-      b.problems.push({ path: `${at}.targetPort`, message: `${targetPort} is no port number` });
-    if (protocol === undefined || name === "icmp") {
-      b.problems.push({ path: `${at}.protocol`, message: `"${port.protocol}" is not one of TCP, UDP, SCTP` });
-      continue;
-    }
-    const key = `${port.port}/${name}`;
-    if (taken.has(key))
-      b.problems.push({ path: `${at}.port`, message: `${key} is used twice in this Service` });
-    taken.add(key);
-    const portName = port.name ?? key;
-    if (names.has(portName))
-      b.problems.push({
-        path: `${at}.name`,
-        message: `the name "${portName}" is used twice in this Service`,
-      });
-    names.add(portName);
-    if (s < 0 || b.problems.length > before) continue;
-    const label = port.name ?? (spec.ports.length === 1 ? "" : key);
-    const local = spec.internalTrafficPolicy === "Local";
-    cluster.addServicePort(s, { name: label, port: port.port, targetPort, protocol }, local);
-  }
-}
-
-// The lowest free address of the service range, or the one asked for; 0 with a problem.
-function clusterIpOf(c: ClusterBuild, spec: ServiceSpec, path: string): number {
-  const { b, serviceCidr } = c;
-  const inRange = (ip: number): boolean =>
-    ((ip ^ serviceCidr.network) & prefixMask(serviceCidr.prefix)) === 0;
-  const give = (ip: number): number => {
-    c.clusterIps.add(ip);
-    return ip;
-  };
-  if (spec.clusterIP !== undefined) {
-    const at = `${path}.clusterIP`;
-    const ip = addressOf(b, spec.clusterIP, at);
-    if (ip === 0) return 0;
-    const { network, mask } = serviceCidr;
-    const edge = ip === network || ip === (network | ~mask);
-    if (inRange(ip) && !edge && !c.clusterIps.has(ip)) return give(ip);
-    let why = edge ? `is the first or last address of ${c.spec.serviceCidr}` : "is in use";
-    if (!inRange(ip)) why = `lies outside ${c.spec.serviceCidr}`;
-    b.problems.push({ path: at, message: `${spec.clusterIP} ${why}` });
-    return 0;
-  }
-  // Addresses asked for by later Services are theirs.
-  while (c.wantedIps.size > 0 && c.wantedIps.has(formatIpv4(c.nextClusterIp))) c.nextClusterIp++;
-  const ip = c.nextClusterIp++ | 0;
-  if (inRange(ip) && ip !== (serviceCidr.network | ~serviceCidr.mask)) return give(ip);
-  b.problems.push({ path, message: `the service range ${c.spec.serviceCidr} has no address left` });
-  return 0;
-}
-
-const isPort = (port: number): boolean => Number.isInteger(port) && port >= 1 && port <= 65_535;

@@ -65,6 +65,10 @@ function checkProxy(b: Building, spec: ClusterSpec, path: string): NonNullable<C
     b.problems.push({ path: `${path}.syncDelay`, message });
     proxy.syncDelay = 0;
   }
+  const ports = proxy.nodePortAddresses?.map((text, i) =>
+    checkPrefix(b, text, null, `${path}.nodePortAddresses[${i}]`),
+  );
+  if (ports !== undefined) proxy.nodePortAddresses = ports.filter((text) => text !== null);
   if (typeof clusterCidr === "string")
     proxy.clusterCidr = checkPrefix(b, clusterCidr, null, `${path}.clusterCidr`);
   return proxy;
@@ -225,12 +229,18 @@ export function proxyOptions(b: Building, spec: ClusterSpec, pods: Cidr, service
     clusterCidr,
     dropInvalid,
     forwardPolicy,
+    nodePortAddresses,
+    localhostNodePorts,
   } = spec.kubeProxy ?? {};
   const own = hasPodRange(spec) ? pods : subnetCidr(b, spec);
   const detector = typeof clusterCidr === "string" ? (parseCidr(clusterCidr) ?? own) : own;
   return {
     balance: mode,
     serviceCidr: services,
+    ...(nodePortAddresses === undefined
+      ? {}
+      : { nodePortAddresses: nodePortAddresses.flatMap((text) => parseCidr(text) ?? []) }),
+    ...(localhostNodePorts === undefined ? {} : { localhostNodePorts }),
     ...(masqueradeAll === undefined ? {} : { masqueradeAll }),
     ...(dropInvalid === undefined ? {} : { dropInvalid }),
     ...(forwardPolicy === undefined ? {} : { forwardPolicy }),

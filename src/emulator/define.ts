@@ -225,17 +225,12 @@ export class ClusterBuilder {
     return this;
   }
 
-  /** A ClusterIP Service; its endpoints are the pods its selector matches. */
+  /** A Service of any type; its endpoints are the pods its selector matches, or those it names. */
   service(name: string, options: ServiceOptions): this {
-    const { ports, port, targetPort, protocol, selector = { app: name }, clusterIP } = options;
-    const one = port === undefined ? [] : [definedOnly({ port, targetPort, protocol })];
-    this.cluster.services.push({
-      name,
-      ports: ports ?? one,
-      selector,
-      ...(clusterIP === undefined ? {} : { clusterIP }),
-      internalTrafficPolicy: options.internalTrafficPolicy ?? "Cluster",
-    });
+    const { ports, port, targetPort, protocol, nodePort, ...rest } = options;
+    const one = port === undefined ? [] : [definedOnly({ port, targetPort, protocol, nodePort })];
+    const selector = options.selector === undefined ? { app: name } : (options.selector ?? {});
+    this.cluster.services.push({ ...rest, name, ports: ports ?? one, selector });
     return this;
   }
 }

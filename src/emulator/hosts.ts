@@ -78,7 +78,9 @@ export class Hosts {
   checkDestination(text: string, protocol: number): void {
     const [name, port] = splitPort(text);
     if (port !== null || protocol === PROTOCOLS.icmp) {
-      if (parseIpv4(name) !== undefined || this.service(name) !== null || this.find(name) !== null) return;
+      const service = this.service(name)?.service;
+      if (parseIpv4(name) !== undefined || this.find(name) !== null) return;
+      if (service !== undefined && service.clusterIp !== 0) return;
       if (this.mayCome(name)) return;
     }
     this.destination(text, protocol);
@@ -106,6 +108,10 @@ export class Hosts {
   // The only port of the protocol needs no naming.
   private atService(text: string, service: Service, port: number, protocol: number): Destination {
     const { clusterIp, ports } = service;
+    if (clusterIp === 0) {
+      const why = service.externalName === "" ? "is headless" : `stands for ${service.externalName}`;
+      throw new UnknownNameError(`Service ${service.name} ${why}: it has no address; name a pod`);
+    }
     const ofProtocol = ports.filter((p) => p.protocol === protocol);
     if (port !== 0 || ofProtocol.length !== 1)
       return this.withPort(text, clusterIp, port, protocol, ofProtocol);

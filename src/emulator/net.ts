@@ -3,6 +3,7 @@
 
 import type { Cluster, Service, Workload } from "../cluster/cluster.ts";
 import type { Pods } from "../cluster/pods.ts";
+import type { HealthAnswer } from "../cluster/service.ts";
 import type { Cni } from "../cni/cni.ts";
 import { NEVER } from "../core/clock.ts";
 import { checkNetem, type NetemConfig } from "../link/netem-config.ts";
@@ -22,6 +23,7 @@ import type { Impairment, Traffic, TrafficReport } from "./handles.ts";
 import { didYouMean, Hosts, UnknownNameError } from "./hosts.ts";
 import { collectReceived, perform } from "./perform.ts";
 import { type Action, Script } from "./script.ts";
+import { type ServiceInfo, serviceInfo } from "./service-info.ts";
 import { restoreState, saveState } from "./snapshot.ts";
 import type { TopologySpec } from "./spec.ts";
 import { Timeline } from "./timeline.ts";
@@ -177,8 +179,31 @@ export class Net {
 
   /** Address of a Service. @throws UnknownNameError */
   clusterIp(service: string): string {
+    const { clusterIp } = this.serviceNamed(service).service;
+    return clusterIp === 0 ? "None" : formatIpv4(clusterIp);
+  }
+
+  /** A Service with its ports and endpoints, as they are now. @throws UnknownNameError */
+  serviceInfo(service: string): ServiceInfo {
+    const found = this.serviceNamed(service);
+    return serviceInfo(this.hosts, found.cluster, found.service);
+  }
+
+  /**
+   * What a node's healthCheckNodePort of a Service answers (K 1.7); null when the Service has none.
+   * @throws UnknownNameError
+   */
+  healthCheck(service: string, node: string): HealthAnswer | null {
+    const found = this.serviceNamed(service);
+    const names = found.cluster.nodes.map((n) => n.name);
+    const n = names.indexOf(node);
+    if (n < 0) throw new UnknownNameError(`no node is named "${node}"${didYouMean(node, names)}`);
+    return found.service.healthPort === 0 ? null : found.cluster.health(found.service, n);
+  }
+
+  private serviceNamed(service: string): { cluster: Cluster; service: Service } {
     const found = this.hosts.service(service);
-    if (found !== null) return formatIpv4(found.service.clusterIp);
+    if (found !== null) return found;
     const names = this.clusters.flatMap((c) => c.services.map((s) => s.name));
     throw new UnknownNameError(`no Service is named "${service}"${didYouMean(service, names)}`);
   }
@@ -281,7 +306,7 @@ export class Net {
     return this.clusters.flatMap((cluster) =>
       cluster.services.map((service) => ({
         name: service.name,
-        clusterIp: formatIpv4(service.clusterIp),
+        clusterIp: service.clusterIp === 0 ? "None" : formatIpv4(service.clusterIp),
         pods: this.received(cluster, service),
       })),
     );

@@ -48,6 +48,12 @@ export function perform(net: Net, number: number): void {
       // What a pod received that goes now was received.
       collectReceived(net);
       return changePod(net, action.kind, action.pod);
+    case "ready-pod": {
+      const p = podNow(net, action.pod);
+      return net.clusters[net.pods.cluster[p]].setReady(p, action.ready);
+    }
+    case "terminate-pod":
+      return terminate(net, number, action);
     case "impair":
       net.script.outcomes[number].handle = net.walk.link.netem.attach(
         net.hosts.device(action.link),
@@ -131,18 +137,35 @@ function scale(net: Net, name: string, replicas: number): void {
 }
 
 function changePod(net: Net, kind: "remove-pod" | "fail-pod" | "replace-pod", name: string): void {
-  const { pods } = net;
-  const p = pods.byName.get(name);
-  if (p === undefined) {
-    const names = [...pods.byName.keys()];
-    throw new UnknownNameError(
-      `there is no pod "${name}" at ${formatTime(net.now)}${didYouMean(name, names)}`,
-    );
-  }
-  const cluster = net.clusters[pods.cluster[p]];
+  const p = podNow(net, name);
+  const cluster = net.clusters[net.pods.cluster[p]];
   if (kind === "remove-pod") cluster.removePod(p);
   else if (kind === "fail-pod") cluster.failPod(p);
   else must(cluster.replacePod(p), `replacePod.${name}`);
+}
+
+// A deployment may have brought it by now, or taken it away.
+function podNow(net: Net, name: string): number {
+  const { pods } = net;
+  const p = pods.byName.get(name);
+  if (p !== undefined) return p;
+  const names = [...pods.byName.keys()];
+  throw new UnknownNameError(`there is no pod "${name}" at ${formatTime(net.now)}${didYouMean(name, names)}`);
+}
+
+// Twice: when deletion begins, and when the grace period is over.
+function terminate(net: Net, number: number, action: Extract<Action, { kind: "terminate-pod" }>): void {
+  if (!action.begun) {
+    const p = podNow(net, action.pod);
+    action.begun = true;
+    net.clusters[net.pods.cluster[p]].beginTermination(p);
+    net.walk.k.clock.at(net.now + action.grace, Op.SCRIPT, number, 0);
+    return;
+  }
+  collectReceived(net);
+  // It may have gone in the meantime.
+  const p = net.pods.byName.get(action.pod);
+  if (p !== undefined && net.pods.terminating[p] === 1) net.clusters[net.pods.cluster[p]].removePod(p);
 }
 
 // One replacement, and the event of the next.

@@ -16,6 +16,8 @@ export type Action =
   | { kind: "stop-traffic"; row: number }
   | { kind: "scale"; workload: string; replicas: number }
   | { kind: "remove-pod" | "fail-pod" | "replace-pod"; pod: string }
+  | { kind: "ready-pod"; pod: string; ready: boolean }
+  | { kind: "terminate-pod"; pod: string; grace: number; begun: boolean }
   | { kind: "churn"; workload: string; every: number; left: number }
   | { kind: "impair"; link: string; config: NetemConfig; action: number }
   | { kind: "heal"; impair: number }

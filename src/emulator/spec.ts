@@ -87,6 +87,10 @@ export interface KubeProxyOptions {
   dropInvalid?: boolean;
   /** Policy of FORWARD. Default "accept". */
   forwardPolicy?: "accept" | "drop";
+  /** --nodeport-addresses. Default every local address; in mode "nftables" only the node's own. */
+  nodePortAddresses?: readonly string[];
+  /** --iptables-localhost-nodeports: NodePorts answer on 127.0.0.1. Default true; not in mode "nftables". */
+  localhostNodePorts?: boolean;
 }
 
 export interface ClusterOptions {
@@ -125,6 +129,8 @@ export interface NodeOptions extends NicOptions {
   /** Address of the NIC; default the lowest free one of the subnet. */
   address?: string;
   maxPods?: number;
+  /** topology.kubernetes.io/zone, for Services with a trafficDistribution. */
+  zone?: string;
   /** Sysctls of the node by their names, such as { "net.ipv4.conf.all.rp_filter": 1 }. */
   sysctls?: Readonly<Record<string, number>>;
 }
@@ -142,6 +148,8 @@ export interface PodOptions extends HostOptions {
   labels?: Readonly<Record<string, string>>;
   /** Name of the node; default the node with the fewest pods. */
   node?: string;
+  /** False: its readiness probe fails until script says ready(). Default true. */
+  ready?: boolean;
 }
 
 export interface DeploymentOptions extends HostOptions {
@@ -150,6 +158,8 @@ export interface DeploymentOptions extends HostOptions {
   labels?: Readonly<Record<string, string>>;
   /** Put all replicas on this node. */
   node?: string;
+  /** False: readiness probes of its pods fail until the script says ready(). Default true. */
+  ready?: boolean;
 }
 
 export type Protocol = "TCP" | "UDP" | "SCTP";
@@ -161,17 +171,55 @@ export interface ServicePortOptions {
   targetPort?: number;
   /** Default "TCP", as in Kubernetes. */
   protocol?: Protocol;
+  /** For type NodePort and LoadBalancer, 30000 to 32767; default the lowest free one from 30086 on. */
+  nodePort?: number;
+}
+
+/** An endpoint of a Service without selector. */
+export interface EndpointOptions {
+  ip: string;
+  /** Default the targetPort. */
+  port?: number;
+  /** Node it counts as local to. */
+  node?: string;
 }
 
 export interface ServiceOptions extends Partial<ServicePortOptions> {
   /** Several ports; instead of `port`. */
   ports?: readonly ServicePortOptions[];
-  /** Labels its endpoints have. Default { app: name }. */
-  selector?: Readonly<Record<string, string>>;
-  /** Default the lowest free address of the service range. */
+  /** Default "ClusterIP". */
+  type?: "ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName";
+  /** Labels its endpoints have. Default { app: name }; null: none, `endpoints` are named. */
+  selector?: Readonly<Record<string, string>> | null;
+  /** Endpoints of a Service without selector. */
+  endpoints?: readonly EndpointOptions[];
+  /** Default the lowest free address of the service range; "None": headless, without rules. */
   clusterIP?: string;
   /** Default "Cluster". */
   internalTrafficPolicy?: "Cluster" | "Local";
+  /** For NodePorts, external addresses and load balancers. Default "Cluster". */
+  externalTrafficPolicy?: "Cluster" | "Local";
+  externalIPs?: readonly string[];
+  /** Address of its load balancer (status.loadBalancer.ingress); default none. */
+  loadBalancerIP?: string;
+  /** "VIP" (default): nodes answer on that address; "Proxy": the load balancer sends to NodePorts. */
+  ipMode?: "VIP" | "Proxy";
+  /** Who may use that address; default everybody. */
+  loadBalancerSourceRanges?: readonly string[];
+  /** False: a load balancer without NodePorts. Default true. */
+  allocateLoadBalancerNodePorts?: boolean;
+  /** For type LoadBalancer with externalTrafficPolicy Local; default the lowest free one from 30086 on. */
+  healthCheckNodePort?: number;
+  /** Default "None". */
+  sessionAffinity?: "None" | "ClientIP";
+  /** 1 s to 86,400 s, ns. Default 10,800 s. */
+  sessionAffinityTimeout?: number;
+  /** Pods that are not ready, or terminate, count as ready. Default false. */
+  publishNotReadyAddresses?: boolean;
+  /** Prefer endpoints of the client's zone or node. Default: all alike. */
+  trafficDistribution?: "PreferClose" | "PreferSameZone" | "PreferSameNode";
+  /** For type ExternalName: the name DNS answers with. */
+  externalName?: string;
 }
 
 export interface VmOptions extends HostOptions, NicOptions {
@@ -194,14 +242,14 @@ export interface WorkloadSpec extends HostOptions {
   numbered: boolean;
   labels: Readonly<Record<string, string>>;
   node?: string;
+  ready?: boolean;
 }
 
-export interface ServiceSpec {
+export interface ServiceSpec extends Omit<ServiceOptions, "port" | "targetPort" | "protocol" | "nodePort"> {
   name: string;
   ports: readonly ServicePortOptions[];
+  /** Empty for none. */
   selector: Readonly<Record<string, string>>;
-  clusterIP?: string;
-  internalTrafficPolicy: "Cluster" | "Local";
 }
 
 export interface ClusterSpec extends Omit<ClusterOptions, "subnet"> {

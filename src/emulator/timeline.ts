@@ -14,6 +14,7 @@ import type { Action } from "./script.ts";
 import type { PeeringOptions } from "./spec.ts";
 
 const MOST = 2 ** 31 - 1;
+const SECOND = 1_000_000_000;
 
 export interface UdpOptions {
   /** Source port; default an ephemeral one. Datagrams from one host and port share a socket. */
@@ -99,6 +100,22 @@ export class Timeline {
   failPod(pod: string): void {
     this.net.hosts.checkHost(pod);
     this.schedule({ kind: "fail-pod", pod });
+  }
+
+  /**
+   * Graceful deletion: the pod is a terminating endpoint that serves; it is removed after its grace period.
+   * @param grace ns; default 30 s
+   */
+  terminatePod(pod: string, grace: number = 30 * SECOND): void {
+    this.net.hosts.checkHost(pod);
+    whole(grace, 0, Number.MAX_SAFE_INTEGER, `terminatePod.${pod}.grace`);
+    this.schedule({ kind: "terminate-pod", pod, grace, begun: false });
+  }
+
+  /** The readiness probe of a pod begins to succeed (default) or to fail. */
+  ready(pod: string, isReady = true): void {
+    this.net.hosts.checkHost(pod);
+    this.schedule({ kind: "ready-pod", pod, ready: isReady });
   }
 
   /** CNI DEL and ADD: another pod of the same workload with another address. */

@@ -263,6 +263,16 @@ export class ServiceTable {
     this.listener?.serviceChanged(this, change, p, this.epIp[e]);
   }
 
+  /** The zone of a node, for hints. */
+  setZone(ns: number, zone: number): void {
+    if (ns >= this.zones.length) {
+      const used = this.zones.length;
+      this.zones = growI32(this.zones, Math.max(ns + 1, used * 2));
+      this.zones.fill(-1, used);
+    }
+    this.zones[ns] = zone;
+  }
+
   // ---- questions, as of a revision ----
 
   /** The service port, or -1. */
@@ -355,7 +365,7 @@ export class ServiceTable {
   }
 
   /** 0 before the endpoint was added. */
-  private conditionsAt(e: number, revision: number): number {
+  conditionsAt(e: number, revision: number): number {
     if (revision >= this.epSince[e]) return this.epConditions[e];
     return this.olds.at(this.epOld[e], revision);
   }

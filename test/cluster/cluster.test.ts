@@ -1,7 +1,7 @@
 // The cluster below the script: Services that come and go while pods do, selectors, pods as columns.
 
 import test from "ava";
-import { type Cluster, selects } from "../../src/cluster/cluster.ts";
+import { type Cluster, type Service, selects } from "../../src/cluster/cluster.ts";
 import { PodPhase, Pods } from "../../src/cluster/pods.ts";
 import type { Net } from "../../src/emulator/net.ts";
 import { ms } from "../../src/emulator/units.ts";
@@ -31,10 +31,22 @@ function base(): { net: Net; c: Cluster } {
   return { net, c: net.clusters[0]! };
 }
 
+const plain = (name: string, clusterIp: number, selector: Service["selector"]): Service => ({
+  name,
+  type: "ClusterIP",
+  clusterIp,
+  ports: [],
+  selector,
+  externalName: "",
+  publishNotReady: false,
+  hints: "none",
+  healthPort: 0,
+});
+
 test("a Service added to a running cluster finds its pods at once, and later pods find it", (t) => {
   const { net, c } = base();
-  const s = c.addService("x", VIP, { app: "x" });
-  c.addServicePort(s, { name: "", port: 80, targetPort: 80, protocol: PROTO_UDP }, false);
+  const s = c.addService(plain("x", VIP, { app: "x" }));
+  c.addServicePort(s, { name: "", port: 80, targetPort: 80, protocol: PROTO_UDP, nodePort: 0 }, false);
   const { row } = c.services[s]!.ports[0]!;
   t.deepEqual(endpoints(net, c, row), ["a-0", "a-1", "b-0"]);
   net.soon.scale("a", 3);
@@ -50,9 +62,9 @@ test("a Service added to a running cluster finds its pods at once, and later pod
 test("a Service that goes takes its endpoints, not its pods; others of the same pods stay", (t) => {
   const { net, c } = base();
   const [one, two] = [0, 1].map((i) => {
-    const s = c.addService(`s${i}`, VIP + i, { app: "x" });
+    const s = c.addService(plain(`s${i}`, VIP + i, { app: "x" }));
     for (const port of [80, 81])
-      c.addServicePort(s, { name: "", port, targetPort: 80, protocol: PROTO_UDP }, false);
+      c.addServicePort(s, { name: "", port, targetPort: 80, protocol: PROTO_UDP, nodePort: 0 }, false);
     return s;
   });
   t.is(c.table.eps.live, 12);
@@ -65,8 +77,8 @@ test("a Service that goes takes its endpoints, not its pods; others of the same 
   net.run({ for: 0 });
   t.deepEqual(endpoints(net, c, kept), ["a-1", "a-2"]);
   t.is(c.table.eps.live, 4);
-  const again = c.addService("again", VIP, { app: "x", tier: "1" });
-  c.addServicePort(again, { name: "", port: 80, targetPort: 80, protocol: PROTO_UDP }, false);
+  const again = c.addService(plain("again", VIP, { app: "x", tier: "1" }));
+  c.addServicePort(again, { name: "", port: 80, targetPort: 80, protocol: PROTO_UDP, nodePort: 0 }, false);
   t.deepEqual(endpoints(net, c, c.services[again]!.ports[0]!.row), ["a-1", "a-2"]);
   const gone = net.soon.udp("client", "10.0.7.7:81", "x");
   const there = net.soon.udp("client", "10.0.7.7:80", "x");

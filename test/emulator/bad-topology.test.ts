@@ -378,7 +378,7 @@ const SERVICES: Row[] = [
         cluster.service("a", { port: 80, clusterIP: "10.1.0.5" });
         cluster.service("b", { port: 80, clusterIP: "10.0.0.11" });
         cluster.service("c", { port: 80, clusterIP: "10.0.0.11" });
-        cluster.service("d", { port: 80, clusterIP: "None" });
+        cluster.service("d", { port: 80, clusterIP: "nowhere" });
         cluster.service("e", { port: 80, clusterIP: "10.0.0.0" });
         cluster.service("f", { port: 80, clusterIP: "10.0.255.255" });
       }),
@@ -392,7 +392,7 @@ const SERVICES: Row[] = [
     expect: [
       "cluster.aks.service.a.clusterIP: 10.1.0.5 lies outside 10.0.0.0/16",
       "cluster.aks.service.c.clusterIP: 10.0.0.11 is in use",
-      "cluster.aks.service.d.clusterIP: None is not an IPv4 address",
+      "cluster.aks.service.d.clusterIP: nowhere is not an IPv4 address",
       "cluster.aks.service.e.clusterIP: 10.0.0.0 is the first or last address of 10.0.0.0/16",
       "cluster.aks.service.f.clusterIP: 10.0.255.255 is the first or last address of 10.0.0.0/16",
       "cluster.aks.service.e: the service range 10.0.0.0/28 has no address left",

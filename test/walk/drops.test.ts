@@ -129,7 +129,13 @@ const ROWS: readonly Row[] = [
   { reason: "IP_LOCAL_SOURCE", at: "n0/cbr0", why: "the node's own source", odd: { src: "10.244.0.1" } },
   { reason: "IP_INVALID_SOURCE", at: "n0/cbr0", why: "a group as source address", odd: { src: "224.0.0.9" } },
   { reason: "IP_INVALID_DEST", at: "n0/cbr0", why: "to 0.0.0.0", odd: { dst: "0.0.0.0" } },
-  { reason: "IP_LOCALNET", at: "n0/cbr0", why: "to 127.0.0.1 from the wire", odd: { dst: "127.0.0.1" } },
+  {
+    reason: "IP_LOCALNET",
+    at: "n0/cbr0",
+    why: "to 127.0.0.1 from the wire",
+    set: (net) => void net.at(0).sysctl("n0", "net.ipv4.conf.all.route_localnet", 0),
+    odd: { dst: "127.0.0.1" },
+  },
   {
     reason: "IP_BLACKHOLE",
     at: "n0/cbr0",

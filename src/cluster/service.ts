@@ -1,0 +1,63 @@
+// A Service as the control plane has it, and the endpoint conditions its EndpointSlices would show (K 1.1 to
+// 1.3, 1.7; pkg/controller of endpointslice).
+
+import { EndpointCondition } from "../netfilter/endpoint-lists.ts";
+
+export interface ServicePort {
+  /** Row of the Service table; -1 where there are no rules. */
+  row: number;
+  /** Empty when the only port of a Service has none. */
+  name: string;
+  port: number;
+  targetPort: number;
+  /** IP protocol number. */
+  protocol: number;
+  /** 0: none. */
+  nodePort: number;
+}
+
+export type ServiceType = "ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName";
+
+export interface Service {
+  name: string;
+  type: ServiceType;
+  /** 0 when it has none: headless, or an ExternalName. */
+  clusterIp: number;
+  ports: ServicePort[];
+  /** Empty: endpoints are named, not selected. */
+  selector: Readonly<Record<string, string>>;
+  externalName: string;
+  publishNotReady: boolean;
+  /** Which hints its endpoints get: trafficDistribution. */
+  hints: "none" | "zone" | "node";
+  /** healthCheckNodePort; 0: none. */
+  healthPort: number;
+}
+
+/** What healthCheckNodePort answers (K 1.7). */
+export interface HealthAnswer {
+  status: 200 | 503;
+  headers: { "X-Load-Balancing-Endpoint-Weight": string };
+  body: {
+    service: { namespace: string; name: string };
+    localEndpoints: number;
+    serviceProxyHealthy: boolean;
+  };
+}
+
+/** Bits of EndpointCondition of a pod for one Service. */
+export function podConditions(ready: boolean, terminating: boolean, publishNotReady: boolean): number {
+  let conditions = 0;
+  if (publishNotReady || (ready && !terminating)) conditions |= EndpointCondition.READY;
+  if (ready) conditions |= EndpointCondition.SERVING;
+  if (terminating) conditions |= EndpointCondition.TERMINATING;
+  return conditions;
+}
+
+export function healthAnswer(name: string, localEndpoints: number): HealthAnswer {
+  return {
+    status: localEndpoints > 0 ? 200 : 503,
+    headers: { "X-Load-Balancing-Endpoint-Weight": String(localEndpoints) },
+    body: { service: { namespace: "default", name }, localEndpoints, serviceProxyHealthy: true },
+  };
+}

@@ -1,0 +1,84 @@
+// What `kubectl get service,endpointslices` would say of one Service now, as data.
+
+import type { Cluster } from "../cluster/cluster.ts";
+import type { Service, ServiceType } from "../cluster/service.ts";
+import { EndpointCondition } from "../netfilter/endpoint-lists.ts";
+import { formatIpv4 } from "../wire/address.ts";
+import type { Hosts } from "./hosts.ts";
+
+export interface EndpointInfo {
+  ip: string;
+  port: number;
+  /** Pod, node or VM that has the address; null when nobody here has. */
+  name: string | null;
+  ready: boolean;
+  serving: boolean;
+  terminating: boolean;
+}
+
+export interface ServicePortInfo {
+  /** Empty when the only port has none. */
+  name: string;
+  port: number;
+  targetPort: number;
+  /** Null: none. */
+  nodePort: number | null;
+  /** In the order they were added; of a headless Service, the pods' addresses. */
+  endpoints: EndpointInfo[];
+}
+
+export interface ServiceInfo {
+  name: string;
+  type: ServiceType;
+  /** "None" for a headless Service; null for an ExternalName. */
+  clusterIP: string | null;
+  externalName: string | null;
+  /** Null: none. */
+  healthCheckNodePort: number | null;
+  ports: ServicePortInfo[];
+}
+
+export function serviceInfo(hosts: Hosts, cluster: Cluster, service: Service): ServiceInfo {
+  const isName = service.type === "ExternalName";
+  const headless = service.clusterIp === 0 ? "None" : formatIpv4(service.clusterIp);
+  return {
+    name: service.name,
+    type: service.type,
+    clusterIP: isName ? null : headless,
+    externalName: isName ? service.externalName : null,
+    healthCheckNodePort: service.healthPort || null,
+    ports: service.ports.map(({ name, port, targetPort, nodePort, row }) => {
+      const endpoints =
+        row < 0 ? podEndpoints(hosts, cluster, service, targetPort) : tableEndpoints(hosts, cluster, row);
+      return { name, port, targetPort, nodePort: nodePort || null, endpoints };
+    }),
+  };
+}
+
+function tableEndpoints(hosts: Hosts, cluster: Cluster, row: number): EndpointInfo[] {
+  const { table } = cluster;
+  const found: EndpointInfo[] = [];
+  for (let e = table.first[row]; e >= 0; e = table.epNext[e]) {
+    found.push(endpoint(hosts, table.epIp[e], table.epTarget[e], table.epConditions[e]));
+  }
+  return found;
+}
+
+// A headless Service has no rules, only EndpointSlices.
+function podEndpoints(hosts: Hosts, cluster: Cluster, service: Service, port: number): EndpointInfo[] {
+  const rows = cluster.selected(service.selector).flatMap((w) => cluster.pods.oldestFirst(w.pods));
+  return rows.map((p) => endpoint(hosts, cluster.pods.ip[p], port, cluster.conditions(p, service)));
+}
+
+function endpoint(hosts: Hosts, addr: number, port: number, conditions: number): EndpointInfo {
+  const ip = formatIpv4(addr);
+  const name = hosts.nameOfAddress(addr);
+  return {
+    ip,
+    port,
+    name: name === ip ? null : name,
+    ready: (conditions & EndpointCondition.READY) !== 0,
+    serving: (conditions & EndpointCondition.SERVING) !== 0,
+    terminating: (conditions & EndpointCondition.TERMINATING) !== 0,
+  };
+}
