@@ -129,11 +129,10 @@ export class ConntrackTable {
     rec[b + R_REVISION] = 0;
     rec[b + R_HASH] = hash;
     const a = e * ACCT;
-    acct.fill(0, a, a + ACCT);
+    for (let i = 0; i < A_ID; i++) acct[a + i] = 0;
     acct[a + A_ID] = this.nextId++;
     acct[a + A_CREATED] = this.k.clock.now;
-    tcp.fill(0, e * TCPI, (e + 1) * TCPI);
-    this.sources.reset(e);
+    if ((key & 0xff) === PROTO_TCP) tcp.fill(0, e * TCPI, (e + 1) * TCPI);
     return e;
   }
 

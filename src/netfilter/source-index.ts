@@ -16,10 +16,6 @@ export class SourceIndex {
   private src = new Int32Array(64);
   private port = new Int32Array(64);
 
-  reset(e: number): void {
-    this.linked[e] = 0;
-  }
-
   /** Newest entry with this original source, or -1. */
   find(key: number, src: number, port: number): number {
     return this.head(key, src, port, hash4(key, src, port, 1));
