@@ -17,6 +17,8 @@ export class Clock {
   a = 0;
   b = 0;
   private seq = 0;
+  /** The time of the event that is being scheduled: a number passed on in a call would be an object there. */
+  private readonly due = new Float64Array(1);
   private time = new Float64Array(256);
   private order = new Float64Array(256);
   private ops = new Int32Array(256);
@@ -29,17 +31,8 @@ export class Clock {
   }
 
   at(time: number, op: number, a: number, b: number): void {
-    assert(time >= this.now, "an event in the past");
-    if (this.size === this.time.length) this.grow();
-    let i = this.size++;
-    const seq = this.seq++;
-    while (i > 0) {
-      const parent = (i - 1) >> 1;
-      if (this.time[parent] <= time) break;
-      this.move(parent, i);
-      i = parent;
-    }
-    this.put(i, time, seq, op, a, b);
+    this.due[0] = time;
+    this.push(op, a, b);
   }
 
   /** Takes the earliest event into op, a, b and moves now to its time. */
@@ -63,6 +56,21 @@ export class Clock {
       i = child;
     }
     this.put(i, time, seq, this.ops[last], this.as[last], this.bs[last]);
+  }
+
+  private push(op: number, a: number, b: number): void {
+    const time = this.due[0];
+    assert(time >= this.now, "an event in the past");
+    if (this.size === this.time.length) this.grow();
+    let i = this.size++;
+    const seq = this.seq++;
+    while (i > 0) {
+      const parent = (i - 1) >> 1;
+      if (this.time[parent] <= time) break;
+      this.move(parent, i);
+      i = parent;
+    }
+    this.put(i, time, seq, op, a, b);
   }
 
   private before(i: number, j: number): boolean {

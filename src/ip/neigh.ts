@@ -74,7 +74,8 @@ export class Neighbours {
     let probe = false;
     if (state & Nud.STALE) {
       this.setState(n, Nud.DELAY);
-      this.arm(n, k.clock.now + k.devValue(d, DELAY_FIRST_PROBE) * 1e9);
+      table.deadline[n] = k.clock.now + k.devValue(d, DELAY_FIRST_PROBE) * 1e9;
+      this.arm(n);
       return true;
     }
     if (state !== Nud.INCOMPLETE && k.devValue(d, MCAST_SOLICIT) === 0) {
@@ -85,7 +86,8 @@ export class Neighbours {
     if (state !== Nud.INCOMPLETE) {
       table.probes[n] = k.devValue(d, UCAST_SOLICIT);
       this.setState(n, Nud.INCOMPLETE);
-      this.arm(n, k.clock.now + this.retransTime(d));
+      table.deadline[n] = k.clock.now + this.retransTime(d);
+      this.arm(n);
       probe = true;
     }
     if (f >= 0) this.hold(n, f);
@@ -116,7 +118,9 @@ export class Neighbours {
       table.state[n] = next;
       table.deadline[n] = 0;
       if (next & NUD_IN_TIMER) {
-        this.arm(n, k.clock.now + (next & Nud.REACHABLE ? this.reachableTime(table.dev[n]) : 0));
+        if (next & Nud.REACHABLE) this.drawReachableTime(table.dev[n]);
+        table.deadline[n] = k.clock.now + (next & Nud.REACHABLE ? this.reachable[table.dev[n]] : 0);
+        this.arm(n);
       }
     }
     if (!same) {
@@ -140,7 +144,8 @@ export class Neighbours {
     const delay = k.devValue(d, DELAY_FIRST_PROBE) * 1e9;
     let next = now + this.retransTime(d);
     if (state & Nud.REACHABLE) {
-      const until = table.confirmed[n] + this.reachableTime(d);
+      this.drawReachableTime(d);
+      const until = table.confirmed[n] + this.reachable[d];
       if (now <= until) next = until;
       else if (now <= table.used[n] + delay) {
         this.setState(n, Nud.DELAY);
@@ -152,7 +157,8 @@ export class Neighbours {
     } else if (state & Nud.DELAY) {
       if (now <= table.confirmed[n] + delay) {
         this.setState(n, Nud.REACHABLE);
-        next = table.confirmed[n] + this.reachableTime(d);
+        this.drawReachableTime(d);
+        next = table.confirmed[n] + this.reachable[d];
       } else {
         this.setState(n, Nud.PROBE);
         table.probes[n] = 0;
@@ -164,12 +170,14 @@ export class Neighbours {
         this.invalidate(n);
         return;
       }
-      this.arm(n, next);
+      table.deadline[n] = next;
+      this.arm(n);
       this.probe(n);
       return;
     }
     // A timer is never set for less than HZ/100: what is confirmed until now is found out 10 ms later.
-    this.arm(n, Math.max(next, now + TIMER_MIN));
+    table.deadline[n] = Math.max(next, now + TIMER_MIN);
+    this.arm(n);
   }
 
   /** Asks for an ARP request: the walk sends it through ip/arp.ts, which chooses the source address. */
@@ -195,27 +203,25 @@ export class Neighbours {
     this.table.deadline[n] = 0;
   }
 
-  private arm(n: number, time: number): void {
-    this.table.deadline[n] = time;
-    this.k.clock.at(time, Op.NEIGH_TIMER, n, this.table.generation[n]);
+  // Schedules the timer for `deadline`: callers write it there, since a time passed on in a call is an object.
+  private arm(n: number): void {
+    this.k.clock.at(this.table.deadline[n], Op.NEIGH_TIMER, n, this.table.generation[n]);
   }
 
   private retransTime(d: number): number {
     return Math.max(this.k.devValue(d, RETRANS) * 1e6, TIMER_MIN);
   }
 
-  // neigh_rand_reach_time: uniformly between half and one and a half of the base time; drawn anew when the
+  // neigh_rand_reach_time, into `reachable`: uniformly between half and one and a half of the base time; drawn anew when the
   // base changes, and when five minutes have passed (neigh_periodic_work).
-  private reachableTime(d: number): number {
+  private drawReachableTime(d: number): void {
     if (d >= this.reachable.length) this.growDevices(d);
     const base = this.k.devValue(d, BASE_REACHABLE);
     const { now } = this.k.clock;
-    if (this.base[d] !== base || now > this.drawn[d] + REDRAW) {
-      this.reachable[d] = (this.k.random.below(base) + Math.floor(base / 2)) * 1e6;
-      this.base[d] = base;
-      this.drawn[d] = now;
-    }
-    return this.reachable[d];
+    if (this.base[d] === base && now <= this.drawn[d] + REDRAW) return;
+    this.reachable[d] = (this.k.random.below(base) + Math.floor(base / 2)) * 1e6;
+    this.base[d] = base;
+    this.drawn[d] = now;
   }
 
   private growDevices(d: number): void {
