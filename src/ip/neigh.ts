@@ -203,7 +203,7 @@ export class Neighbours {
     this.table.deadline[n] = 0;
   }
 
-  // Schedules the timer for `deadline`: callers write it there, since a time passed on in a call is an object.
+  // Schedules the timer for `deadline`, where callers write it: a time passed on in a call is an object.
   private arm(n: number): void {
     this.k.clock.at(this.table.deadline[n], Op.NEIGH_TIMER, n, this.table.generation[n]);
   }
@@ -212,8 +212,8 @@ export class Neighbours {
     return Math.max(this.k.devValue(d, RETRANS) * 1e6, TIMER_MIN);
   }
 
-  // neigh_rand_reach_time, into `reachable`: uniformly between half and one and a half of the base time; drawn anew when the
-  // base changes, and when five minutes have passed (neigh_periodic_work).
+  // neigh_rand_reach_time, into `reachable`: uniformly between half and one and a half of the base time;
+  // drawn anew when the base changes, and when five minutes have passed (neigh_periodic_work).
   private drawReachableTime(d: number): void {
     if (d >= this.reachable.length) this.growDevices(d);
     const base = this.k.devValue(d, BASE_REACHABLE);
