@@ -56,8 +56,7 @@ export class Events {
     const { draw } = this;
     if (this.services.length === 0) return [];
     const service = draw.pick(this.services);
-    const most = this.world.node.proxy?.mode === "nftables" ? 1 : 4;
-    service.endpoints = randomEndpoints(draw, this.world.pods, draw.below(most + 1));
+    service.endpoints = randomEndpoints(draw, this.world.pods, draw.below(5));
     return [{ kind: "endpoints", service: service.name, endpoints: service.endpoints }];
   }
 

@@ -30,6 +30,9 @@ const BRIDGE: Host = { mac: "02:00:0a:f4:01:01", ip: "10.244.1.1" };
 const POD_NET = "10.244.1.";
 const NODE_NET = "10.0.0.";
 const TRANSPARENT_HOST_MAC = "aa:aa:aa:aa:aa:aa";
+const FIRST_NODE_PORT = 30_080;
+/** The default of Services with session affinity: no case lasts that long. */
+const AFFINITY_SECONDS = 10_800;
 const FABRIC_MAC = "12:34:56:78:9a:bc";
 
 /** What the frame generator knows of the node. */
@@ -175,9 +178,7 @@ function neighbours(draw: Draw, attachment: Attachment, pods: PodSpec[]): Neighb
 
 function randomProxy(draw: Draw, pods: PodSpec[], net: string): ProxySpec {
   const mode = draw.chance(0.3) ? "nftables" : "iptables";
-  // numgen random cannot be made to agree: one endpoint is all the nftables mode may choose from.
-  const most = mode === "nftables" ? 1 : 5;
-  const services = Array.from({ length: draw.below(7) }, (_, i) => randomService(draw, pods, i, most));
+  const services = Array.from({ length: draw.below(7) }, (_, i) => randomService(draw, pods, i));
   const proxy: ProxySpec = { mode, services, forwardPolicy: draw.chance(0.95) ? "ACCEPT" : "DROP" };
   if (draw.chance(0.7)) proxy.clusterCidr = net === POD_NET ? "10.244.0.0/16" : "10.0.0.0/24";
   if (draw.chance(0.25)) proxy.masqueradeAll = true;
@@ -197,7 +198,7 @@ export function randomEndpoints(draw: Draw, pods: PodSpec[], count: number): End
   return [...chosen.values()];
 }
 
-function randomService(draw: Draw, pods: PodSpec[], i: number, most: number): ServiceSpec {
+function randomService(draw: Draw, pods: PodSpec[], i: number): ServiceSpec {
   const count = draw.weighted([
     [1, 0],
     [4, 1],
@@ -211,9 +212,26 @@ function randomService(draw: Draw, pods: PodSpec[], i: number, most: number): Se
     vip: `10.96.0.${10 + (i >> 1)}`,
     port: 80 + i,
     proto: draw.chance(0.5) ? "tcp" : "udp",
-    endpoints: randomEndpoints(draw, pods, Math.min(count, most)),
+    endpoints: randomEndpoints(draw, pods, count),
     ...(draw.chance(0.25) ? { internalTrafficPolicy: "Local" } : {}),
+    ...(draw.chance(0.35) ? outside(draw, i) : {}),
+    ...(draw.chance(0.1) ? { affinitySeconds: AFFINITY_SECONDS } : {}),
   };
+}
+
+/** By which other addresses clients find a Service. */
+function outside(draw: Draw, i: number): Partial<ServiceSpec> {
+  return {
+    nodePort: FIRST_NODE_PORT + i,
+    ...(draw.chance(0.4) ? { externalTrafficPolicy: "Local" } : {}),
+    ...(draw.chance(0.3) ? { externalIPs: [`203.0.113.${10 + i}`] } : {}),
+    ...(draw.chance(0.3) ? { loadBalancer: loadBalancer(draw, i) } : {}),
+  };
+}
+
+function loadBalancer(draw: Draw, i: number): NonNullable<ServiceSpec["loadBalancer"]> {
+  const ip = `203.0.113.${20 + i}`;
+  return draw.chance(0.4) ? { ip, sourceRanges: ["192.0.2.0/24", "10.244.1.0/25"] } : { ip };
 }
 
 // Where pods send what leaves their subnet: the bridge, the node's end of the veth, or the fabric.

@@ -105,12 +105,21 @@ export class Traffic {
     const services = this.services.filter((s) => s.proto === proto);
     if (services.length > 0 && draw.chance(0.55)) {
       const s = draw.pick(services);
-      const port = draw.chance(0.95) ? s.port : s.port + 1000;
-      return { ...base, to: s.vip, port, servers: s.endpoints };
+      const [to, port] = this.frontend(s);
+      return { ...base, to, port, servers: s.endpoints };
     }
     const to = this.someAddress();
     const port = draw.pick([8080, 9000, 7]);
     return { ...base, to, port, servers: [{ ip: to, port }] };
+  }
+
+  /** One of the addresses and ports of a Service; now and then a port it does not have. */
+  private frontend(s: ServiceSpec): [ip: string, port: number] {
+    const { draw, world } = this;
+    const ips = [s.vip, s.vip, ...(s.externalIPs ?? [])];
+    if (s.loadBalancer !== undefined) ips.push(s.loadBalancer.ip);
+    if (s.nodePort !== undefined && draw.chance(0.4)) return [draw.pick(world.nodeHosts).ip, s.nodePort];
+    return [draw.pick(ips), draw.chance(0.95) ? s.port : s.port + 1000];
   }
 
   private someAddress(): string {
