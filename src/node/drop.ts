@@ -189,7 +189,7 @@ export const Drop = {
   /** DroppedAclPacket: a security admin rule denies it. */
   VNET_ADMIN_DENY: 179,
   /** DroppedResourcesUnifiedFlowMaxFlowsLimit: the NIC has as many connections as it may. */
-  VNET_FLOW_LIMIT: 180,
+  VNET_FLOW_LIMIT: 196,
 } as const;
 
 export type Drop = (typeof Drop)[keyof typeof Drop];

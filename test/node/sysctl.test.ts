@@ -3,7 +3,7 @@
 import test from "ava";
 import { Kernel } from "../../src/node/kernel.ts";
 import { DevKind } from "../../src/node/net-device.ts";
-import { devSysctl } from "../../src/node/sysctl.ts";
+import { devSysctl, nsSysctl } from "../../src/node/sysctl.ts";
 
 const kernel = (): Kernel => new Kernel({ seed: 1, frames: 4, largeFrames: 1, frameBytes: 128 });
 
@@ -40,4 +40,19 @@ test("ten thousand devices of a forwarding node leave no row behind", (t) => {
     k.removeDevice(d);
   }
   t.is(k.devConf.values.length, before);
+});
+
+test("a hundred different settings each keep their row; setting one again finds it", (t) => {
+  const k = kernel();
+  const spaces = Array.from({ length: 100 }, (_, i) => k.addNamespace(`n${i}`, -1));
+  for (const [i, ns] of spaces.entries()) k.setNsSysctl(ns, "net.ipv4.ip_default_ttl", 1 + i);
+  const column = nsSysctl("net.ipv4.ip_default_ttl");
+  t.deepEqual(
+    spaces.map((ns) => k.nsValue(ns, column)),
+    spaces.map((_, i) => 1 + i),
+  );
+  const size = k.nsConf.values.length;
+  for (const [i, ns] of spaces.entries()) k.setNsSysctl(ns, "net.ipv4.ip_default_ttl", 100 - i);
+  t.is(k.nsValue(spaces[0] as number, column), 100);
+  t.is(k.nsConf.values.length, size, "the same hundred rows");
 });

@@ -2,6 +2,7 @@
 
 import test from "ava";
 import { type ClusterBuilder, defineTopology, ms, type Net, sec } from "../../src/index.ts";
+import { parseIpv4 } from "../../src/wire/address.ts";
 
 function kubenet(bridgeNetfilter: boolean, describe: (c: ClusterBuilder) => void): Net {
   return defineTopology({ seed: 7 }, (t) => {
@@ -24,3 +25,14 @@ for (const nf of [true, false]) {
     t.is(net.walk.k.skb.live, 0);
   });
 }
+
+test("DNAT in the bridge, and no route to the endpoint: the node gets the frame and answers", (t) => {
+  const net = kubenet(true, (c) => c.deployment("web", { udpEcho: 8080, node: "n1" }));
+  const { dev, ns } = net.hosts.host("n0");
+  const gateway = parseIpv4("10.224.0.1") as number;
+  t.true(net.walk.ip.fib.remove(ns, 0, 0, dev, gateway));
+  const asked = net.at(ms(1)).udp("client", "web:80", "hello");
+  net.run({ until: sec(1) });
+  t.deepEqual([asked.dropReason, asked.droppedAt, asked.error], ["IP_INNOROUTES", "n0/cbr0", "ENETUNREACH"]);
+  t.is(net.walk.k.skb.live, 0);
+});
