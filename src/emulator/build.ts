@@ -55,6 +55,7 @@ export function buildNet(spec: TopologySpec): Net {
   for (const vm of spec.vms) buildVm(building, vm);
   if (problems.length > 0) throw new TopologyError(problems);
   walk.drain();
+  walk.cache.enable(spec.flowCache);
   return net;
 }
 

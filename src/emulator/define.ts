@@ -80,6 +80,7 @@ export function defineTopology(options: TopologyOptions, describe: (t: TopologyB
     seed: options.seed ?? 1,
     frames: options.frames ?? DEFAULT_FRAMES,
     fabric: { ...options.fabric },
+    flowCache: options.flowCache ?? true,
     vnets: [],
     routeTables: [],
     nsgs: [],

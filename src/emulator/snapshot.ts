@@ -45,6 +45,7 @@ export function saveState(net: Net): Uint8Array {
       );
     }
   }
+  net.walk.cache.clear();
   const writer = new Writer();
   writer.value(roots(net));
   const document: Document = {

@@ -60,6 +60,8 @@ export class Fib {
   private devHead = new Int32Array(64).fill(-1);
   readonly rows = new Ids();
   private readonly trie = new PrefixTable();
+  /** Called before the routes of a namespace to this prefix change. */
+  changing: (ns: number, network: number, mask: number) => void = () => {};
 
   /** The best route for an address, or -1: longest prefix, then local table, then lowest metric. */
   lookup(ns: number, addr: number): number {
@@ -153,6 +155,7 @@ export class Fib {
   }
 
   delete(r: number): void {
+    this.changing(this.ns[r], this.dst[r], prefixMask(this.length[r]));
     const p = this.trie.exact(this.ns[r], this.dst[r], this.length[r]);
     if (this.trie.value[p] === r) {
       if (this.next[r] >= 0) this.trie.value[p] = this.next[r];
@@ -182,6 +185,7 @@ export class Fib {
   }
 
   private insert(r: number): void {
+    this.changing(this.ns[r], this.dst[r], prefixMask(this.length[r]));
     const p = this.trie.exact(this.ns[r], this.dst[r], this.length[r]);
     const head = p < 0 ? -1 : this.trie.value[p];
     if (head < 0 || this.before(r, head)) {

@@ -27,6 +27,7 @@ export class Ip {
   constructor(k: Kernel) {
     this.k = k;
     this.fib = new Fib();
+    this.fib.changing = (ns, network, mask) => k.consulted.routesChanged(ns, network, mask);
     this.neigh = new Neighbours(k);
     this.exceptions = new NextHopExceptions(k, this.fib);
     this.peers = new Peers(k);

@@ -1,6 +1,7 @@
 // From an IP packet to an Ethernet frame. Mirrors ip_finish_output2 and neigh_output, and the neighbour step
 // of br_nf_pre_routing_finish_bridge (net/bridge/br_netfilter_hooks.c).
 
+import { Noted } from "../node/consulted.ts";
 import { DevKind } from "../node/net-device.ts";
 import { NoteKind } from "../node/notes.ts";
 import { SkbFlag } from "../node/sk-buff.ts";
@@ -17,7 +18,7 @@ import {
 } from "../wire/ethernet.ts";
 import { RouteType } from "./fib.ts";
 import type { Ip } from "./ip.ts";
-import { NUD_CONNECTED } from "./neigh-table.ts";
+import { NUD_CONNECTED, Nud } from "./neigh-table.ts";
 
 /** NEIGH_OUTPUT: the frame begins at its IP header; outDev and nexthop say where to. */
 export function neighOutput(ip: Ip, f: number): Stage {
@@ -34,11 +35,20 @@ export function neighOutput(ip: Ip, f: number): Stage {
   let n = table.find(out, nexthop);
   if (n < 0) n = table.create(out, nexthop);
   if (!(table.state[n] & NUD_CONNECTED) || table.cached[n] === 0) {
+    if (k.consulted.recording > 0) noteUse(ip, f, n);
     if (!neigh.eventSend(n, f)) return Stage.DONE;
     table.cached[n] = 1;
-  }
+  } else if (k.consulted.recording > 0) k.consulted.note(f, Noted.NEIGH, n, 0);
   if (k.observing) k.note(f, NoteKind.NEIGH, table.macHi[n], table.macLo[n], nexthop, table.state[n], 0);
   return pushHeader(ip, f, table.macHi[n], table.macLo[n]);
+}
+
+// For the flow cache: in DELAY and PROBE each packet renews the time of use and nothing else.
+function noteUse(ip: Ip, f: number, n: number): void {
+  const { consulted } = ip.k;
+  if (!(ip.neigh.table.state[n] & (Nud.DELAY | Nud.PROBE))) return consulted.giveUp(f);
+  consulted.note(f, Noted.NEIGH, n, 0);
+  consulted.note(f, Noted.USE, n, 0);
 }
 
 function pushHeader(ip: Ip, f: number, hi: number, lo: number): Stage {
@@ -61,6 +71,7 @@ export function brNfNeigh(ip: Ip, f: number): Stage {
   let n = table.find(bridge, skb.nexthop[f]);
   if (n < 0) n = table.create(bridge, skb.nexthop[f]);
   if (table.state[n] & NUD_CONNECTED && table.cached[n] !== 0) {
+    if (k.consulted.recording > 0) k.consulted.note(f, Noted.NEIGH, n, 0);
     // neigh_hh_bridge: the destination changes, the sender's source MAC stays.
     setEthernetDst(skb.view, skb.mac[f], table.macHi[n], table.macLo[n]);
     if (k.observing) {

@@ -2,6 +2,7 @@
 // Absent: garbage collection by gc_thresh, application probes, NTF_EXT_LEARNED and friends.
 
 import { growF64, growI32 } from "../core/columns.ts";
+import { Noted } from "../node/consulted.ts";
 import { Drop } from "../node/drop.ts";
 import type { Kernel } from "../node/kernel.ts";
 import { Op } from "../node/op.ts";
@@ -95,6 +96,11 @@ export class Neighbours {
     return false;
   }
 
+  /** Somebody sent to this neighbour, last at `time`. */
+  seenUsed(n: number, time: number): void {
+    if (time > this.table.used[n]) this.table.used[n] = time;
+  }
+
   /** neigh_update with a link-layer address. */
   update(n: number, hi: number, lo: number, wanted: number, flags: number): void {
     const { table, k } = this;
@@ -112,7 +118,10 @@ export class Neighbours {
       if (!same && !(flags & NEIGH_UPDATE_OVERRIDE)) return;
       if (same && next === Nud.STALE && !(flags & NEIGH_UPDATE_ADMIN)) next = old;
     }
-    if (next !== old || !same) table.updated[n] = k.clock.now;
+    if (next !== old || !same) {
+      k.consulted.changed(Noted.NEIGH, n, 0);
+      table.updated[n] = k.clock.now;
+    }
     if (next !== old) {
       if (next & Nud.PROBE) table.probes[n] = 0;
       table.state[n] = next;
@@ -198,6 +207,7 @@ export class Neighbours {
   }
 
   private setState(n: number, state: number): void {
+    this.k.consulted.changed(Noted.NEIGH, n, 0);
     this.table.state[n] = state;
     this.table.updated[n] = this.k.clock.now;
     this.table.deadline[n] = 0;
@@ -271,6 +281,7 @@ export class Neighbours {
   }
 
   private destroy(n: number): void {
+    this.k.consulted.changed(Noted.NEIGH, n, 0);
     while (this.table.queueHead[n] >= 0) this.k.drop(this.unqueue(n), Drop.NEIGH_DEAD);
     this.table.delete(n);
   }

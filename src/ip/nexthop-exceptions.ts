@@ -5,6 +5,7 @@
 
 import { growF64, growI32, growU8, Ids } from "../core/columns.ts";
 import { HashIndex, hash2 } from "../core/hash-index.ts";
+import { Noted } from "../node/consulted.ts";
 import type { Kernel } from "../node/kernel.ts";
 import type { Fib } from "./fib.ts";
 
@@ -43,6 +44,11 @@ export class NextHopExceptions {
     if (this.index.count === 0) return 0;
     const row = this.find(ns, dst);
     return row >= 0 ? this.gateway[row] : 0;
+  }
+
+  /** Something is known about the destination. */
+  knows(ns: number, dst: number): boolean {
+    return this.index.count !== 0 && this.find(ns, dst) >= 0;
   }
 
   isLocked(ns: number, dst: number): boolean {
@@ -96,6 +102,7 @@ export class NextHopExceptions {
     const r = this.fib.lookup(ns, dst);
     if (r < 0) return -1;
     if (this.rows.live === this.route.length) this.makeRoom();
+    this.k.consulted.changed(Noted.ROUTE, ns, dst);
     row = this.rows.take();
     this.route[row] = this.fib.serial[r];
     this.dst[row] = dst;

@@ -2,6 +2,7 @@
 // (ip_route_me_harder).
 // Absent: IPsec, TOS marking by routes, lightweight tunnels.
 
+import { Noted } from "../node/consulted.ts";
 import { Drop } from "../node/drop.ts";
 import { NoteKind } from "../node/notes.ts";
 import { SkbFlag } from "../node/sk-buff.ts";
@@ -29,7 +30,7 @@ import { udpFillChecksum } from "../wire/udp.ts";
 import { RouteType } from "./fib.ts";
 import { ipDoFragment } from "./fragment-output.ts";
 import type { Ip } from "./ip.ts";
-import { ipRouteOutput } from "./route.ts";
+import { ipRouteOutput, noteRoute } from "./route.ts";
 
 /** A socket's IP_MULTICAST_TTL unless it asks for another. */
 const MULTICAST_TTL = 1;
@@ -45,6 +46,7 @@ export function ipLocalOut(ip: Ip, f: number): Stage {
   const bad = ipRouteOutput(ip, ns, ipv4Dst(v, l3), ipv4Src(v, l3));
   if (bad !== 0) return k.drop(f, bad);
   applyRoute(ip, f);
+  if (k.consulted.recording > 0) noteOutput(ip, f, ns);
   setIpv4Src(v, l3, ip.rtSource);
   // __ip_make_skb: IP_MULTICAST_TTL, which nobody here sets, in place of ip_default_ttl.
   if (ip.rtType === RouteType.MULTICAST) setIpv4Ttl(v, l3, MULTICAST_TTL);
@@ -76,8 +78,17 @@ export function ipRouteMeHarder(ip: Ip, f: number): Stage {
     const bad = ipRouteOutput(ip, skb.ns[f], ipv4Dst(skb.view, skb.l3[f]), ipv4Src(skb.view, skb.l3[f]));
     if (bad !== 0) return k.drop(f, bad);
     applyRoute(ip, f);
+    if (k.consulted.recording > 0) noteOutput(ip, f, skb.ns[f]);
   }
   return Stage.HOOK_POST_ROUTING;
+}
+
+// The route may choose the source address by those of its device.
+function noteOutput(ip: Ip, f: number, ns: number): void {
+  const { skb, consulted } = ip.k;
+  consulted.note(f, Noted.NAMESPACE, ns, 0);
+  consulted.note(f, Noted.DEVICE, skb.outDev[f], 0);
+  noteRoute(ip, f, ns, ipv4Dst(skb.view, skb.l3[f]), ipv4Src(skb.view, skb.l3[f]));
 }
 
 function applyRoute(ip: Ip, f: number): void {

@@ -2,6 +2,7 @@
 // ip_route_output_key_hash, ip_error) and fib_frontend.c (fib_validate_source). Absent: multicast routing,
 // policy routing, secondary next hops.
 
+import { Noted } from "../node/consulted.ts";
 import { Drop } from "../node/drop.ts";
 import { Scope } from "../node/in-ifaddr.ts";
 import { SkbFlag } from "../node/sk-buff.ts";
@@ -40,6 +41,7 @@ export function ipRouteInput(ip: Ip, f: number, dst: number, src: number): numbe
   const ns = dev.ns[d];
   skb.outDev[f] = d;
   skb.nexthop[f] = dst;
+  if (k.consulted.recording > 0) noteRoute(ip, f, ns, dst, src);
   if (ipv4IsMulticast(dst)) {
     if (dst !== ALL_HOSTS) return Drop.IP_MULTICAST_UNWANTED;
     skb.rtType[f] = RouteType.MULTICAST;
@@ -78,6 +80,17 @@ export function ipRouteInput(ip: Ip, f: number, dst: number, src: number): numbe
   const learned = ip.exceptions.redirect(ns, dst);
   skb.nexthop[f] = learned !== 0 ? learned : gateway !== 0 ? gateway : dst;
   return 0;
+}
+
+/**
+ * For the flow cache: the routes to both addresses were asked for. What ICMP taught about the destination
+ * expires, so such packets walk.
+ */
+export function noteRoute(ip: Ip, f: number, ns: number, dst: number, src: number): void {
+  const { consulted } = ip.k;
+  if (ip.exceptions.knows(ns, dst)) return consulted.giveUp(f);
+  consulted.note(f, Noted.ROUTE, ns, dst);
+  consulted.note(f, Noted.ROUTE, ns, src);
 }
 
 // ip_mc_validate_source, for a group of the link.

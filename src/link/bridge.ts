@@ -3,6 +3,7 @@
 // neigh_suppress, MRP, CFM.
 
 import { Direction } from "../node/capture.ts";
+import { Noted } from "../node/consulted.ts";
 import { Drop } from "../node/drop.ts";
 import { PortFlag } from "../node/net-device.ts";
 import { NoteKind } from "../node/notes.ts";
@@ -26,7 +27,7 @@ import {
 import { ipv4Check } from "../wire/ipv4.ts";
 import { VLAN_SIZE, vlanType } from "../wire/vlan.ts";
 import { callIptables, enterPreRouting } from "./br-netfilter.ts";
-import { deliverToProtocol, isSkbForwardable } from "./dev.ts";
+import { deliverToProtocol, isSkbForwardable, noteReceived } from "./dev.ts";
 import { ebtForward, ebtPostRouting, ebtPreRouting } from "./ebtables.ts";
 import { FdbFlag } from "./fdb.ts";
 import type { Link } from "./link.ts";
@@ -57,6 +58,7 @@ export function brHandleFrame(link: Link, f: number): Stage {
   // Of a bridge that is down every port is disabled, which only stops what is for the bridge.
   if (dev.up[bridge] === 0) return k.drop(f, Drop.BRIDGE_DOWN);
   if (hi === dev.macHi[bridge] && lo === dev.macLo[bridge]) skb.pktType[f] = PacketType.HOST;
+  if (k.consulted.recording > 0) k.consulted.note(f, Noted.DEVICE, bridge, 0);
   const verdict = ebtPreRouting(link, f, bridge, port);
   if (verdict !== Stage.BR_HANDLE_FRAME_FINISH) return verdict;
   if (callIptables(link, f, bridge)) return enterPreRouting(link, f, bridge);
@@ -75,7 +77,8 @@ export function brHandleFrameFinish(link: Link, f: number): Stage {
   const v = skb.view;
   const o = skb.mac[f];
   if (dev.portFlags[port] & PortFlag.LEARNING) {
-    link.fdb.learn(bridge, port, ethernetSrcHi(v, o), ethernetSrcLo(v, o));
+    const learned = link.fdb.learn(bridge, port, ethernetSrcHi(v, o), ethernetSrcLo(v, o));
+    if (k.consulted.recording > 0) noteLearned(link, f, learned);
   }
   const promisc = link.bridges.promiscuous.size > 0 && link.bridges.promiscuous.has(bridge);
   const hi = ethernetDstHi(v, o);
@@ -90,6 +93,7 @@ export function brHandleFrameFinish(link: Link, f: number): Stage {
     return Stage.BR_PASS_FRAME_UP;
   }
   const row = link.fdb.find(bridge, hi, lo);
+  if (k.consulted.recording > 0) noteFound(link, f, row);
   if (row >= 0 && link.fdb.flags[row] & FdbFlag.LOCAL) return Stage.BR_PASS_FRAME_UP;
   if (promisc) {
     if (row < 0) flood(link, f, bridge, PortFlag.FLOOD, port, true);
@@ -99,6 +103,22 @@ export function brHandleFrameFinish(link: Link, f: number): Stage {
   }
   if (row < 0) return flood(link, f, bridge, PortFlag.FLOOD, port, false);
   return forwardTo(link, f, link.fdb.port[row], port);
+}
+
+// For the flow cache: the entry of the source, whose time each packet renews; a new one has walked only once.
+function noteLearned(link: Link, f: number, row: number): void {
+  const { consulted } = link.k;
+  if (row < 0) return consulted.giveUp(f);
+  // The port it is on is not asked for, but a move is not to be missed.
+  consulted.note(f, Noted.FDB, row, 0);
+  if (!(link.fdb.flags[row] & FdbFlag.LOCAL)) consulted.note(f, Noted.LEARN, row, 0);
+}
+
+// The entry of the destination; what is flooded has none.
+function noteFound(link: Link, f: number, row: number): void {
+  const { consulted } = link.k;
+  if (row < 0) consulted.giveUp(f);
+  else consulted.note(f, Noted.FDB, row, 0);
 }
 
 // Where br_multicast_rcv finds the IP header, behind a tag if there is one; -1 when the frame carries
@@ -152,6 +172,7 @@ export function brDevXmit(link: Link, f: number): Stage {
     );
   }
   const row = link.fdb.find(bridge, hi, lo);
+  if (k.consulted.recording > 0) noteFound(link, f, row);
   if (row < 0) return flood(link, f, bridge, PortFlag.FLOOD, bridge, false);
   const port = link.fdb.port[row];
   if (port === bridge) return k.drop(f, Drop.BRIDGE_NO_EGRESS_PORT);
@@ -278,6 +299,7 @@ export function brPassFrameUp(link: Link, f: number): Stage {
   dev.rxPackets[bridge]++;
   // br_pass_frame_up counts skb->len, from which the Ethernet header has been pulled.
   dev.rxBytes[bridge] += skb.len[f] - ETHERNET_SIZE;
+  if (k.consulted.recording > 0) noteReceived(k, f, bridge, 0);
   if (dev.tap[bridge] >= 0) k.tap(f, bridge, Direction.IN);
   if (k.observing) k.note(f, NoteKind.BRIDGE, bridge, -2, 0, 0, 0);
   if (skb.flags[f] & SkbFlag.BR_NF) {

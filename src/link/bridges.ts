@@ -2,6 +2,7 @@
 // Mirrors net/bridge/br_if.c and br_stp_if.c (br_stp_recalculate_bridge_id). Absent: STP, VLAN filtering.
 
 import { assert } from "../core/assert.ts";
+import { Noted } from "../node/consulted.ts";
 import type { DeviceListener, Kernel } from "../node/kernel.ts";
 import { DevKind, PortFlag } from "../node/net-device.ts";
 import { type Fdb, FdbFlag } from "./fdb.ts";
@@ -46,6 +47,7 @@ export class Bridges implements DeviceListener {
       dev.kind[bridge] === DevKind.BRIDGE && dev.master[port] < 0,
       "enslaving to something that is no bridge",
     );
+    this.k.consulted.changed(Noted.DEVICE, port, 0);
     const list = this.portsOf(bridge);
     dev.master[port] = bridge;
     dev.portFlags[port] |= flags;
@@ -65,6 +67,7 @@ export class Bridges implements DeviceListener {
     const { dev } = this.k;
     const bridge = dev.master[port];
     if (bridge < 0) return;
+    this.k.consulted.changed(Noted.DEVICE, port, 0);
     const list = this.portsOf(bridge);
     list.splice(list.indexOf(port), 1);
     dev.master[port] = -1;
@@ -104,6 +107,7 @@ export class Bridges implements DeviceListener {
   }
 
   setPortFlag(port: number, flag: keyof typeof PortFlag, on: boolean): void {
+    this.k.consulted.changed(Noted.DEVICE, port, 0);
     const bit = PortFlag[flag];
     if (on) this.k.dev.portFlags[port] |= bit;
     else this.k.dev.portFlags[port] &= ~bit;
@@ -166,6 +170,7 @@ export class Bridges implements DeviceListener {
     const oldHi = dev.macHi[bridge];
     const oldLo = dev.macLo[bridge];
     if (oldHi === hi && oldLo === lo) return;
+    this.k.consulted.changed(Noted.DEVICE, bridge, 0);
     dev.macHi[bridge] = hi;
     dev.macLo[bridge] = lo;
     const row = this.fdb.find(bridge, oldHi, oldLo);
@@ -178,6 +183,9 @@ export class Bridges implements DeviceListener {
   mtuChanged(bridge: number): void {
     let mtu = 0;
     for (const p of this.portsOf(bridge)) if (mtu === 0 || this.k.dev.mtu[p] < mtu) mtu = this.k.dev.mtu[p];
-    this.k.dev.mtu[bridge] = mtu === 0 ? 1500 : mtu;
+    const smallest = mtu === 0 ? 1500 : mtu;
+    if (this.k.dev.mtu[bridge] === smallest) return;
+    this.k.consulted.changed(Noted.DEVICE, bridge, 0);
+    this.k.dev.mtu[bridge] = smallest;
   }
 }

@@ -3,7 +3,9 @@
 // Absent: offloads, VLAN devices, ingress tc, XPS, RPS.
 
 import { Direction } from "../node/capture.ts";
+import { Noted } from "../node/consulted.ts";
 import { Drop } from "../node/drop.ts";
+import type { Kernel } from "../node/kernel.ts";
 import { DevKind } from "../node/net-device.ts";
 import { PacketType } from "../node/sk-buff.ts";
 import { Stage } from "../node/stage.ts";
@@ -41,10 +43,19 @@ export function netifReceive(link: Link, f: number): Stage {
   dev.rxPackets[d]++;
   dev.rxBytes[d] += skb.len[f];
   skb.ns[f] = dev.ns[d];
+  if (k.consulted.recording > 0) noteReceived(k, f, d, ETHERNET_SIZE);
   skb.iif[f] = d;
   ethTypeTrans(link, f, d);
   if (dev.master[d] >= 0) return Stage.BR_HANDLE_FRAME;
   return deliverToProtocol(link, f);
+}
+
+/** For the flow cache: a device received the frame, `more` bytes longer than its IP packet. */
+export function noteReceived(k: Kernel, f: number, d: number, more: number): void {
+  const { consulted } = k;
+  consulted.note(f, Noted.DEVICE, d, 0);
+  consulted.note(f, Noted.NAMESPACE, k.dev.ns[d], 0);
+  consulted.note(f, Noted.RX, d, more);
 }
 
 /** eth_type_trans: where the headers are and whom the frame is for. */
@@ -84,7 +95,10 @@ export function devQueueXmit(link: Link, f: number): Stage {
   const { k } = link;
   const d = k.skb.dev[f];
   if (k.dev.up[d] === 0) return k.drop(f, Drop.DEV_READY);
-  if (k.dev.qdisc[d] >= 0) return link.netem.enqueue(f);
+  if (k.dev.qdisc[d] >= 0) {
+    k.consulted.giveUp(f);
+    return link.netem.enqueue(f);
+  }
   return Stage.DEV_HARD_START_XMIT;
 }
 
@@ -122,6 +136,7 @@ function vethXmit(link: Link, f: number, d: number): Stage {
   if (peer < 0 || dev.up[peer] === 0) return dropSending(link, f, d, Drop.NO_CARRIER);
   if (!isSkbForwardable(link, f, peer)) return dropSending(link, f, d, Drop.DEV_MTU);
   countSent(link, f, d);
+  if (k.consulted.recording > 0) k.consulted.note(f, Noted.DEVICE, peer, 0);
   // skb_scrub_packet: conntrack always goes, the mark only when the namespace changes.
   const mark = dev.ns[d] === dev.ns[peer] ? skb.mark[f] : 0;
   k.scrub(f);
@@ -137,7 +152,11 @@ export function isSkbForwardable(link: Link, f: number, d: number): boolean {
 }
 
 function countSent(link: Link, f: number, d: number): void {
-  const { skb, dev } = link.k;
+  const { skb, dev, consulted } = link.k;
+  if (consulted.recording > 0) {
+    consulted.note(f, Noted.DEVICE, d, 0);
+    consulted.note(f, Noted.TX, d, ETHERNET_SIZE);
+  }
   dev.txPackets[d]++;
   dev.txBytes[d] += skb.len[f];
 }

@@ -7,6 +7,7 @@
 
 import { growI32, growU16, Ids } from "../core/columns.ts";
 import { HashIndex, hash2 } from "../core/hash-index.ts";
+import { Noted } from "../node/consulted.ts";
 import { Drop } from "../node/drop.ts";
 import type { Kernel } from "../node/kernel.ts";
 import { NoteKind } from "../node/notes.ts";
@@ -90,6 +91,7 @@ export class Ebtables {
   }
 
   append(bridge: number, rule: EbtRule): void {
+    this.k.consulted.changed(Noted.DEVICE, bridge, 0);
     const list = this.rules.get(bridge);
     if (list === undefined) this.rules.set(bridge, [rule]);
     else list.push(rule);
@@ -109,6 +111,7 @@ export class Ebtables {
     arpHi: number,
     arpLo: number,
   ): void {
+    this.k.consulted.changed(Noted.EBTABLES, bridge, ip);
     const row = this.rows.take();
     if (row >= this.bridge.length) this.grow(row + 1);
     this.bridge[row] = bridge;
@@ -124,6 +127,7 @@ export class Ebtables {
   removePod(bridge: number, ip: number): void {
     const row = this.findPod(bridge, ip);
     if (row < 0) return;
+    this.k.consulted.changed(Noted.EBTABLES, bridge, ip);
     this.index.remove(hash2(bridge, ip), row);
     this.rows.give(row);
   }
@@ -152,7 +156,9 @@ export class Ebtables {
       return true;
     }
     if (skb.protocol[f] !== ETHERTYPE_IPV4 || skb.end(f) < l3 + IPV4_SIZE) return false;
-    const row = this.findPod(bridge, v.getInt32(l3 + IPV4_DST));
+    const dst = v.getInt32(l3 + IPV4_DST);
+    if (this.k.consulted.recording > 0) this.k.consulted.note(f, Noted.EBTABLES, bridge, dst);
+    const row = this.findPod(bridge, dst);
     if (row < 0 || this.uplink[row] !== port) return false;
     dnat(link, f, bridge, this.macHi[row], this.macLo[row]);
     if (this.k.observing) this.k.note(f, NoteKind.EBTABLES, 6, this.macHi[row], this.macLo[row], 0, 0);

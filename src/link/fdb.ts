@@ -4,6 +4,7 @@
 
 import { growF64, growI32, growU8, growU16, Ids } from "../core/columns.ts";
 import { HashIndex, hash4 } from "../core/hash-index.ts";
+import { Noted } from "../node/consulted.ts";
 import type { Kernel } from "../node/kernel.ts";
 
 export const FdbFlag = { LOCAL: 1, STATIC: 2 } as const;
@@ -21,6 +22,8 @@ export class Fdb {
   private portNext = new Int32Array(64);
   private portPrev = new Int32Array(64);
   private portHead = new Int32Array(64).fill(-1);
+  /** Called when an entry looks aged: whoever forwards without walking then tells what it saw. */
+  settle: () => void = () => {};
   readonly rows = new Ids();
   /** Ageing time of each bridge in ns, by device row; the default is 300 s (K 4.1). */
   readonly ageing = new Map<number, number>();
@@ -35,11 +38,12 @@ export class Fdb {
   find(bridge: number, hi: number, lo: number): number {
     const row = this.lookup(bridge, hi, lo);
     if (row < 0) return -1;
-    if (this.flags[row] === 0 && this.updated[row] + this.ageingOf(bridge) <= this.k.clock.now) {
-      this.remove(row);
-      return -1;
-    }
-    return row;
+    if (this.expires(row) > this.k.clock.now) return row;
+    // Frames that did not walk may have come from there since.
+    this.settle();
+    if (this.expires(row) > this.k.clock.now) return row;
+    this.remove(row);
+    return -1;
   }
 
   /** Is this the address of the bridge or of one of its ports? */
@@ -48,16 +52,27 @@ export class Fdb {
     return row >= 0 && (this.flags[row] & FdbFlag.LOCAL) !== 0;
   }
 
-  /** br_fdb_update: the bridge saw this source address on this port. */
-  learn(bridge: number, port: number, hi: number, lo: number): void {
+  /** When a learned entry is gone; the others stay, Number.MAX_VALUE. */
+  expires(row: number): number {
+    return this.flags[row] === 0 ? this.updated[row] + this.ageingOf(this.bridge[row]) : Number.MAX_VALUE;
+  }
+
+  /** The address of this row was last seen as a source at `time`. */
+  seen(row: number, time: number): void {
+    if (time > this.updated[row]) this.updated[row] = time;
+  }
+
+  /** br_fdb_update: the bridge saw this source address on this port. The row, -1 when it is new or none. */
+  learn(bridge: number, port: number, hi: number, lo: number): number {
     const row = this.lookup(bridge, hi, lo);
     if (row >= 0) {
-      if (this.flags[row] & FdbFlag.LOCAL) return;
+      if (this.flags[row] & FdbFlag.LOCAL) return row;
       if (this.flags[row] === 0 && this.port[row] !== port) this.move(row, port);
       this.updated[row] = this.k.clock.now;
-      return;
+      return row;
     }
     if (this.ageingOf(bridge) > 0) this.insert(bridge, port, hi, lo, 0);
+    return -1;
   }
 
   /** fdb_add_local, or `bridge fdb add ... static`. */
@@ -107,6 +122,7 @@ export class Fdb {
   }
 
   private remove(row: number): void {
+    this.k.consulted.changed(Noted.FDB, row, 0);
     this.index.remove(hash4(this.bridge[row], this.macHi[row], this.macLo[row], 0), row);
     this.unlinkPort(row);
     this.bridge[row] = -1;
@@ -114,6 +130,7 @@ export class Fdb {
   }
 
   private move(row: number, port: number): void {
+    this.k.consulted.changed(Noted.FDB, row, 0);
     this.unlinkPort(row);
     this.linkPort(row, port);
   }

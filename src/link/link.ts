@@ -1,6 +1,7 @@
 // The link layer of all kernels: bridges' forwarding databases, ebtables, queueing disciplines, and what `ip
 // link` does to devices. Mirrors net/core/rtnetlink.c (do_setlink) as far as addresses and MTU go.
 
+import { Noted } from "../node/consulted.ts";
 import type { Kernel } from "../node/kernel.ts";
 import { DevKind } from "../node/net-device.ts";
 import { Bridges } from "./bridges.ts";
@@ -40,6 +41,7 @@ export class Link {
       this.bridges.setMac(d, hi, lo);
       return;
     }
+    this.k.consulted.changed(Noted.DEVICE, d, 0);
     const oldHi = dev.macHi[d];
     const oldLo = dev.macLo[d];
     dev.macHi[d] = hi;
@@ -50,6 +52,7 @@ export class Link {
 
   /** `ip link set dev mtu`. */
   setMtu(d: number, mtu: number): void {
+    this.k.consulted.changed(Noted.DEVICE, d, 0);
     this.k.dev.mtu[d] = mtu;
     if (this.k.dev.master[d] >= 0) this.bridges.mtuChanged(this.k.dev.master[d]);
   }

@@ -10,6 +10,7 @@
 
 import { assert } from "../core/assert.ts";
 import { growI32 } from "../core/columns.ts";
+import { Noted } from "../node/consulted.ts";
 import { Drop } from "../node/drop.ts";
 import type { DeviceListener, Kernel } from "../node/kernel.ts";
 import type { Stage } from "../node/stage.ts";
@@ -65,6 +66,7 @@ export class Netem implements DeviceListener {
     const first = this.faults.addAll(config.faults ?? []);
     const d = disciplines.add(dev, config, first, k.options.seed, stream);
     assert(d < ROWS, "more disciplines than handles can tell apart");
+    k.consulted.changed(Noted.DEVICE, dev, 0);
     let tail = this.first[dev];
     if (tail < 0) {
       this.first[dev] = d;
@@ -94,6 +96,7 @@ export class Netem implements DeviceListener {
     const held = this.takeAll(d);
     for (const f of held) netemForward(this, f, d);
     const dev = disciplines.dev[d];
+    this.k.consulted.changed(Noted.DEVICE, dev, 0);
     if (this.first[dev] === d) {
       this.first[dev] = disciplines.next[d];
       if (this.k.dev.qdisc[dev] === d) this.k.dev.qdisc[dev] = disciplines.next[d];

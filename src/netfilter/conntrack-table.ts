@@ -57,11 +57,22 @@ const GC_VISITS = 4;
 const EVICTION_SLOTS = 32;
 const CONNTRACK_MAX = nsSysctl("net.netfilter.nf_conntrack_max");
 
+/** Who forwards packets of connections without walking (walk/flow-cache.ts), by number of its entry. */
+export interface ConnectionMemo {
+  /** Tells the connections of an entry what passed. */
+  tellConnection(entry: number): void;
+  /** The entry is no longer so. */
+  forget(entry: number): void;
+}
+
 export class ConntrackTable {
   readonly k: Kernel;
   rec = new Int32Array(REC * 64);
   acct = new Float64Array(ACCT * 64);
   tcp = new Int32Array(TCPI * 64);
+  /** Entry of `memo` for each index row, -1 when none. */
+  links = new Int32Array(128).fill(-1);
+  memo: ConnectionMemo | null = null;
   readonly ids = new Ids();
   readonly index = new HashIndex(128);
   readonly sources = new SourceIndex();
@@ -96,7 +107,7 @@ export class ConntrackTable {
       const o = base + ((row & 1) << 2);
       if (rec[o + R_SRC] !== src || rec[o + R_DST] !== dst) continue;
       if (rec[o + R_PORTS] !== ports || rec[base] !== key) continue;
-      if (this.acct[(row >> 1) * ACCT] > this.k.clock.now) return row;
+      if (!this.isExpired(row >> 1)) return row;
       this.kill(row >> 1);
       return this.find(key, src, dst, ports, hash);
     }
@@ -174,6 +185,7 @@ export class ConntrackTable {
     const rec = this.rec;
     const status = rec[b + R_STATUS];
     if (status & IPS_DYING) return false;
+    if (this.memo !== null) this.forget(e);
     rec[b + R_STATUS] = status | IPS_DYING;
     if (!(status & IPS_CONFIRMED)) return true;
     this.index.remove(rec[b + R_REPLY_HASH], e * 2 + 1);
@@ -215,7 +227,23 @@ export class ConntrackTable {
   }
 
   isExpired(e: number): boolean {
+    if (this.acct[e * ACCT] > this.k.clock.now) return false;
+    if (this.memo !== null) this.settle(e);
     return this.acct[e * ACCT] <= this.k.clock.now;
+  }
+
+  /** Counters and timeout of the entry as if all its packets had walked. */
+  settle(e: number): void {
+    if (this.memo === null) return;
+    if (this.links[e * 2] >= 0) this.memo.tellConnection(this.links[e * 2]);
+    if (this.links[e * 2 + 1] >= 0) this.memo.tellConnection(this.links[e * 2 + 1]);
+  }
+
+  /** What the entry does to packets changes. */
+  forget(e: number): void {
+    if (this.memo === null) return;
+    if (this.links[e * 2] >= 0) this.memo.forget(this.links[e * 2]);
+    if (this.links[e * 2 + 1] >= 0) this.memo.forget(this.links[e * 2 + 1]);
   }
 
   stat(ns: number, which: number): void {
@@ -286,6 +314,8 @@ export class ConntrackTable {
     this.rec = growI32(this.rec, n * REC);
     this.acct = growF64(this.acct, n * ACCT);
     this.tcp = growI32(this.tcp, n * TCPI);
+    this.links = growI32(this.links, n * 2);
+    this.links.fill(-1, n);
     this.sources.grow(n);
     this.masq.grow(n);
     this.flows.grow(n);

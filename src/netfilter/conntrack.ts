@@ -130,7 +130,10 @@ function resolve(
       skb.ct[f] = row;
       skb.ctinfo[f] = info;
       skb.flags[f] |= SkbFlag.CT_REF;
-      if (info === IP_CT_ESTABLISHED_REPLY) t.rec[e * REC + R_STATUS] |= IPS_SEEN_REPLY;
+      if (info === IP_CT_ESTABLISHED_REPLY && !(status & IPS_SEEN_REPLY)) {
+        t.forget(e);
+        t.rec[e * REC + R_STATUS] |= IPS_SEEN_REPLY;
+      }
       if (k.observing) k.note(f, NoteKind.CONNTRACK, e, info, isNew ? 1 : 0, 0, 0);
       return NF_ACCEPT;
     }
@@ -172,7 +175,8 @@ function track(
   if (proto === PROTO_UDP) return udpPacket(nf, f, e, dir, l4, end, hook);
   if (proto === PROTO_TCP) return tcpPacket(nf, f, e, dir, l4, end, hook);
   const { k } = nf;
-  if (proto === PROTO_ICMP) return icmpPacket(nf, e, dir, k.skb.len[f]);
+  if (proto === PROTO_ICMP) return icmpPacket(nf, f, e, dir, k.skb.len[f]);
+  k.consulted.giveUp(f);
   refresh(nf.t, e, dir, k.skb.len[f], k.nsConf.values[k.ns.sysctl[k.skb.ns[f]] + GENERIC_TIMEOUT]);
   return NF_ACCEPT;
 }
@@ -195,13 +199,20 @@ function udpPacket(
   const bytes = k.skb.len[f];
   if (!(status & IPS_CONFIRMED)) t.acct[e * ACCT + A_STREAM] = k.clock.now + 2 * SECOND;
   if (!(status & IPS_SEEN_REPLY)) {
-    refresh(t, e, dir, bytes, k.nsConf.values[conf + UDP_TIMEOUT]);
+    const seconds = k.nsConf.values[conf + UDP_TIMEOUT];
+    refresh(t, e, dir, bytes, seconds);
+    if (k.consulted.recording > 0) k.consulted.connection(f, e * 2 + dir, seconds);
     return NF_ACCEPT;
   }
   const stream = k.clock.now > t.acct[e * ACCT + A_STREAM];
-  refresh(t, e, dir, bytes, k.nsConf.values[conf + (stream ? UDP_TIMEOUT_STREAM : UDP_TIMEOUT)]);
+  const seconds = k.nsConf.values[conf + (stream ? UDP_TIMEOUT_STREAM : UDP_TIMEOUT)];
+  refresh(t, e, dir, bytes, seconds);
+  if (k.consulted.recording > 0) k.consulted.connection(f, e * 2 + dir, seconds);
   // The loser of a clash times out soon, whatever it sees.
-  if (stream && !(status & IPS_NAT_CLASH)) t.rec[b] = status | IPS_ASSURED;
+  if (stream && !(status & (IPS_NAT_CLASH | IPS_ASSURED))) {
+    t.forget(e);
+    t.rec[b] = status | IPS_ASSURED;
+  }
   return NF_ACCEPT;
 }
 

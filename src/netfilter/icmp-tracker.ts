@@ -25,12 +25,13 @@ const TIMEOUT = nsSysctl("net.netfilter.nf_conntrack_icmp_timeout");
 const CHECKSUM = nsSysctl("net.netfilter.nf_conntrack_checksum");
 
 /** nf_conntrack_icmp_packet: only requests make connections. */
-export function icmpPacket(nf: Netfilter, e: number, dir: number, bytes: number): number {
+export function icmpPacket(nf: Netfilter, f: number, e: number, dir: number, bytes: number): number {
   const type = (nf.t.rec[e * REC + R_PORTS] >>> 8) & 0xff;
   if (type !== 8 && type !== 13 && type !== 15 && type !== 17) return CT_INVALID;
   const k = nf.k;
   const seconds = k.nsConf.values[k.ns.sysctl[nf.t.rec[e * REC] >>> 8] + TIMEOUT];
   refresh(nf.t, e, dir, bytes, seconds);
+  if (k.consulted.recording > 0) k.consulted.connection(f, e * 2 + dir, seconds);
   return NF_ACCEPT;
 }
 

@@ -4,11 +4,13 @@
 // set (K 2.3) where the node's mode says so. Frontends other than ClusterIPs are in kube-external.ts.
 // Absent: Services over SCTP.
 
+import { Noted } from "../node/consulted.ts";
 import { Drop } from "../node/drop.ts";
 import { NoteKind } from "../node/notes.ts";
 import { ipv4IsLoopback } from "../wire/address.ts";
 import { IPV4_DST, IPV4_PROTOCOL, IPV4_SRC, PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
 import { IP_CT_NEW, IPS_DST_NAT, NF_ACCEPT, NF_INET_POST_ROUTING, NF_REJECT } from "./enums.ts";
+import { ANY_LOCAL } from "./frontends.ts";
 import { isLocalAddress, MASQUERADE_MARK, toEndpoint } from "./kube-endpoint.ts";
 import { isFirewalled, isOutsideRanges, natExternal, refusedFrontend } from "./kube-external.ts";
 import { masquerade } from "./masquerade.ts";
@@ -174,6 +176,11 @@ function filterEndpoints(nf: Netfilter, f: number, which: number): number {
   const { skb } = nf.k;
   const ns = skb.ns[f];
   const table = nf.services[nf.table[ns]];
+  const { consulted } = nf.k;
+  if (consulted.recording > 0) {
+    consulted.note(f, Noted.SERVICE, ANY_LOCAL, nf.table[ns]);
+    consulted.note(f, Noted.SERVICE, skb.view.getInt32(skb.l3[f] + IPV4_DST), nf.table[ns]);
+  }
   if (which === (EXTERNAL_IPS | NODE_PORTS) && table.frontends.ids.live === 0) return NF_ACCEPT;
   const revision = nf.revision(ns);
   const v = skb.view;

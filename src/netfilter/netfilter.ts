@@ -8,9 +8,10 @@ import { assert } from "../core/assert.ts";
 import { growI32, growU8, growU16 } from "../core/columns.ts";
 import { prefixMask } from "../core/prefix-table.ts";
 import { Random } from "../core/random.ts";
+import { Noted } from "../node/consulted.ts";
 import type { DeviceListener, FrameOwner, Kernel } from "../node/kernel.ts";
 import { ConntrackTable } from "./conntrack-table.ts";
-import { addressRanges, inRanges } from "./frontends.ts";
+import { ANY_LOCAL, addressRanges, inRanges } from "./frontends.ts";
 import { killMasqueraded } from "./masquerade.ts";
 import { type MasqueradeRule, MasqueradeRules } from "./masquerade-rules.ts";
 import { Change } from "./revisions.ts";
@@ -124,6 +125,7 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
   /** Loads conntrack and nat without Services. */
   enable(ns: number): void {
     this.ensure(ns);
+    this.k.consulted.changed(Noted.NAMESPACE, ns, 0);
     this.k.ns.netfilter[ns] = 1;
   }
 
@@ -178,6 +180,7 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
 
   /** Every rule goes, entries stay: translations under way go on (K 2.7). */
   removeRules(ns: number): void {
+    this.k.consulted.changed(Noted.NAMESPACE, ns, 0);
     this.masquerade.remove(ns);
     if (this.table[ns] < 0) return;
     const table = this.services[this.table[ns]];
@@ -200,8 +203,9 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
     let trigger = false;
     for (let r = from + 1; r <= revision; r++) {
       const kind = table.revisions.kindAt(r);
-      if (kind === Change.OTHER) continue;
       const port = table.revisions.portAt(r);
+      this.answersChange(table, this.table[ns], port);
+      if (kind === Change.OTHER) continue;
       if (kind === Change.UDP_ENDPOINTS) trigger = true;
       if (kind === Change.UDP_ENDPOINTS && !asked) {
         reconcileEndpoint(this.t, this.destinations, table, ns, port, table.revisions.addressAt(r), revision);
@@ -245,8 +249,9 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
   // ---- listeners ----
 
   serviceChanged(table: ServiceTable, change: number, port: number, address: number): void {
-    if (change === Change.OTHER) return;
     const row = this.services.indexOf(table);
+    this.answersChange(table, row, port);
+    if (change === Change.OTHER) return;
     if (change === Change.UDP_PORT) {
       this.portAdded(table, row, port);
       return;
@@ -285,6 +290,13 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
   }
 
   // ---- internals ----
+
+  // For the flow cache: what filter rules say to packets of connections that nobody has answered yet. Frontends
+  // are few and change seldom, so they count as one.
+  private answersChange(table: ServiceTable, row: number, port: number): void {
+    this.k.consulted.changed(Noted.SERVICE, table.vip[port], row);
+    if (table.frontends.ids.used > 0) this.k.consulted.changed(Noted.SERVICE, ANY_LOCAL, row);
+  }
 
   /** Nodes with flows to the address have something to clean at the next change of endpoints. */
   private portAdded(table: ServiceTable, row: number, port: number): void {

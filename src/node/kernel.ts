@@ -6,6 +6,7 @@ import { Clock } from "../core/clock.ts";
 import { Random } from "../core/random.ts";
 import { PairRing } from "../core/ring.ts";
 import { Capture } from "./capture.ts";
+import { Consulted, Noted } from "./consulted.ts";
 import { Drop } from "./drop.ts";
 import { DropCounters } from "./drop-counters.ts";
 import { InetAddresses, Scope } from "./in-ifaddr.ts";
@@ -72,6 +73,8 @@ export class Kernel {
   readonly drops = new DropCounters();
   readonly notes = new Notes();
   readonly capture = new Capture();
+  /** What frames under record consult, and what is derived from it. */
+  readonly consulted: Consulted;
   /** Frames made while another was under way, each with the stage it enters: they go first (walk.ts). */
   readonly backlog = new PairRing();
   /** Frames a virtual wire has handed over (netif_rx): received in order, once nothing else is under way. */
@@ -91,6 +94,7 @@ export class Kernel {
   constructor(options: KernelOptions) {
     this.options = options;
     this.skb = new SkBuffs(options.frames, options.largeFrames, options.frameBytes);
+    this.consulted = new Consulted(this.skb.capacity);
     this.random = new Random(options.seed, "kernel");
   }
 
@@ -133,6 +137,7 @@ export class Kernel {
 
   setUp(d: number, up: boolean): void {
     if (this.dev.up[d] === (up ? 1 : 0)) return;
+    this.consulted.changed(Noted.DEVICE, d, 0);
     this.dev.up[d] = up ? 1 : 0;
     for (const l of this.listeners)
       if (up) l.deviceUp(d);
@@ -141,6 +146,7 @@ export class Kernel {
 
   addAddress(d: number, addr: number, length: number, scope: number): number {
     assert(this.inet.find(d, addr) < 0, "address twice on one device");
+    this.consulted.changed(Noted.DEVICE, d, 0);
     const row = this.inet.add(d, addr, length, scope);
     for (const l of this.listeners) l.addressAdded(row);
     return row;
@@ -149,6 +155,7 @@ export class Kernel {
   removeAddress(d: number, addr: number): void {
     const row = this.inet.find(d, addr);
     if (row < 0) return;
+    this.consulted.changed(Noted.DEVICE, d, 0);
     // promote_secondaries is 0: the secondary addresses of a subnet go with its primary, and first.
     if (!this.inet.secondary[row]) {
       for (let r = this.inet.secondaryOf(row); r >= 0; r = this.inet.secondaryOf(row)) {
@@ -188,6 +195,7 @@ export class Kernel {
   }
 
   setNsSysctl(n: number, name: NsSysctl, value: number): void {
+    this.consulted.changed(Noted.NAMESPACE, n, 0);
     this.ns.sysctl[n] = this.nsConf.set(this.ns.sysctl[n], nsSysctl(name), value);
     // Writing ip_forward sets forwarding on every device (inet_forward_change) and turns accept_redirects
     // off.
@@ -199,6 +207,7 @@ export class Kernel {
   }
 
   setDevSysctl(d: number, name: DevSysctl, value: number): void {
+    this.consulted.changed(Noted.DEVICE, d, 0);
     this.dev.conf[d] = this.devConf.set(this.dev.conf[d], devSysctl(name), value);
   }
 
@@ -262,6 +271,7 @@ export class Kernel {
 
   private release(f: number): void {
     if (this.skb.flags[f] & SkbFlag.CT_REF && this.frameOwner !== null) this.frameOwner.ended(f);
+    if (this.consulted.recording > 0) this.consulted.giveUp(f);
     this.skb.release(f);
   }
 

@@ -42,6 +42,7 @@ export interface Summary {
 
 export function deviceCounters(k: Kernel, names: Names, ns: number): DeviceCounters[] {
   const { dev } = k;
+  k.consulted.flush();
   const found: DeviceCounters[] = [];
   for (let d = k.ns.firstDev[ns]; d >= 0; d = dev.nextInNs[d]) {
     found.push({

@@ -58,6 +58,7 @@ const PROTOCOLS: Record<number, string> = { [PROTO_ICMP]: "icmp", [PROTO_TCP]: "
 
 /** The entries of a namespace that have not expired. */
 export function conntrack(w: Walk, ns: number): ConntrackInfo[] {
+  w.cache.flush();
   const { t } = w.nf;
   const rows: number[] = [];
   for (let e = 0; e < t.ids.used; e++) {

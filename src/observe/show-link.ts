@@ -78,6 +78,7 @@ export function hasCarrier(w: Walk, d: number): boolean {
 }
 
 export function links(w: Walk, ns: number): LinkInfo[] {
+  w.cache.flush();
   const found: LinkInfo[] = [];
   for (let d = w.k.ns.firstDev[ns]; d >= 0; d = w.k.dev.nextInNs[d]) found.push(linkInfo(w, d));
   return found;
@@ -218,6 +219,7 @@ const STATE_ORDER: readonly string[] = ["", "static", "permanent"];
 /** Entries of every bridge of a namespace by port, learned ones first (Linux: of a port, newest first). */
 export function fdbEntries(w: Walk, ns: number): FdbInfo[] {
   const { k } = w;
+  w.cache.flush();
   const { fdb } = w.link;
   const byPort = new Map<number, FdbInfo[]>();
   for (let row = 0; row < fdb.rows.used; row++) {

@@ -3,6 +3,7 @@
 // Outbound security rules come last, before routes are looked at (R10).
 // Absent: IPv6 (V14), port 25 (V34), bandwidth (V87), UDP 4791 (one third-party copy of V32 lists it).
 
+import { Noted } from "../node/consulted.ts";
 import { Drop } from "../node/drop.ts";
 import { Stage } from "../node/stage.ts";
 import { ipv4IsLimitedBroadcast, ipv4IsMulticast } from "../wire/address.ts";
@@ -69,6 +70,7 @@ export function vnetEgress(v: Fabric, f: number): Stage {
   skb.mac[f] = eth;
   nics.sent[nic]++;
   nics.sentBytes[nic] += skb.len[f];
+  if (k.consulted.recording > 0) noteEgress(v, f, nic);
   if (nics.running[nic] === 0) return vnetDrop(v, f, nic, Drop.VNET_STOPPED);
   // Without a delay the round trip takes no time, and no timer could ever end it.
   if (++skb.crossings[f] > CROSSINGS_MAX) return vnetDrop(v, f, nic, Drop.VNET_LOOP);
@@ -100,6 +102,18 @@ function secured(v: Fabric, f: number, nic: number): Stage {
   if (reason === 0) return Stage.VNET_ROUTE;
   forgetFragments(v, f, nic);
   return vnetDrop(v, f, nic, reason);
+}
+
+// For the flow cache: a VNet that delays is an event, and those frames walk.
+function noteEgress(v: Fabric, f: number, nic: number): void {
+  const { consulted, skb } = v.k;
+  const vnet = v.nics.vnet[nic];
+  const ip = skb.off[f] + ETHERNET_SIZE;
+  consulted.note(f, Noted.NIC, nic, 0);
+  consulted.note(f, Noted.NIC_SENT, nic, ETHERNET_SIZE);
+  consulted.note(f, Noted.VNET_ADDRESS, vnet, ipv4Src(skb.view, ip));
+  consulted.note(f, Noted.VNET_ADDRESS, vnet, ipv4Dst(skb.view, ip));
+  consulted.note(f, Noted.VNET_ROUTES, v.nics.subnet[nic], 0);
 }
 
 /**

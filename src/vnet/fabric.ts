@@ -8,6 +8,7 @@
 
 import { assert } from "../core/assert.ts";
 import { PrefixTable } from "../core/prefix-table.ts";
+import { Noted } from "../node/consulted.ts";
 import type { Kernel } from "../node/kernel.ts";
 import { DevKind } from "../node/net-device.ts";
 import {
@@ -76,6 +77,7 @@ export class Fabric {
     this.k = k;
     this.settings = { ...DEFAULT_SETTINGS, ...settings };
     this.limits = { ...AZURE_LIMITS, ...limits };
+    this.routes.changing = (subnet) => k.consulted.changed(Noted.VNET_ROUTES, subnet, 0);
     this.fragments = new FragmentFlows(this.settings.fragmentFlows);
   }
 
@@ -119,6 +121,7 @@ export class Fabric {
   }
 
   setDelay(vnet: number, delay: number): void {
+    this.k.consulted.changedAll();
     this.vnets.delay[vnet] = delay;
   }
 
@@ -194,6 +197,8 @@ export class Fabric {
     const old = configs.addr[row];
     if (chosen === old) return true;
     assert(configs.find(nics.vnet[nic], chosen) < 0, "address twice in one VNet");
+    this.k.consulted.changed(Noted.VNET_ADDRESS, nics.vnet[nic], old);
+    this.k.consulted.changed(Noted.VNET_ADDRESS, nics.vnet[nic], chosen);
     configs.rename(row, chosen);
     subnets.take(subnet, chosen);
     subnets.give(subnet, old);
@@ -207,11 +212,13 @@ export class Fabric {
   }
 
   setIpForwarding(nic: number, on: boolean): void {
+    this.k.consulted.changed(Noted.NIC, nic, 0);
     this.nics.ipForwarding[nic] = on ? 1 : 0;
   }
 
   /** Longest IP datagram the NIC's port carries (V40, V45). */
   setMtu(nic: number, mtu: number): void {
+    this.k.consulted.changed(Noted.NIC, nic, 0);
     this.nics.mtu[nic] = mtu;
   }
 
@@ -219,7 +226,9 @@ export class Fabric {
   setVmRunning(ns: number, on: boolean): void {
     const { k, nics } = this;
     for (let d = k.ns.firstDev[ns]; d >= 0; d = k.dev.nextInNs[d]) {
-      if (k.dev.nic[d] >= 0) nics.running[k.dev.nic[d]] = on ? 1 : 0;
+      if (k.dev.nic[d] < 0) continue;
+      k.consulted.changed(Noted.NIC, k.dev.nic[d], 0);
+      nics.running[k.dev.nic[d]] = on ? 1 : 0;
     }
   }
 
@@ -247,6 +256,7 @@ export class Fabric {
   setOverlay(nic: number, domain: number, network: number, length: number): void {
     this.clearOverlay(nic);
     assert(this.overlay.exact(domain, network, length) < 0, "a range of pods belongs to one node");
+    this.k.consulted.changedAll();
     this.nics.domain[nic] = domain;
     this.nics.overlayNetwork[nic] = network;
     this.nics.overlayLength[nic] = length;
@@ -257,6 +267,7 @@ export class Fabric {
   clearOverlay(nic: number): void {
     const { nics } = this;
     if (nics.domain[nic] < 0) return;
+    this.k.consulted.changedAll();
     this.overlay.remove(nics.domain[nic], nics.overlayNetwork[nic], nics.overlayLength[nic]);
     nics.domain[nic] = -1;
     this.policyGeneration++;
@@ -348,6 +359,7 @@ export class Fabric {
   private renewMac(nic: number): void {
     const { k, nics } = this;
     const n = this.macs++;
+    k.consulted.changed(Noted.NIC, nic, 0);
     nics.macHi[nic] = nicMacHi(n);
     nics.macLo[nic] = nicMacLo(n);
     if (!this.isPlugged(nic)) return;
@@ -360,6 +372,7 @@ export class Fabric {
     const vnet = nics.vnet[nic];
     assert(this.subnets.contains(nics.subnet[nic], addr), "an address belongs to its NIC's subnet");
     assert(configs.find(vnet, addr) < 0, "address twice in one VNet");
+    this.k.consulted.changed(Noted.VNET_ADDRESS, vnet, addr);
     const row = configs.add(vnet, addr, nic);
     const tail = nics.last[nic];
     configs.prev[row] = tail;
@@ -374,6 +387,7 @@ export class Fabric {
 
   private unchain(nic: number, row: number): void {
     const { configs, nics } = this;
+    this.k.consulted.changed(Noted.VNET_ADDRESS, nics.vnet[nic], configs.addr[row]);
     const next = configs.next[row];
     const prev = configs.prev[row];
     if (prev < 0) nics.primary[nic] = next;

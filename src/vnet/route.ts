@@ -98,6 +98,7 @@ function carry(v: Fabric, f: number, from: number, to: number): Stage {
   k.skb.nexthop[f] = nics.generation[to];
   const delay = v.vnets.delay[nics.vnet[from]];
   if (delay === 0 && from !== to) return Stage.VNET_INGRESS;
+  k.consulted.giveUp(f);
   if (delay === 0) {
     // Back to where it came from: behind what waits, so that an answer may teach the flooding bridge first.
     k.enqueue(f, Stage.VNET_INGRESS);

@@ -58,6 +58,7 @@ import { Fabric, type FabricSettings } from "../vnet/fabric.ts";
 import { vnetIngress } from "../vnet/ingress.ts";
 import { vnetDeliver, vnetRoute } from "../vnet/route.ts";
 import { brNfRoute } from "./bridge-route.ts";
+import { FlowCache, HOP } from "./flow-cache.ts";
 
 /** What timed events besides the data plane's mean; the cluster and the script take them. */
 export type EventHandler = (op: number, a: number, b: number) => void;
@@ -69,6 +70,8 @@ export class Walk {
   readonly nf: Netfilter;
   readonly sock: Sockets;
   readonly vnet: Fabric;
+  /** Memo of the walk for steady flows; off until enabled. */
+  readonly cache: FlowCache;
   /** Frames walked so far, and events handled. */
   walked = 0;
   events = 0;
@@ -82,6 +85,8 @@ export class Walk {
     this.sock = new Sockets(k);
     this.vnet = new Fabric(k, fabric);
     this.sock.routeError = (ns, dst, src) => routeErrno(ipRouteOutput(this.ip, ns, dst, src));
+    this.cache = new FlowCache(k, this.link, this.ip, this.nf.t, this.vnet);
+    this.link.fdb.settle = () => this.cache.paths.flushAll();
     this.ip.neigh.solicit = (n, unicast, waiting) => arpSolicit(this.ip, n, unicast, waiting);
     this.sock.tcp.route = (ns, dst, src) => this.tcpRoute(ns, dst, src);
     this.link.bridges.onAddressChange = (dev) => this.ip.neigh.flushDevice(dev, false);
@@ -107,7 +112,10 @@ export class Walk {
       if (backlog.size > 0) this.spawned(0);
       if (softnet.size === 0) return;
       const f = softnet.shift();
-      this.frame(f, softnet.second as Stage);
+      const { second } = softnet;
+      if (second < HOP) this.frame(f, second as Stage);
+      else if (second >= 2 * HOP) softnet.push(f, second - HOP);
+      else this.receive(f, (second - HOP) as Stage);
     }
   }
 
@@ -159,9 +167,17 @@ export class Walk {
     }
   }
 
+  /** A frame of the flow cache has reached its socket. */
+  private receive(f: number, stage: Stage): void {
+    if (this.k.watch !== null) this.k.watch.arrived(f);
+    this.frame(f, stage);
+  }
+
   /** One frame, from `first` until it is delivered, dropped or queued. */
   frame(f: number, first: Stage): void {
     const { k, link, ip, nf, sock, vnet } = this;
+    const { consulted } = k;
+    if (first === Stage.IP_LOCAL_OUT && consulted.enabled && this.cache.forward(f)) return;
     const mark = k.backlog.size;
     this.walked++;
     let stage = first;
@@ -288,6 +304,7 @@ export class Walk {
         case Stage.IP_LOCAL_DELIVER_FINISH:
           if (k.watch !== null) k.watch.arrived(f);
           stage = ipLocalDeliverFinish(ip, f);
+          if (consulted.recording > 0) this.cache.finish(f, stage);
           break;
         case Stage.UDP_RCV:
           stage = udpRcv(sock, f);
@@ -308,7 +325,11 @@ export class Walk {
         default:
           assert(false, "a stage nobody implements");
       }
-      if (k.backlog.size > mark) this.spawned(mark);
+      if (k.backlog.size > mark) {
+        // What makes other frames beside its own is never steady.
+        if (consulted.recording > 0) consulted.giveUp(f);
+        this.spawned(mark);
+      }
     }
   }
 

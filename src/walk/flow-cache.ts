@@ -1,0 +1,435 @@
+// The flow cache: a memo of the walk. When a packet of a steady flow has walked from its socket to the socket
+// it is for, the difference between what left and what arrived becomes one entry: match, header rewrite,
+// receiver. Later packets of the flow are matched and rewritten without walking. Everything else is as if
+// they had walked: counters, timeouts and forwarding entries are told when somebody reads them (flush), the
+// order of arrival is kept by passing the same number of veth queues, and whatever the walk consulted evicts
+// what was derived from it when it changes (node/consulted.ts).
+// Azure's VFP (unified flow tables), OVS megaflows and nf_flow_table do the same with their own paths.
+// Cached: IPv4 UDP and ICMP echo without options, DF set, from IP_LOCAL_OUT to a socket, at one instant.
+// Absent, so these walk: TCP, fragments, what is injected at an interface, what ends at a node's own socket,
+// links and VNets with a delay, and everything while a tap, a recording or explain is on.
+
+import { growF64, growI32, Ids } from "../core/columns.ts";
+import { HashIndex, hash4 } from "../core/hash-index.ts";
+import type { Ip } from "../ip/ip.ts";
+import type { Link } from "../link/link.ts";
+import type { ConnectionMemo, ConntrackTable } from "../netfilter/conntrack-table.ts";
+import {
+  IPS_ASSURED,
+  IPS_CONFIRMED,
+  IPS_DYING,
+  IPS_FIXED_TIMEOUT,
+  IPS_NAT_CLASH,
+  IPS_SEEN_REPLY,
+  SECOND,
+} from "../netfilter/enums.ts";
+import { A_BYTES, A_PACKETS, A_TIMEOUT, ACCT, R_STATUS, REC } from "../netfilter/nf-conn.ts";
+import { CONNECTIONS_MAX, NOTE_WORDS, NOTES_MAX, Noted, RECORDS_MAX } from "../node/consulted.ts";
+import type { Kernel } from "../node/kernel.ts";
+import { DevKind } from "../node/net-device.ts";
+import { PacketType, SkbFlag } from "../node/sk-buff.ts";
+import { Stage } from "../node/stage.ts";
+import type { Fabric } from "../vnet/fabric.ts";
+import { csumReplace4 } from "../wire/checksum.ts";
+import { ETHERNET_SIZE } from "../wire/ethernet.ts";
+import { ICMP_ECHO, ICMP_ECHO_REPLY, ICMPV4_CHECKSUM, ICMPV4_ID } from "../wire/icmpv4.ts";
+import {
+  IPV4_DF,
+  IPV4_DST,
+  IPV4_FRAGMENT,
+  IPV4_ID,
+  IPV4_PROTOCOL,
+  IPV4_SIZE,
+  IPV4_SRC,
+  IPV4_TTL,
+  ipv4FillChecksum,
+  PROTO_ICMP,
+  PROTO_UDP,
+} from "../wire/ipv4.ts";
+import { udpFillChecksum } from "../wire/udp.ts";
+import { FlowPaths } from "./flow-paths.ts";
+
+const VERSION_4_IHL_5 = 0x45;
+/** Flags a locally made packet may have; any other makes it unusual. */
+const PLAIN_UDP = SkbFlag.LOCAL | SkbFlag.CSUM_PARTIAL;
+const PLAIN_ICMP: number = SkbFlag.LOCAL;
+/** Status bits of a connection that decide whether its packets are all alike. */
+const STEADY = IPS_CONFIRMED | IPS_DYING | IPS_FIXED_TIMEOUT | IPS_NAT_CLASH;
+/** Entries looked at for every new one: those whose path is gone give up their place. */
+const SWEEP = 2;
+/** Second half of a queued pair: the stage that receives, plus this for every veth still ahead. */
+export const HOP = 256;
+
+// Words of an entry; the key (namespace * 256 + protocol) is the first.
+const ENTRY = 16;
+const E_SRC = 1;
+const E_DST = 2;
+const E_PORTS = 3;
+const E_HASH = 4;
+const E_PATH = 5;
+const E_GENERATION = 6;
+const E_NEW_SRC = 7;
+const E_NEW_DST = 8;
+const E_NEW_PORTS = 9;
+/** What the TTL loses; longest IP packet that is known to pass. */
+const E_TTL = 10;
+const E_LENGTH = 11;
+/** Receiving device, and stage with the veths before it. */
+const E_DEV = 12;
+const E_STAGE = 13;
+const E_FLAGS = 14;
+const E_ROUTE = 15;
+
+// Words of a frame under record.
+const START = 6;
+const S_KEY = 0;
+const S_SRC = 1;
+const S_DST = 2;
+const S_PORTS = 3;
+const S_TTL = 4;
+const S_LENGTH = 5;
+
+// Numbers of an entry that may be large: times in ns.
+const FLOW = 4;
+const F_LAST = 0;
+const F_PACKETS = 1;
+const F_BYTES = 2;
+/** A packet that comes this long after the last one finds its connection expired. */
+const F_IDLE = 3;
+
+export class FlowCache implements ConnectionMemo {
+  readonly paths: FlowPaths;
+  private readonly k: Kernel;
+  private readonly t: ConntrackTable;
+  private words = new Int32Array(ENTRY * 64);
+  private flows = new Float64Array(FLOW * 64);
+  /** Connections of each entry, entry * 2 + direction of the connection, -1 for none; and their timeouts, ns. */
+  private connections = new Int32Array(CONNECTIONS_MAX * 64);
+  private timeouts = new Float64Array(CONNECTIONS_MAX * 64);
+  private capacity = 64;
+  private readonly ids = new Ids();
+  private readonly index = new HashIndex(64);
+  private hand = 0;
+
+  // Of each frame under record: what it was when it left.
+  private readonly start = new Int32Array(RECORDS_MAX * START);
+
+  constructor(k: Kernel, link: Link, ip: Ip, t: ConntrackTable, vnet: Fabric) {
+    this.k = k;
+    this.t = t;
+    this.paths = new FlowPaths(k, link, ip, vnet);
+    k.consulted.flush = () => this.flush();
+  }
+
+  /** Turns it on or off; what it remembers goes, what it counted is told. */
+  enable(on: boolean): void {
+    this.clear();
+    this.k.consulted.enabled = on;
+    this.t.memo = on ? this : null;
+  }
+
+  /** Flows known now. */
+  get size(): number {
+    return this.ids.live;
+  }
+
+  /** Tells every counter and timeout what passed: to be called before somebody reads them. */
+  flush(): void {
+    this.paths.flushAll();
+    for (let i = 0; i < this.ids.used; i++) if (this.isLive(i)) this.tell(i);
+  }
+
+  clear(): void {
+    for (let i = 0; i < this.ids.used; i++) if (this.isLive(i)) this.remove(i);
+    this.paths.evictAll();
+  }
+
+  // ---- conntrack's side (ConnectionMemo) ----
+
+  /** The entry of a connection tells it what passed. */
+  tellConnection(entry: number): void {
+    this.tell(entry);
+  }
+
+  /** The connection changes its ways or goes. */
+  forget(entry: number): void {
+    this.remove(entry);
+  }
+
+  // ---- data plane ----
+
+  /** A packet at IP_LOCAL_OUT: rewritten and on its way to the receiver, or false when it has to walk. */
+  forward(f: number): boolean {
+    const { skb, clock, softnet } = this.k;
+    if (this.k.observing) return false;
+    const v = skb.view;
+    const o = skb.l3[f];
+    if (!this.isPlain(f, v, o)) return false;
+    const key = (skb.ns[f] << 8) | v.getUint8(o + IPV4_PROTOCOL);
+    const ports = portsOf(v, o);
+    const src = v.getInt32(o + IPV4_SRC);
+    const dst = v.getInt32(o + IPV4_DST);
+    const hash = hash4(key, src, dst, ports);
+    const i = this.find(key, src, dst, ports, hash);
+    if (i < 0) {
+      this.record(f, key, src, dst, ports);
+      return false;
+    }
+    const { words, flows } = this;
+    const w = i * ENTRY;
+    const n = i * FLOW;
+    const p = words[w + E_PATH];
+    const length = skb.len[f];
+    const now = clock.now;
+    if (!this.isCurrent(i, now)) {
+      this.remove(i);
+      this.record(f, key, src, dst, ports);
+      return false;
+    }
+    const ttl = v.getUint8(o + IPV4_TTL);
+    if (length > words[w + E_LENGTH] || ttl <= words[w + E_TTL]) {
+      // A longer packet that gets through is remembered in place of the shorter one.
+      if (ttl > words[w + E_TTL]) {
+        this.remove(i);
+        this.record(f, key, src, dst, ports);
+      }
+      return false;
+    }
+    flows[n + F_LAST] = now;
+    flows[n + F_PACKETS]++;
+    flows[n + F_BYTES] += length;
+    const { paths } = this;
+    paths.last[p] = now;
+    paths.packets[p]++;
+    paths.bytes[p] += length;
+    this.rewrite(f, v, o, w, ttl);
+    softnet.push(f, words[w + E_STAGE]);
+    return true;
+  }
+
+  /** IP_LOCAL_DELIVER_FINISH of a frame under record: the walk is known from end to end. */
+  finish(f: number, stage: number): void {
+    const { consulted, skb, dev } = this.k;
+    const slot = consulted.slot[f];
+    if (slot < 0) return;
+    const s = slot * START;
+    const { start } = this;
+    const v = skb.view;
+    const o = skb.l3[f];
+    const known = stage === Stage.UDP_RCV || stage === Stage.ICMP_RCV;
+    const from = slot * NOTES_MAX * NOTE_WORDS;
+    const count = consulted.count[slot];
+    let p = -1;
+    if (known && skb.ct[f] < 0 && skb.off[f] === o && skb.len[f] === start[s + S_LENGTH]) {
+      if (this.areSteady(slot)) p = this.paths.of(from, count);
+    }
+    if (p >= 0) {
+      let veths = 0;
+      for (let i = 0, at = from; i < count; i++, at += NOTE_WORDS) {
+        if (consulted.notes[at] !== Noted.TX) continue;
+        const kind = dev.kind[consulted.notes[at + 1]];
+        if (kind === DevKind.VETH || kind === DevKind.LOOPBACK) veths++;
+      }
+      const i = this.add(s, slot, p);
+      const w = i * ENTRY;
+      const { words } = this;
+      words[w + E_NEW_SRC] = v.getInt32(o + IPV4_SRC);
+      words[w + E_NEW_DST] = v.getInt32(o + IPV4_DST);
+      words[w + E_NEW_PORTS] = portsOf(v, o);
+      words[w + E_TTL] = start[s + S_TTL] - v.getUint8(o + IPV4_TTL);
+      words[w + E_DEV] = skb.dev[f];
+      words[w + E_STAGE] = stage + veths * HOP;
+      words[w + E_FLAGS] = skb.flags[f];
+      words[w + E_ROUTE] = skb.rtType[f];
+    }
+    consulted.giveUp(f);
+  }
+
+  /** Nothing about the packet is unusual. */
+  private isPlain(f: number, v: DataView, o: number): boolean {
+    if (v.getUint8(o) !== VERSION_4_IHL_5 || v.getUint16(o + IPV4_FRAGMENT) !== IPV4_DF) return false;
+    const proto = v.getUint8(o + IPV4_PROTOCOL);
+    if (proto === PROTO_UDP) return this.k.skb.flags[f] === PLAIN_UDP;
+    if (proto !== PROTO_ICMP || this.k.skb.flags[f] !== PLAIN_ICMP) return false;
+    const type = v.getUint16(o + IPV4_SIZE) >> 8;
+    return type === ICMP_ECHO || type === ICMP_ECHO_REPLY;
+  }
+
+  private find(key: number, src: number, dst: number, ports: number, hash: number): number {
+    const { slots, hashes, mask } = this.index;
+    const { words } = this;
+    for (let s = hash & mask, r = slots[s]; r !== 0; s = (s + 1) & mask, r = slots[s]) {
+      if (hashes[s] !== hash) continue;
+      const w = (r - 1) * ENTRY;
+      if (words[w + E_SRC] !== src || words[w + E_DST] !== dst) continue;
+      if (words[w + E_PORTS] === ports && words[w] === key) return r - 1;
+    }
+    return -1;
+  }
+
+  /** Its path stands, its connections have not expired, and the bridges still know the way. */
+  private isCurrent(i: number, now: number): boolean {
+    const { words, flows, paths } = this;
+    const w = i * ENTRY;
+    const p = words[w + E_PATH];
+    if (paths.generation[p] !== words[w + E_GENERATION]) return false;
+    if (now - flows[i * FLOW] >= flows[i * FLOW + F_IDLE]) return false;
+    return now < paths.validUntil[p] || paths.renew(p);
+  }
+
+  /** Headers and columns as they are where the walk would have brought the frame. */
+  private rewrite(f: number, v: DataView, o: number, w: number, ttl: number): void {
+    const { skb, dev } = this.k;
+    const { words } = this;
+    const d = words[w + E_DEV];
+    const l4 = o + IPV4_SIZE;
+    const ports = words[w + E_NEW_PORTS];
+    v.setUint16(o + IPV4_ID, 0);
+    v.setUint8(o + IPV4_TTL, ttl - words[w + E_TTL]);
+    v.setInt32(o + IPV4_SRC, words[w + E_NEW_SRC]);
+    v.setInt32(o + IPV4_DST, words[w + E_NEW_DST]);
+    ipv4FillChecksum(v, o);
+    if (v.getUint8(o + IPV4_PROTOCOL) === PROTO_UDP) {
+      v.setInt32(l4, ports);
+      udpFillChecksum(v, l4, o + skb.len[f], o);
+    } else if (ports >>> 16 !== v.getUint16(l4 + ICMPV4_ID)) {
+      const sum = csumReplace4(v.getUint16(l4 + ICMPV4_CHECKSUM), v.getUint16(l4 + ICMPV4_ID), ports >>> 16);
+      v.setUint16(l4 + ICMPV4_CHECKSUM, sum);
+      v.setUint16(l4 + ICMPV4_ID, ports >>> 16);
+    }
+    skb.ns[f] = dev.ns[d];
+    skb.dev[f] = d;
+    skb.iif[f] = d;
+    skb.l4[f] = l4;
+    skb.mac[f] = o - ETHERNET_SIZE;
+    skb.pktType[f] = PacketType.HOST;
+    skb.flags[f] = words[w + E_FLAGS];
+    skb.rtType[f] = words[w + E_ROUTE];
+  }
+
+  private record(f: number, key: number, src: number, dst: number, ports: number): void {
+    const { consulted, skb } = this.k;
+    const slot = consulted.begin(f);
+    if (slot < 0) return;
+    const s = slot * START;
+    const { start } = this;
+    start[s + S_KEY] = key;
+    start[s + S_SRC] = src;
+    start[s + S_DST] = dst;
+    start[s + S_PORTS] = ports;
+    start[s + S_TTL] = skb.view.getUint8(skb.l3[f] + IPV4_TTL);
+    start[s + S_LENGTH] = skb.len[f];
+  }
+
+  /** Later packets will do to the connections of this record what the last one did. */
+  private areSteady(slot: number): boolean {
+    const { t } = this;
+    const { consulted } = this.k;
+    for (let c = 0; c < consulted.connectionCount[slot]; c++) {
+      const e = consulted.connections[slot * CONNECTIONS_MAX + c] >> 1;
+      const status = t.rec[e * REC + R_STATUS];
+      if ((status & STEADY) !== IPS_CONFIRMED) return false;
+      // A stream in the making: its timeout depends on when the next packet comes (K 3.4).
+      const udp = (t.rec[e * REC] & 0xff) === PROTO_UDP;
+      if (udp && status & IPS_SEEN_REPLY && !(status & IPS_ASSURED)) return false;
+    }
+    return true;
+  }
+
+  private add(s: number, slot: number, p: number): number {
+    const { consulted } = this.k;
+    this.sweep();
+    const i = this.ids.take();
+    if (i >= this.capacity) this.grow();
+    const { start, words, flows } = this;
+    const w = i * ENTRY;
+    for (let x = 0; x < 4; x++) words[w + x] = start[s + x];
+    const hash = hash4(words[w], words[w + E_SRC], words[w + E_DST], words[w + E_PORTS]);
+    const old = this.find(words[w], words[w + E_SRC], words[w + E_DST], words[w + E_PORTS], hash);
+    if (old >= 0) this.remove(old);
+    words[w + E_HASH] = hash;
+    words[w + E_PATH] = p;
+    words[w + E_GENERATION] = this.paths.generation[p];
+    words[w + E_LENGTH] = start[s + S_LENGTH];
+    const n = i * FLOW;
+    flows[n + F_LAST] = this.k.clock.now;
+    flows[n + F_PACKETS] = flows[n + F_BYTES] = 0;
+    flows[n + F_IDLE] = Number.MAX_VALUE;
+    for (let c = 0; c < CONNECTIONS_MAX; c++) {
+      const at = i * CONNECTIONS_MAX + c;
+      this.connections[at] = -1;
+      if (c >= consulted.connectionCount[slot]) continue;
+      const row = consulted.connections[slot * CONNECTIONS_MAX + c];
+      const timeout = consulted.seconds[slot * CONNECTIONS_MAX + c] * SECOND;
+      if (this.t.links[row] >= 0) this.remove(this.t.links[row]);
+      this.t.links[row] = i;
+      this.connections[at] = row;
+      this.timeouts[at] = timeout;
+      if (timeout < flows[n + F_IDLE]) flows[n + F_IDLE] = timeout;
+    }
+    this.index.insert(hash, i);
+    return i;
+  }
+
+  /** One step of a collector: entries whose path is gone, or that nobody used for as long as they may live. */
+  private sweep(): void {
+    for (let step = 0; step < SWEEP && this.ids.used > 0; step++) {
+      if (this.hand >= this.ids.used) this.hand = 0;
+      const i = this.hand++;
+      if (!this.isLive(i)) continue;
+      const w = i * ENTRY;
+      const gone = this.paths.generation[this.words[w + E_PATH]] !== this.words[w + E_GENERATION];
+      if (gone || this.k.clock.now - this.flows[i * FLOW] >= this.flows[i * FLOW + F_IDLE]) this.remove(i);
+    }
+  }
+
+  private isLive(i: number): boolean {
+    return this.words[i * ENTRY + E_PATH] >= 0;
+  }
+
+  /** Gives the connections of an entry what they would have had from each packet (accounting.ts refresh). */
+  private tell(i: number): void {
+    const { flows, t } = this;
+    const n = i * FLOW;
+    const packets = flows[n + F_PACKETS];
+    if (packets === 0) return;
+    const bytes = flows[n + F_BYTES];
+    flows[n + F_PACKETS] = flows[n + F_BYTES] = 0;
+    for (let c = 0; c < CONNECTIONS_MAX; c++) {
+      const row = this.connections[i * CONNECTIONS_MAX + c];
+      if (row < 0) continue;
+      const a = (row >> 1) * ACCT;
+      const until = flows[n + F_LAST] + this.timeouts[i * CONNECTIONS_MAX + c];
+      if (until > t.acct[a + A_TIMEOUT]) t.acct[a + A_TIMEOUT] = until;
+      t.acct[a + A_PACKETS + (row & 1) * 2] += packets;
+      t.acct[a + A_BYTES + (row & 1) * 2] += bytes;
+    }
+  }
+
+  private remove(i: number): void {
+    this.tell(i);
+    const w = i * ENTRY;
+    for (let c = 0; c < CONNECTIONS_MAX; c++) {
+      const row = this.connections[i * CONNECTIONS_MAX + c];
+      if (row >= 0) this.t.links[row] = -1;
+    }
+    this.index.remove(this.words[w + E_HASH], i);
+    this.words[w + E_PATH] = -1;
+    this.ids.give(i);
+  }
+
+  private grow(): void {
+    this.capacity *= 2;
+    this.words = growI32(this.words, this.capacity * ENTRY);
+    this.flows = growF64(this.flows, this.capacity * FLOW);
+    this.connections = growI32(this.connections, this.capacity * CONNECTIONS_MAX);
+    this.timeouts = growF64(this.timeouts, this.capacity * CONNECTIONS_MAX);
+  }
+}
+
+/** Ports of UDP, or identifier * 65536 + type * 256 + code of an echo, as in a conntrack tuple. */
+function portsOf(v: DataView, o: number): number {
+  const l4 = o + IPV4_SIZE;
+  if (v.getUint8(o + IPV4_PROTOCOL) === PROTO_UDP) return v.getInt32(l4);
+  return (v.getUint16(l4 + ICMPV4_ID) << 16) | v.getUint16(l4);
+}
