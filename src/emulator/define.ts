@@ -37,8 +37,8 @@ export class Topology {
    * Checks and builds.
    * @throws TopologyError with every mistake and its path
    */
-  build(overrides: { seed?: number } = {}): Net {
-    return buildNet({ ...this.spec, seed: overrides.seed ?? this.spec.seed });
+  build(overrides: { seed?: number; flowCache?: boolean } = {}): Net {
+    return buildNet({ ...this.spec, ...overrides });
   }
 
   /** The emulation as it was when `net.snapshot()` was taken from a build of this topology. */

@@ -44,7 +44,8 @@ function exceedsMtu(ip: Ip, f: number, mtu: number): boolean {
 function sendRedirect(ip: Ip, f: number): void {
   const { k } = ip;
   const { skb } = k;
-  // REDIRECT was set because send_redirects is on; the limiter is per source.
+  // REDIRECT was set because send_redirects is on; the limiter is per source, so each packet has to ask.
+  k.consulted.giveUp(f);
   if (!ip.peers.allowRedirect(skb.ns[f], ipv4Src(skb.view, skb.l3[f]))) return;
   icmpSend(ip, f, ICMP_REDIRECT, ICMP_REDIRECT_HOST, skb.nexthop[f]);
 }

@@ -158,13 +158,17 @@ export class FlowCache implements ConnectionMemo {
 
   // ---- data plane ----
 
-  /** A packet at IP_LOCAL_OUT: rewritten and on its way to the receiver, or false when it has to walk. */
-  forward(f: number): boolean {
-    const { skb, clock, softnet } = this.k;
-    if (this.k.observing) return false;
+  /**
+   * A packet at IP_LOCAL_OUT: rewritten as it arrives. The stage that receives it, plus HOP for every veth it
+   * would wait in; 0 when it has to walk.
+   * @param first no frame that walks is ahead of it at this instant: it could change what this one meets
+   */
+  forward(f: number, first: boolean): number {
+    const { skb, clock } = this.k;
+    if (this.k.observing) return 0;
     const v = skb.view;
     const o = skb.l3[f];
-    if (!this.isPlain(f, v, o)) return false;
+    if (!this.isPlain(f, v, o)) return 0;
     const key = (skb.ns[f] << 8) | v.getUint8(o + IPV4_PROTOCOL);
     const ports = portsOf(v, o);
     const src = v.getInt32(o + IPV4_SRC);
@@ -173,8 +177,9 @@ export class FlowCache implements ConnectionMemo {
     const i = this.find(key, src, dst, ports, hash);
     if (i < 0) {
       this.record(f, key, src, dst, ports);
-      return false;
+      return 0;
     }
+    if (!first) return 0;
     const { words, flows } = this;
     const w = i * ENTRY;
     const n = i * FLOW;
@@ -184,7 +189,7 @@ export class FlowCache implements ConnectionMemo {
     if (!this.isCurrent(i, now)) {
       this.remove(i);
       this.record(f, key, src, dst, ports);
-      return false;
+      return 0;
     }
     const ttl = v.getUint8(o + IPV4_TTL);
     if (length > words[w + E_LENGTH] || ttl <= words[w + E_TTL]) {
@@ -193,7 +198,7 @@ export class FlowCache implements ConnectionMemo {
         this.remove(i);
         this.record(f, key, src, dst, ports);
       }
-      return false;
+      return 0;
     }
     flows[n + F_LAST] = now;
     flows[n + F_PACKETS]++;
@@ -203,8 +208,7 @@ export class FlowCache implements ConnectionMemo {
     paths.packets[p]++;
     paths.bytes[p] += length;
     this.rewrite(f, v, o, w, ttl);
-    softnet.push(f, words[w + E_STAGE]);
-    return true;
+    return words[w + E_STAGE];
   }
 
   /** IP_LOCAL_DELIVER_FINISH of a frame under record: the walk is known from end to end. */

@@ -75,6 +75,8 @@ export class Walk {
   /** Frames walked so far, and events handled. */
   walked = 0;
   events = 0;
+  /** Frames of the flow cache in softnet. */
+  private cachedAhead = 0;
   onEvent: EventHandler = () => {};
 
   constructor(k: Kernel, fabric: Partial<FabricSettings> = {}) {
@@ -114,8 +116,11 @@ export class Walk {
       const f = softnet.shift();
       const { second } = softnet;
       if (second < HOP) this.frame(f, second as Stage);
-      else if (second >= 2 * HOP) softnet.push(f, second - HOP);
-      else this.receive(f, (second - HOP) as Stage);
+      else {
+        this.cachedAhead--;
+        if (second >= 2 * HOP) this.wait(f, second - HOP);
+        else this.receive(f, (second - HOP) as Stage);
+      }
     }
   }
 
@@ -167,6 +172,12 @@ export class Walk {
     }
   }
 
+  /** A frame of the flow cache waits in softnet as long as if it walked. */
+  private wait(f: number, receiver: number): void {
+    this.cachedAhead++;
+    this.k.softnet.push(f, receiver);
+  }
+
   /** A frame of the flow cache has reached its socket. */
   private receive(f: number, stage: Stage): void {
     if (this.k.watch !== null) this.k.watch.arrived(f);
@@ -177,7 +188,11 @@ export class Walk {
   frame(f: number, first: Stage): void {
     const { k, link, ip, nf, sock, vnet } = this;
     const { consulted } = k;
-    if (first === Stage.IP_LOCAL_OUT && consulted.enabled && this.cache.forward(f)) return;
+    if (first === Stage.IP_LOCAL_OUT && consulted.enabled) {
+      const receiver = this.cache.forward(f, this.cachedAhead === k.softnet.size);
+      if (receiver >= HOP) return this.wait(f, receiver);
+      if (receiver > 0) return this.receive(f, receiver as Stage);
+    }
     const mark = k.backlog.size;
     this.walked++;
     let stage = first;

@@ -22,6 +22,8 @@ export interface WorldOptions {
   cni?: CniMode;
   /** Nothing that lets a datagram get lost, so that everything sent can be accounted for. */
   calm?: boolean;
+  /** The VNets carry at once. */
+  atOnce?: boolean;
   /** Order in which pods are described. */
   order?: (names: string[]) => string[];
 }
@@ -29,9 +31,9 @@ export interface WorldOptions {
 /** A topology drawn from `r`: any mode, one or two VNets, odd settings. Always one that can be built. */
 export function randomTopology(r: Random, seed: number, options: WorldOptions = {}): Topology {
   const cni = options.cni ?? pick(r, CNI_MODES);
-  const frames = options.calm ? 4096 : pick(r, [64, 256, 1024]);
+  const frames = options.calm || options.atOnce !== undefined ? 4096 : pick(r, [64, 256, 1024]);
   return defineTopology({ seed, frames }, (t) => {
-    const delay = pick(r, [0, 0, us(50), ms(1)]);
+    const delay = options.atOnce ? 0 : pick(r, [0, 0, us(50), ms(1)]);
     const vnet = t.vnet("prod", { addressSpace: ["10.224.0.0/12"], delay });
     const nodes = vnet.subnet("nodes", "10.224.0.0/20");
     const cluster = t.cluster("aks", {
