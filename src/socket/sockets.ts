@@ -102,6 +102,10 @@ export class Sockets {
    * reason's name, so that explain has something to show.
    */
   unrouted = 0;
+   * Called after each packet of a source: as with send(), what the packet causes at this instant is over before
+   * the next one.
+   */
+  sent: () => void = () => {};
   /** ping_port_rover. */
   pingRover = 0;
   /** By (protocol, namespace, local address, port) and by (protocol, namespace, port). */

@@ -193,6 +193,7 @@ export function sourceEmit(s: Sockets, row: number, n: number): void {
       skb.flags[f] = SkbFlag.LOCAL;
     }
     k.enqueue(f, Stage.IP_LOCAL_OUT);
+    s.sent();
   }
   sources.cursor[row] = cursor;
   sources.sent[row] += n;

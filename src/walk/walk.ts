@@ -88,6 +88,7 @@ export class Walk {
     this.vnet = new Fabric(k, fabric);
     this.sock.routeError = (ns, dst, src) => routeErrno(ipRouteOutput(this.ip, ns, dst, src));
     this.cache = new FlowCache(k, this.link, this.ip, this.nf.t, this.vnet);
+    this.sock.sent = () => this.drain();
     this.link.fdb.settle = () => this.cache.paths.flushAll();
     this.ip.neigh.solicit = (n, unicast, waiting) => arpSolicit(this.ip, n, unicast, waiting);
     this.sock.tcp.route = (ns, dst, src) => this.tcpRoute(ns, dst, src);
@@ -190,8 +191,10 @@ export class Walk {
     const { consulted } = k;
     if (first === Stage.IP_LOCAL_OUT && consulted.enabled) {
       const receiver = this.cache.forward(f, this.cachedAhead === k.softnet.size);
-      if (receiver >= HOP) return this.wait(f, receiver);
-      if (receiver > 0) return this.receive(f, receiver as Stage);
+      // With nothing else under way it would pass its veths at once.
+      const alone = k.softnet.size === 0 && k.backlog.size === 0;
+      if (receiver >= HOP && !alone) return this.wait(f, receiver);
+      if (receiver > 0) return this.receive(f, (receiver & (HOP - 1)) as Stage);
     }
     const mark = k.backlog.size;
     this.walked++;

@@ -257,6 +257,7 @@ const NOT_COMPARED = new Set([
   "watch",
   "notes",
   "frameOwner",
+  "lists",
   "rtType",
   "rtDev",
   "rtNexthop",
