@@ -365,7 +365,8 @@ export class FlowCache implements ConnectionMemo {
       if (c >= consulted.connectionCount[slot]) continue;
       const row = consulted.connections[slot * CONNECTIONS_MAX + c];
       const timeout = consulted.seconds[slot * CONNECTIONS_MAX + c] * SECOND;
-      if (this.t.links[row] >= 0) this.remove(this.t.links[row]);
+      // A walk may meet a connection twice.
+      if (this.t.links[row] >= 0 && this.t.links[row] !== i) this.remove(this.t.links[row]);
       this.t.links[row] = i;
       this.connections[at] = row;
       this.timeouts[at] = timeout;
