@@ -14,6 +14,8 @@ export interface Settings {
   /** Pod replacements per second on the wall. */
   churnPerSecond: number;
   seconds: number;
+  /** False: every packet walks. */
+  flowCache?: boolean;
 }
 
 /** How much work; tests take little. */
@@ -45,7 +47,7 @@ export async function measure(
   s: Settings,
   effort: Effort = EFFORT,
 ): Promise<Measurement> {
-  const rig = new Rig(scenario, s.flows, s.frameBytes);
+  const rig = new Rig(scenario, s.flows, s.frameBytes, s.flowCache ?? true);
   const warm = scenario === "connect" ? effort.warmPackets : Math.max(2 * s.flows, effort.warmPackets);
   const speed = warmUp(rig, warm, s.churnPerSecond > 0 ? effort.warmReplacements : 0);
   const allocated = await bytesPerPacket((n) => walkPackets(rig, n), effort.heapPackets);
@@ -61,6 +63,7 @@ export async function measure(
     scenario,
     flows: s.flows,
     frameBytes: s.frameBytes,
+    flowCache: s.flowCache ?? true,
     churnPerSecond: s.churnPerSecond,
     seconds: round(nanoseconds / 1e9, 3),
     offered: after.offered - before.offered,

@@ -8,6 +8,7 @@ export interface ScenarioResult {
   flows: number;
   /** Bytes of the Ethernet frame with its checksum. */
   frameBytes: number;
+  flowCache: boolean;
   churnPerSecond: number;
   /** Time on the wall that was measured. */
   seconds: number;

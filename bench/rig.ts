@@ -54,12 +54,12 @@ export class Rig {
   private readonly probes: number[];
 
   /** @param flows steady flows; for `connect`, connections alive at one time */
-  constructor(scenario: TrafficScenario, flows: number, frameBytes: number) {
+  constructor(scenario: TrafficScenario, flows: number, frameBytes: number, flowCache = true) {
     const isConnect = scenario === "connect";
     const ports = isConnect ? Math.max(Math.ceil(flows * SPARE_PORTS), PORTS_PER_CLIENT) : flows;
     const clients = Math.ceil(ports / PORTS_PER_CLIENT);
     this.interval = isConnect ? Math.ceil(UNREPLIED / flows) : INTERVAL;
-    this.net = topology(scenario, clients, flows).build();
+    this.net = topology(scenario, clients, flows).build({ flowCache });
     this.cluster = this.net.clusters[0];
     const { walk, pods, hosts } = this.net;
     const viaService = scenario === "vip" || isConnect;

@@ -9,6 +9,7 @@ export interface BenchOptions {
   bytes?: string;
   churn?: string;
   seconds?: string;
+  flowCache?: boolean;
   json?: boolean;
 }
 
@@ -28,6 +29,7 @@ export async function bench(scenarios: readonly string[], options: BenchOptions)
     frameBytes: whole("--bytes", options.bytes ?? "64", 64, BYTES_MAX),
     churnPerSecond: whole("--churn", options.churn ?? "0", 0, 100_000),
     seconds: seconds(options.seconds ?? "3"),
+    flowCache: options.flowCache ?? true,
   };
   let exit = 0;
   for (const name of chosen) {

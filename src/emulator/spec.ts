@@ -26,7 +26,9 @@ export interface TopologyOptions {
   frames?: number;
   /** Choices about the Azure fabric, such as { sourceMac: "sender" }. */
   fabric?: FabricOptions;
-  /** Forwards packets of steady flows from memory. Off, every packet walks: slower, and the same otherwise. */
+  /**
+   * Forwards packets of steady flows from memory. Off, every packet walks: slower, and the same otherwise.
+   */
   flowCache?: boolean;
 }
 

@@ -291,8 +291,8 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
 
   // ---- internals ----
 
-  // For the flow cache: what filter rules say to packets of connections that nobody has answered yet. Frontends
-  // are few and change seldom, so they count as one.
+  // For the flow cache: what filter rules say to packets of connections that nobody has answered yet.
+  // Frontends are few and change seldom, so they count as one.
   private answersChange(table: ServiceTable, row: number, port: number): void {
     this.k.consulted.changed(Noted.SERVICE, table.vip[port], row);
     if (table.frontends.ids.used > 0) this.k.consulted.changed(Noted.SERVICE, ANY_LOCAL, row);

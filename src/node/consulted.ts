@@ -9,7 +9,10 @@ import { HashIndex, hash4 } from "../core/hash-index.ts";
 
 /** Kinds of notes: things consulted first, then effects. `a` and `b` of a note are named beside each. */
 export const Noted = {
-  /** A device: flags, MTU, MAC, sysctls, master, port flags, queueing discipline, rules of a bridge. a: device. */
+  /**
+   * A device: flags, MTU, MAC, sysctls, master, port flags, queueing discipline, rules of a bridge. a:
+   * device.
+   */
   DEVICE: 0,
   /** Sysctls and rules of a namespace. a: namespace. */
   NAMESPACE: 1,
@@ -65,7 +68,9 @@ export class Consulted {
   /** Notes of each slot, NOTE_WORDS each: kind, a, b. */
   readonly notes = new Int32Array(RECORDS_MAX * NOTES_MAX * NOTE_WORDS);
   readonly count = new Int32Array(RECORDS_MAX);
-  /** Connections the walk of each slot went through: entry * 2 + direction, and how long they live now (s). */
+  /**
+   * Connections the walk of each slot went through: entry * 2 + direction, and how long they live now (s).
+   */
   readonly connections = new Int32Array(RECORDS_MAX * CONNECTIONS_MAX);
   readonly seconds = new Int32Array(RECORDS_MAX * CONNECTIONS_MAX);
   readonly connectionCount = new Int32Array(RECORDS_MAX);

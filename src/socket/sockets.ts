@@ -102,8 +102,9 @@ export class Sockets {
    * reason's name, so that explain has something to show.
    */
   unrouted = 0;
-   * Called after each packet of a source: as with send(), what the packet causes at this instant is over before
-   * the next one.
+  /**
+   * Called after each packet of a source: as with send(), what the packet causes at this instant is over
+   * before the next one.
    */
   sent: () => void = () => {};
   /** ping_port_rover. */

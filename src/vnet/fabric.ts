@@ -77,7 +77,6 @@ export class Fabric {
     this.k = k;
     this.settings = { ...DEFAULT_SETTINGS, ...settings };
     this.limits = { ...AZURE_LIMITS, ...limits };
-    this.routes.changing = (subnet) => k.consulted.changed(Noted.VNET_ROUTES, subnet, 0);
     this.fragments = new FragmentFlows(this.settings.fragmentFlows);
   }
 
@@ -312,6 +311,7 @@ export class Fabric {
     const system = this.vnets.system[subnets.vnet[subnet]];
     const old = subnets.table[subnet];
     this.policyGeneration++;
+    this.k.consulted.changed(Noted.VNET_ROUTES, subnet, 0);
     subnets.table[subnet] = table;
     if (old >= 0) routes.selectAll(subnet, system, table, old);
     if (table >= 0) routes.selectAll(subnet, system, table, table);
@@ -345,14 +345,18 @@ export class Fabric {
     const { routes, subnets, vnets } = this;
     this.policyGeneration++;
     for (let s = 0; s < subnets.ids.used; s++) {
-      if (subnets.table[s] === table) routes.select(s, vnets.system[subnets.vnet[s]], table, network, length);
+      if (subnets.table[s] !== table) continue;
+      this.k.consulted.changed(Noted.VNET_ROUTES, s, 0);
+      routes.select(s, vnets.system[subnets.vnet[s]], table, network, length);
     }
   }
 
   private reselectVnet(vnet: number, network: number, length: number): void {
     const { routes, subnets, vnets } = this;
     for (let s = 0; s < subnets.ids.used; s++) {
-      if (subnets.vnet[s] === vnet) routes.select(s, vnets.system[vnet], subnets.table[s], network, length);
+      if (subnets.vnet[s] !== vnet) continue;
+      this.k.consulted.changed(Noted.VNET_ROUTES, s, 0);
+      routes.select(s, vnets.system[vnet], subnets.table[s], network, length);
     }
   }
 

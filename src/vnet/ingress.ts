@@ -4,6 +4,7 @@
 // hairpinned frame does not come back under the guest's own MAC. Inbound security rules come after that, as
 // statement 93 has the layers. Absent: PA validation (V16).
 
+import { Noted } from "../node/consulted.ts";
 import { Drop } from "../node/drop.ts";
 import { Stage } from "../node/stage.ts";
 import { setEthernetDst, setEthernetSrc } from "../wire/ethernet.ts";
@@ -30,6 +31,7 @@ export function vnetIngress(v: Fabric, f: number): Stage {
   skb.ns[f] = k.dev.ns[nics.dev[nic]];
   if (nics.running[nic] === 0) return vnetDrop(v, f, nic, Drop.VNET_STOPPED);
   const ip = skb.l3[f];
+  if (k.consulted.recording > 0) k.consulted.note(f, Noted.VNET_ADDRESS, nics.vnet[nic], ipv4Dst(view, ip));
   if (nics.ipForwarding[nic] === 0 && !v.owns(nic, ipv4Dst(view, ip))) {
     return vnetDrop(v, f, nic, Drop.VNET_NOT_ADDRESSED);
   }

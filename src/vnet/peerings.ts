@@ -121,6 +121,7 @@ export function removePeering(v: Fabric, link: number): void {
 
 export function setPeeringFlags(v: Fabric, link: number, flags: PeeringFlags): void {
   v.policyGeneration++;
+  v.k.consulted.changedAll();
   v.peerings.access[link] = flags.allowVirtualNetworkAccess ? 1 : 0;
   v.peerings.forwarded[link] = flags.allowForwardedTraffic ? 1 : 0;
 }

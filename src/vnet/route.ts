@@ -6,6 +6,7 @@
 // forwarded traffic (P5); what originated here has a NIC of this VNet as its source.
 // Absent: Internet (named drop), gateways, load balancer frontends as next hop (R2).
 
+import { Noted } from "../node/consulted.ts";
 import { Drop } from "../node/drop.ts";
 import { NoteKind } from "../node/notes.ts";
 import { Op } from "../node/op.ts";
@@ -52,15 +53,18 @@ export function vnetRoute(v: Fabric, f: number): Stage {
     }
     case NextHop.VIRTUAL_APPLIANCE: {
       const vnet = nics.vnet[nic];
+      if (k.consulted.recording > 0) k.consulted.note(f, Noted.VNET_ADDRESS, vnet, routes.nextHop[route]);
       const to = v.nicOf(vnet, routes.nextHop[route]);
       if (to >= 0) return carry(v, f, nic, to);
       // P10: the appliance may stand in a directly peered VNet.
       const peer = peerOf(v, vnet, routes.nextHop[route]);
+      if (k.consulted.recording > 0) k.consulted.note(f, Noted.VNET_ADDRESS, peer, routes.nextHop[route]);
       const there = peer < 0 ? -1 : v.nicOf(peer, routes.nextHop[route]);
       if (there < 0) return vnetDrop(v, f, nic, Drop.VNET_NEXT_HOP_UNKNOWN);
       return toPeer(v, f, nic, there);
     }
     case NextHop.VNET_PEERING: {
+      if (k.consulted.recording > 0) k.consulted.note(f, Noted.VNET_ADDRESS, routes.nextHop[route], dst);
       const to = v.nicOf(routes.nextHop[route], dst);
       return to >= 0 ? toPeer(v, f, nic, to) : vnetDrop(v, f, nic, whyNobody(v, routes.nextHop[route], dst));
     }

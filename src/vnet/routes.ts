@@ -26,8 +26,6 @@ export class Routes {
   readonly lists = new Ids();
   /** Owner: list. Value: route. */
   readonly defined = new PrefixTable();
-  /** Called before the routes of a subnet change. */
-  changing: (subnet: number) => void = () => {};
   /** Owner: subnet. Value: the route that wins. */
   readonly effective = new PrefixTable();
 
@@ -95,7 +93,6 @@ export class Routes {
 
   /** Chooses anew for one prefix of one subnet. `user` is -1 when the subnet has no route table. */
   select(subnet: number, system: number, user: number, key: number, length: number): void {
-    this.changing(subnet);
     let winner = user < 0 ? -1 : this.find(user, key, length);
     if (winner < 0) winner = this.find(system, key, length);
     if (winner < 0) this.effective.remove(subnet, key, length);

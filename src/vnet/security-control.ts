@@ -2,6 +2,7 @@
 // application security groups. Every change counts in Fabric.policyGeneration, so that compiled rules and
 // flow records notice. Control plane.
 
+import { Noted } from "../node/consulted.ts";
 import type { Fabric } from "./fabric.ts";
 import type { SecurityRule } from "./security-groups.ts";
 
@@ -64,6 +65,7 @@ export function leaveApplications(v: Fabric, nic: number): void {
 export function police(v: Fabric, nic: number): void {
   const { nics, subnets, vnets } = v;
   const any = nics.nsg[nic] >= 0 || subnets.nsg[nics.subnet[nic]] >= 0 || vnets.admin[nics.vnet[nic]] >= 0;
+  v.k.consulted.changed(Noted.NIC, nic, 0);
   nics.policed[nic] = any ? 1 : 0;
   v.policyGeneration++;
 }

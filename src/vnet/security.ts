@@ -46,6 +46,8 @@ const PORTS_SIZE = 4;
 /** Why the packet does not pass the port of the NIC, 0 when it does. skb.l3 and skb.l4 are set. */
 export function securityRefusal(v: Fabric, f: number, nic: number, direction: Direction): number {
   const { skb, clock } = v.k;
+  // Each packet renews the record of its connection.
+  v.k.consulted.giveUp(f);
   const { view } = skb;
   const ip = skb.l3[f];
   const l4 = skb.l4[f];

@@ -103,7 +103,9 @@ export class FlowCache implements ConnectionMemo {
   private readonly t: ConntrackTable;
   private words = new Int32Array(ENTRY * 64);
   private flows = new Float64Array(FLOW * 64);
-  /** Connections of each entry, entry * 2 + direction of the connection, -1 for none; and their timeouts, ns. */
+  /**
+   * Connections of each entry, entry * 2 + direction of the connection, -1 for none; and their timeouts, ns.
+   */
   private connections = new Int32Array(CONNECTIONS_MAX * 64);
   private timeouts = new Float64Array(CONNECTIONS_MAX * 64);
   private capacity = 64;
@@ -376,7 +378,9 @@ export class FlowCache implements ConnectionMemo {
     return i;
   }
 
-  /** One step of a collector: entries whose path is gone, or that nobody used for as long as they may live. */
+  /**
+   * One step of a collector: entries whose path is gone, or that nobody used for as long as they may live.
+   */
   private sweep(): void {
     for (let step = 0; step < SWEEP && this.ids.used > 0; step++) {
       if (this.hand >= this.ids.used) this.hand = 0;

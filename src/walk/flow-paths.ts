@@ -1,7 +1,7 @@
-// Paths: what the flows of the cache have in common that take the same way. A path is the list of notes a walk
-// made (node/consulted.ts): the things its verdicts stand on, and the counters each packet moves. Packets and
-// bytes are added up per path and told to devices, NICs and forwarding databases when somebody reads them or
-// the path goes.
+// Paths: what the flows of the cache have in common that take the same way. A path is the list of notes a
+// walk made (node/consulted.ts): the things its verdicts stand on, and the counters each packet moves.
+// Packets and bytes are added up per path and told to devices, NICs and forwarding databases when somebody
+// reads them or the path goes.
 
 import { growF64, growI32, Ids } from "../core/columns.ts";
 import { HashIndex, hash4 } from "../core/hash-index.ts";
@@ -16,7 +16,9 @@ const WORDS = NOTES_MAX * NOTE_WORDS;
 export class FlowPaths {
   /** Grows when the path goes, so that its flows know. */
   generation = new Int32Array(64);
-  /** Packets and bytes (of IP) not yet told, when the last one passed, and until when the path is surely so. */
+  /**
+   * Packets and bytes (of IP) not yet told, when the last one passed, and until when the path is surely so.
+   */
   packets = new Float64Array(64);
   bytes = new Float64Array(64);
   last = new Float64Array(64);

@@ -1,5 +1,5 @@
-// The flow cache changes nothing but speed: random networks, traffic and changes, once with the cache and once
-// without.
+// The flow cache changes nothing but speed: random networks, traffic and changes, once with the cache and
+// once without.
 
 import test from "ava";
 import { CNI_MODES } from "../../src/emulator/spec.ts";
