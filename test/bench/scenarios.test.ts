@@ -16,6 +16,7 @@ const SHAPE = {
   scenario: "string",
   flows: "number",
   frameBytes: "number",
+  flowCache: "boolean",
   churnPerSecond: "number",
   seconds: "number",
   offered: "number",
