@@ -34,7 +34,8 @@ export async function runScenario(name: string, settings: Settings): Promise<Out
 
 function scenarioText({ result: r, spread: s }: Measurement): string {
   const churn = r.churnPerSecond === 0 ? "" : `, ${r.churnPerSecond} pod replacements per second`;
-  const what = `${r.scenario}: ${r.frameBytes}-byte frames, ${count(r.flows)} flows${churn}${r.flowCache ? "" : ", every packet walks"}`;
+  const walks = r.flowCache ? "" : ", every packet walks";
+  const what = `${r.scenario}: ${r.frameBytes}-byte frames, ${count(r.flows)} flows${churn}${walks}`;
   const dropped = Object.entries(r.dropped).map(([reason, n]) => `${count(n)} ${reason}`);
   const rate = (ns: number): string => (1e3 / ns).toFixed(3);
   const table = plainTable();
