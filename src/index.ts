@@ -9,6 +9,17 @@ export {
   TopologyBuilder,
   VnetBuilder,
 } from "./emulator/define.ts";
+export type {
+  ConnectivityHop,
+  ConnectivityInformation,
+  ConnectivityIssue,
+  ConnectOptions,
+  Diagnose,
+  IpFlowAnswer,
+  IpFlowQuestion,
+  MatrixCell,
+  NextHopResult,
+} from "./emulator/diagnose.ts";
 export { ExpectationError, type Problem, SnapshotError, TopologyError } from "./emulator/errors.ts";
 export { expect } from "./emulator/expect.ts";
 export { Datagram, Impairment, Ping, Traffic, type TrafficReport } from "./emulator/handles.ts";
@@ -40,4 +51,5 @@ export { type PingOptions, Timeline, type UdpOptions } from "./emulator/timeline
 export type { TrafficOptions } from "./emulator/traffic.ts";
 export { formatTime, gbps, kbps, mbps, minutes, ms, ns, sec, us } from "./emulator/units.ts";
 export type { DropCount } from "./observe/counters.ts";
+export type { EffectiveGroup, EffectiveRouteEntry, EffectiveRule } from "./observe/effective.ts";
 export type { Explanation } from "./observe/explain.ts";

@@ -83,13 +83,50 @@ function program(): Command {
     .option("--init <topology>", "make the saved emulation from a topology, and stop")
     .option("--node <name>", "the node whose runtime calls; default the first")
     .action(action(async (options) => (await import("./cni.ts")).cni(options)));
-  for (const command of [vnetem, ...vnetem.commands]) {
+  const diagnose = addDiagnose(vnetem);
+  for (const command of [vnetem, ...vnetem.commands, ...diagnose.commands]) {
     command
       .exitOverride()
       .configureOutput({ writeErr: () => {} })
       .showSuggestionAfterError(false);
   }
   return vnetem;
+}
+
+function addDiagnose(vnetem: Command): Command {
+  const diagnose = vnetem.command("diagnose").description("questions about the Azure network");
+  const ask = (name: string, args: string, description: string): Command =>
+    diagnose
+      .command(`${name} <topology> ${args}`)
+      .description(description)
+      .option("--after", "run the topology's script first")
+      .option("--seed <n>", "another seed than the topology's")
+      .option("--json", "print one JSON value and nothing else");
+  const load = () => import("./diagnose.ts");
+  ask("ip-flow", "<host> <direction> <local> <remote>", "which security rule decides about a connection")
+    .option("--proto <protocol>", "tcp or udp", "tcp")
+    .action(
+      action(async (file, host, direction, local, remote, options) =>
+        (await load()).ipFlow(file, host, direction, local, remote, options),
+      ),
+    );
+  ask("next-hop", "<host> <destination>", "which route decides about a destination").action(
+    action(async (file, host, to, options) => (await load()).nextHop(file, host, to, options)),
+  );
+  ask("routes", "<host>", "effective routes").action(
+    action(async (file, host, options) => (await load()).routes(file, host, options)),
+  );
+  ask("rules", "<host>", "effective security rules").action(
+    action(async (file, host, options) => (await load()).rules(file, host, options)),
+  );
+  ask("connect", "<from> <to>", "would a connection come about; the hops and what is wrong there")
+    .option("--proto <protocol>", "tcp, udp or icmp", "tcp")
+    .action(action(async (file, from, to, options) => (await load()).connect(file, from, to, options)));
+  ask("matrix", "[hosts...]", "who reaches whom, and the rule or route that decides")
+    .option("--proto <protocol>", "tcp, udp or icmp", "tcp")
+    .option("--port <n>", "destination port", "80")
+    .action(action(async (file, hosts, options) => (await load()).matrix(file, hosts, options)));
+  return diagnose;
 }
 
 const vnetem = program();

@@ -6,6 +6,8 @@ import { closest } from "fastest-levenshtein";
 
 export function usageLine(program: Command, error: CommanderError, args: readonly string[]): string {
   const [first = "", second = ""] = args;
+  const group = program.commands.find((c) => c.name() === first && c.commands.length > 0);
+  if (group !== undefined) return usageLine(group, error, args.slice(1));
   if (error.code === "commander.help") {
     return first === "help" && second !== ""
       ? unknownCommand(program, second)

@@ -17,6 +17,7 @@ import { SHOW_WHAT, type ShowWhat, show } from "../observe/show.ts";
 import type { Walk } from "../walk/walk.ts";
 import { formatIpv4 } from "../wire/address.ts";
 import { sysctlProblem } from "./check-cluster.ts";
+import { Diagnose } from "./diagnose.ts";
 import { mistake, TopologyError } from "./errors.ts";
 import { probe } from "./explain-probe.ts";
 import type { Impairment, Traffic, TrafficReport } from "./handles.ts";
@@ -325,6 +326,11 @@ export class Net {
       for (let d = k.ns.firstDev[n]; d >= 0; d = k.dev.nextInNs[d]) if (d !== k.ns.loopback[n]) out.push(d);
     }
     return out;
+  }
+
+  /** Questions about the Azure network, as Network Watcher answers them (azure.md 7). */
+  get diagnose(): Diagnose {
+    return new Diagnose(this);
   }
 
   // ---- faults and settings ----

@@ -49,6 +49,7 @@ function compilePolicy(v: Fabric, group: number, subnet: number, direction: Dire
 /** The addresses a side of a rule stands for in this subnet; members of an ASG by all they have. */
 export function sideRanges(v: Fabric, side: RuleSide, subnet: number): readonly Range[] {
   if (side.any) return ANY_ADDRESS;
+  if (side.tags.length === 0 && side.groups.length === 0) return side.ranges;
   const found: Range[] = [...side.ranges];
   for (const tag of side.tags) found.push(...tagRanges(v, tag, subnet));
   for (const group of side.groups) {

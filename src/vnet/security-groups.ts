@@ -53,6 +53,8 @@ export interface SecurityGroup {
   rules: SecurityRule[];
   /** N14. */
   flushConnection: boolean;
+  /** Rules per direction in order, defaults included; null until somebody asks. */
+  sorted: [readonly SecurityRule[] | null, readonly SecurityRule[] | null];
 }
 
 /** Network interfaces that rules name together (N19). All of one VNet. */
@@ -106,7 +108,7 @@ export class SecurityGroups {
   readonly ruleNames: string[] = DEFAULT_RULES.map(({ name }) => `DefaultRule_${name}`);
 
   add(name: string, kind: GroupKind, flushConnection: boolean): number {
-    return this.groups.push({ name, kind, rules: [], flushConnection }) - 1;
+    return this.groups.push({ name, kind, rules: [], flushConnection, sorted: [null, null] }) - 1;
   }
 
   addApplication(name: string): number {
@@ -119,22 +121,27 @@ export class SecurityGroups {
     const id = this.ruleNames.push(`${kind === GroupKind.NSG ? "UserRule" : "AdminRule"}_${rule.name}`) - 1;
     const at = this.ruleAt(group, rule.name);
     rules[at < 0 ? rules.length : at] = { ...rule, id, isDefault: false };
+    this.groups[group].sorted = [null, null];
   }
 
   /** False when there is no such rule. */
   removeRule(group: number, name: string): boolean {
     const at = this.ruleAt(group, name);
     if (at >= 0) this.groups[group].rules.splice(at, 1);
+    this.groups[group].sorted = [null, null];
     return at >= 0;
   }
 
   /** The rules of one direction in the order in which they are looked at (N1, N2), defaults included. */
-  ordered(group: number, direction: Direction): SecurityRule[] {
-    const { rules, kind } = this.groups[group];
+  ordered(group: number, direction: Direction): readonly SecurityRule[] {
+    const { rules, kind, sorted } = this.groups[group];
+    const known = sorted[direction];
+    if (known !== null) return known;
     const all = kind === GroupKind.NSG ? [...rules, ...DEFAULT_RULES] : rules;
     const found: SecurityRule[] = [];
     for (const rule of all) if (rule.direction === direction) found.push(rule);
-    return found.sort(compileOrder);
+    sorted[direction] = found.sort(compileOrder);
+    return found;
   }
 
   /** Row of an NSG or admin configuration, or -1. */

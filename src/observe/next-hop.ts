@@ -1,0 +1,106 @@
+// Next hop (azure.md 7): the route that decides about a destination at one NIC, and the NIC it leads to.
+// Routes are looked at one after the other (2.4); what packets use is the effective table of the subnet.
+
+import { prefixMask } from "../core/prefix-table.ts";
+import { Drop } from "../node/drop.ts";
+import { NextHop, RouteSource } from "../vnet/azure.ts";
+import { peerOf } from "../vnet/peerings.ts";
+import type { Walk } from "../walk/walk.ts";
+
+type Fabric = Walk["vnet"];
+
+export interface NextHopAnswer {
+  type: NextHop;
+  /** Address of the virtual appliance; 0 otherwise. */
+  address: number;
+  /** The prefix that decided; length -1 when no route matches. */
+  network: number;
+  length: number;
+  /** Name of the route table, or null for a system route. */
+  table: string | null;
+  /** NIC the packet is carried to; -1 when it ends here. */
+  nic: number;
+  /** Why it ends here (node/drop.ts); 0 when it does not. */
+  reason: number;
+}
+
+/** @param src source address, which decides what a peering takes (P5) */
+export function nextHop(v: Fabric, nic: number, src: number, dst: number): NextHopAnswer {
+  const domain = v.nics.domain[nic];
+  const node = domain < 0 ? -1 : v.overlayNic(domain, dst);
+  if (node >= 0) {
+    const length = v.nics.overlayLength[node];
+    const found = { type: NextHop.OVERLAY, address: 0, network: dst & prefixMask(length), length };
+    return { ...found, table: null, nic: node, reason: 0 };
+  }
+  const route = routeTo(v, nic, dst);
+  if (route < 0) {
+    const none = { type: NextHop.NONE, address: 0, network: 0, length: -1, table: null };
+    return { ...none, nic: -1, reason: Drop.VNET_ROUTE_NONE };
+  }
+  const { routes } = v;
+  const type = routes.type[route] as NextHop;
+  const user = routes.source[route] === RouteSource.USER;
+  const answer = {
+    type,
+    address: type === NextHop.VIRTUAL_APPLIANCE ? routes.nextHop[route] : 0,
+    network: routes.key[route],
+    length: routes.length[route],
+    table: user ? v.tableNames[v.subnets.table[v.nics.subnet[nic]]] : null,
+  };
+  return { ...answer, ...where(v, nic, src, dst, route) };
+}
+
+/** The longest prefix; among equals the user's (2.4.1, 2.4.2). */
+function routeTo(v: Fabric, nic: number, dst: number): number {
+  const { routes, subnets, vnets } = v;
+  const subnet = v.nics.subnet[nic];
+  let best = -1;
+  for (const list of [vnets.system[subnets.vnet[subnet]], subnets.table[subnet]]) {
+    for (let r = list < 0 ? -1 : routes.first[list]; r >= 0; r = routes.next[r]) {
+      if (((routes.key[r] ^ dst) & prefixMask(routes.length[r])) !== 0) continue;
+      // The user's list comes second, so it wins among equals.
+      if (best < 0 || routes.length[r] >= routes.length[best]) best = r;
+    }
+  }
+  return best;
+}
+
+function where(v: Fabric, nic: number, src: number, dst: number, route: number) {
+  const { routes } = v;
+  const vnet = v.nics.vnet[nic];
+  switch (routes.type[route]) {
+    case NextHop.VNET_LOCAL:
+      return inVnet(v, vnet, vnet, src, dst, dst);
+    case NextHop.VNET_PEERING:
+      return inVnet(v, vnet, routes.nextHop[route], src, dst, dst);
+    case NextHop.VIRTUAL_APPLIANCE: {
+      const appliance = routes.nextHop[route];
+      if (v.nicOf(vnet, appliance) >= 0) return inVnet(v, vnet, vnet, src, dst, appliance);
+      const peer = peerOf(v, vnet, appliance);
+      if (peer < 0 || v.nicOf(peer, appliance) < 0) return { nic: -1, reason: Drop.VNET_NEXT_HOP_UNKNOWN };
+      return inVnet(v, vnet, peer, src, dst, appliance);
+    }
+    case NextHop.INTERNET:
+      return { nic: -1, reason: Drop.VNET_NO_INTERNET };
+    default:
+      return { nic: -1, reason: Drop.VNET_ROUTE_NONE };
+  }
+}
+
+/** The NIC with address `at` in VNet `to`, for a packet that leaves VNet `from`. */
+function inVnet(v: Fabric, from: number, to: number, src: number, dst: number, at: number) {
+  const nic = v.nicOf(to, at);
+  if (nic < 0) return { nic: -1, reason: whyNobody(v, to, dst) };
+  if (from !== to && v.nicOf(from, src) < 0) {
+    const link = v.peerings.connected(to, from);
+    if (link < 0 || v.peerings.forwarded[link] === 0) return { nic: -1, reason: Drop.VNET_NOT_FORWARDED };
+  }
+  return { nic, reason: 0 };
+}
+
+function whyNobody(v: Fabric, vnet: number, dst: number): number {
+  const subnet = v.subnets.of(vnet, dst);
+  if (subnet < 0 || !v.subnets.isReserved(subnet, dst)) return Drop.VNET_NO_SUCH_ADDRESS;
+  return dst === v.subnets.broadcast(subnet) ? Drop.VNET_BROADCAST : Drop.VNET_PLATFORM;
+}

@@ -1,0 +1,195 @@
+// The question and a real frame agree: random networks of VNets, peerings, route tables, security groups and
+// VMs that forward or not; each asks whether one VM reaches another, and then sends the datagram and looks.
+// Every network is a seed; VNETEM_NETWORKS says how many (10,000 in the measured run).
+
+import test from "ava";
+import {
+  defineTopology,
+  ms,
+  type Net,
+  type SecurityRuleSpec,
+  type TopologyBuilder,
+} from "../../src/index.ts";
+import { dropName } from "../../src/node/drop.ts";
+import { connectivity } from "../../src/observe/connectivity.ts";
+import { ipFlow } from "../../src/observe/ip-flow.ts";
+import { policyOf } from "../../src/vnet/policy.ts";
+import { matchRule } from "../../src/vnet/rule-matcher.ts";
+import { Direction } from "../../src/vnet/security-groups.ts";
+
+const NETWORKS = Number(process.env.VNETEM_NETWORKS ?? 300);
+const PORT = 5000;
+const SOURCE_PORT = 40_000;
+
+/** mulberry32: a number below n for each call. */
+function dice(seed: number): (n: number) => number {
+  let state = seed | 0;
+  return (n) => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) % n;
+  };
+}
+
+function describe(t: TopologyBuilder, roll: (n: number) => number): string[] {
+  const pick = <T>(list: readonly T[]): T => list[roll(list.length)] as T;
+  const vnets = 1 + roll(3);
+  const address = () => `10.${roll(vnets)}.${roll(2)}.${4 + roll(2)}`;
+  const prefix = () => {
+    const [, a, b] = address().split(".");
+    return pick([`10.${a}.${b}.0/24`, `10.${a}.0.0/16`, "10.0.0.0/8", "0.0.0.0/0", `10.${a}.${b}.4/32`]);
+  };
+  const asgs = ["x", "y"];
+  for (const name of asgs) t.asg(name);
+  const side = (way: "source" | "destination") => {
+    if (roll(8) === 0) return { [`${way}Groups`]: [pick(asgs)] };
+    return { [way]: pick(["*", "VirtualNetwork", "Internet", prefix(), address(), [address(), prefix()]]) };
+  };
+  const ports = () => pick<string | number>(["*", PORT, SOURCE_PORT, 80, "4000-6000", "1-65534"]);
+  for (const nsg of ["p", "q", "r"]) {
+    const rules = Array.from(
+      { length: roll(5) },
+      (_, i): SecurityRuleSpec => ({
+        name: `r${i}`,
+        priority: 100 + i,
+        direction: pick(["Inbound", "Outbound"]),
+        access: pick(["Allow", "Allow", "Deny"]),
+        protocol: pick(["*", "Udp", "Tcp"]),
+        ...side("source"),
+        ...side("destination"),
+        sourcePorts: roll(3) === 0 ? ports() : "*",
+        destinationPorts: ports(),
+      }),
+    );
+    t.nsg(nsg, rules);
+  }
+  const nsg = () => (roll(3) === 0 ? { nsg: pick(["p", "q", "r"]) } : {});
+  for (const table of ["s", "u"]) {
+    const prefixes = new Set(Array.from({ length: roll(4) }, prefix));
+    const nextHop = () => {
+      if (roll(4) > 0) return { nextHop: "VirtualAppliance", address: address() };
+      return { nextHop: pick(["None", "Internet", "VnetLocal"]) };
+    };
+    t.routeTable(
+      table,
+      [...prefixes].map((p) => ({ prefix: p, ...nextHop() })),
+    );
+  }
+  const names: string[] = [];
+  const made = Array.from({ length: vnets }, (_, v) => t.vnet(`v${v}`, { addressSpace: [`10.${v}.0.0/16`] }));
+  made.forEach((vnet, v) => {
+    for (const s of [0, 1]) {
+      const routeTable = roll(2) === 0 ? { routeTable: pick(["s", "u"]) } : {};
+      const subnet = vnet.subnet(`s${s}`, `10.${v}.${s}.0/24`, { ...routeTable, ...nsg() });
+      for (const h of [4, 5]) {
+        if (roll(4) === 0) continue;
+        const forwards = roll(2) === 0;
+        t.vm(`m${v}${s}${h}`, {
+          ...{ subnet, address: `10.${v}.${s}.${h}`, udpEcho: PORT, ipForwarding: forwards, ...nsg() },
+          asgs: v === 0 ? asgs.filter(() => roll(3) === 0) : [],
+          sysctls: { "net.ipv4.ip_forward": forwards && roll(4) > 0 ? 1 : 0 },
+        });
+        names.push(`m${v}${s}${h}`);
+      }
+    }
+  });
+  for (let a = 0; a < vnets; a++) {
+    for (let b = 0; b < vnets; b++) {
+      if (a === b || roll(6) === 0) continue;
+      made[a]?.peer(made[b]!, {
+        allowForwardedTraffic: roll(2) === 0,
+        allowVirtualNetworkAccess: roll(4) > 0,
+      });
+    }
+  }
+  if (roll(4) === 0) {
+    const access = pick(["Allow", "AlwaysAllow", "Deny"] as const);
+    const rule = { name: "a", priority: 1, direction: pick(["Inbound", "Outbound"] as const), access };
+    t.securityAdmin("m", {
+      vnets: [pick(made)],
+      rules: [{ ...rule, source: prefix(), destinationPorts: ports() }],
+    });
+  }
+  return names;
+}
+
+/** What was asked, what happened; equal when they agree. */
+function compare(net: Net, from: string, to: string): { asked: string; seen: string } {
+  const { walk, hosts } = net;
+  const a = hosts.host(from);
+  const b = hosts.host(to);
+  const flow = { src: a.ip, dst: b.ip, protocol: 17, sourcePort: SOURCE_PORT, destinationPort: PORT };
+  const { request, reply } = connectivity(walk, walk.k.dev.nic[a.dev]!, flow);
+  const failed = request.reason !== 0 ? request : reply;
+  const at = (nic: number) => walk.k.ns.name[walk.k.dev.ns[walk.vnet.nics.dev[nic]!]!];
+  const asked =
+    failed === null || failed.reason === 0 ? "answered" : `${dropName(failed.reason)} at ${at(failed.at)}`;
+  const before = new Map(net.drops().map((d) => [`${d.reason} at ${d.device.split("/")[0]}`, d.packets]));
+  const sent = net.soon.udp(from, `${to}:${PORT}`, "?", { sourcePort: SOURCE_PORT });
+  net.run({ for: ms(10) });
+  const fresh = net
+    .drops()
+    .map((d) => ({ key: `${d.reason} at ${d.device.split("/")[0]}`, packets: d.packets }))
+    .filter(({ key, packets }) => packets > (before.get(key) ?? 0));
+  if (sent.reply !== null) return { asked, seen: "answered" };
+  // ICMP of guests that do not forward further is dropped somewhere too: the first loss is the packet's own.
+  const own = fresh.map(({ key }) => key);
+  return { asked, seen: own.includes(asked) ? asked : own.join(", ") };
+}
+
+test("A8.97 the question and a real frame agree on random networks", (t) => {
+  let answered = 0;
+  for (let seed = 1; seed <= NETWORKS; seed++) {
+    const roll = dice(seed);
+    let names: string[] = [];
+    const topology = defineTopology({ seed, frames: 256 }, (builder) => {
+      names = describe(builder, roll);
+    });
+    if (names.length < 2) continue;
+    const net = topology.build();
+    const from = names[roll(names.length)] as string;
+    const to = names[roll(names.length)] as string;
+    if (from === to) continue;
+    const { asked, seen } = compare(net, from, to);
+    if (asked === "answered") answered++;
+    if (asked !== seen) t.fail(`network ${seed}, ${from} to ${to}: asked ${asked}, seen ${seen}`);
+    net.run({ for: 60e9 });
+    if (net.walk.k.skb.live !== 0) t.fail(`network ${seed}: frames leaked`);
+  }
+  t.log(`${NETWORKS} networks, ${answered} answered`);
+  t.true(answered > NETWORKS / 20, "the networks are not all closed");
+});
+
+test("A8.97 IP flow verify names the rule that packets meet", (t) => {
+  for (let seed = 1; seed <= NETWORKS; seed++) {
+    const roll = dice(seed + 1_000_000);
+    let names: string[] = [];
+    const net = defineTopology({ seed, frames: 64 }, (builder) => {
+      names = describe(builder, roll);
+    }).build();
+    const { vnet, k } = net.walk;
+    for (const name of names) {
+      const nic = k.dev.nic[net.hosts.host(name).dev] as number;
+      const other = net.hosts.host(names[roll(names.length)] as string).ip;
+      const own = net.hosts.host(name).ip;
+      for (const direction of [Direction.INBOUND, Direction.OUTBOUND]) {
+        const [src, dst] = direction === Direction.OUTBOUND ? [own, other] : [other, own];
+        const protocol = roll(2) === 0 ? 6 : 17;
+        const flow = {
+          src,
+          dst,
+          protocol,
+          sourcePort: 1 + roll(65_535),
+          destinationPort: PORT + roll(2) * 10_000,
+        };
+        const verdict = ipFlow(vnet, nic, direction, flow);
+        const group = verdict.group;
+        if (group < 0) continue;
+        const policy = policyOf(vnet, group, vnet.nics.subnet[nic] as number, direction);
+        const rule = matchRule(policy.matcher, src, dst, protocol, flow.sourcePort, flow.destinationPort);
+        t.is(policy.ids[rule] ?? -1, verdict.rule?.id ?? -2, `network ${seed}, ${name}`);
+      }
+    }
+  }
+});
