@@ -10,18 +10,25 @@ import { growI32 } from "../core/columns.ts";
 import { IndexedHeap } from "../core/indexed-heap.ts";
 import { EndpointCondition } from "../netfilter/endpoint-lists.ts";
 import type { ProxyOptions } from "../netfilter/netfilter.ts";
+import { PolicyTable } from "../netfilter/network-policy.ts";
 import { ServiceTable } from "../netfilter/service-table.ts";
 import { Op } from "../node/op.ts";
 import { closeNamespace, udpOpen } from "../socket/open.ts";
 import { SocketKind } from "../socket/sockets.ts";
 import type { Walk } from "../walk/walk.ts";
+import { type NamedPort, NetworkPolicies, type NetworkPolicy } from "./network-policies.ts";
 import { PodPhase, type Pods } from "./pods.ts";
 import { type HealthAnswer, healthAnswer, podConditions, type Service, type ServicePort } from "./service.ts";
 
 export interface Workload {
   name: string;
   numbered: boolean;
+  namespace: string;
   labels: Readonly<Record<string, string>>;
+  /** Container ports that have a name, for NetworkPolicies. */
+  namedPorts: readonly NamedPort[];
+  /** Number of its pods' identity in NetworkPolicies. */
+  identity: number;
   udpEcho: readonly number[];
   udpSink: readonly number[];
   /** Whether its pods are ready as soon as they run. */
@@ -61,6 +68,7 @@ export class Cluster {
   readonly index: number;
   readonly walk: Walk;
   readonly table = new ServiceTable();
+  readonly policies = new NetworkPolicies(new PolicyTable());
   readonly cni: Cni;
   readonly pods: Pods;
   readonly nodes: ClusterNode[] = [];
@@ -107,11 +115,51 @@ export class Cluster {
     const nodeIp = this.walk.vnet.primaryAddress(node.nic);
     this.walk.nf.attachServices(ns, this.table, { ...this.proxy, nodeIp });
     if (node.zone >= 0) this.table.setZone(ns, node.zone);
+    this.enforce(ns);
     this.room.set(n, 0);
     return n;
   }
 
   addWorkload(workload: Workload): number {
+    this.findServices(workload);
+    return this.workloads.push(workload) - 1;
+  }
+
+  /** Other labels for a workload and its pods: Services and NetworkPolicies follow. */
+  relabel(workload: Workload, labels: Workload["labels"]): void {
+    for (const [key, value] of Object.entries(workload.labels)) {
+      const list = this.byLabel.get(`${key}=${value}`) as Workload[];
+      list.splice(list.indexOf(workload), 1);
+    }
+    for (const p of workload.pods) this.removeEndpoints(p);
+    workload.labels = labels;
+    workload.endpointOf = [];
+    this.findServices(workload);
+    for (const p of this.pods.oldestFirst(workload.pods)) {
+      this.policies.table.setIdentity(this.pods.ip[p], workload.identity);
+      this.addEndpoints(p);
+    }
+  }
+
+  /** Adds or replaces a NetworkPolicy; every node has it at once. */
+  applyPolicy(policy: NetworkPolicy): void {
+    this.policies.apply(policy);
+    for (const node of this.nodes) this.enforce(node.ns);
+  }
+
+  /** False when there is no such policy. */
+  removePolicy(namespace: string, name: string): boolean {
+    const found = this.policies.remove(namespace, name);
+    for (const node of this.nodes) this.enforce(node.ns);
+    return found;
+  }
+
+  private enforce(ns: number): void {
+    this.walk.nf.policies[ns] = this.policies.count > 0 ? this.policies.table : null;
+  }
+
+  // Services that select it, the lists by label, its identity.
+  private findServices(workload: Workload): void {
     for (const service of this.services) this.match(workload, service);
     for (const [key, value] of Object.entries(workload.labels)) {
       const label = `${key}=${value}`;
@@ -119,7 +167,8 @@ export class Cluster {
       if (list === undefined) this.byLabel.set(label, [workload]);
       else list.push(workload);
     }
-    return this.workloads.push(workload) - 1;
+    const { namespace, labels, namedPorts } = workload;
+    workload.identity = this.policies.identityOf(namespace, labels, namedPorts);
   }
 
   /**
@@ -134,7 +183,7 @@ export class Cluster {
     const name = workload.numbered ? `${workload.name}-${workload.serial++}` : workload.name;
     const ns = k.addNamespace(name, host.ns);
     this.cni.ids.macs = this.podMacs;
-    const attachment = this.cni.attach(host.cni, ns, `default.${name}`);
+    const attachment = this.cni.attach(host.cni, ns, `${workload.namespace}.${name}`);
     if (attachment < 0) {
       k.removeNamespace(ns);
       return "no address is free";
@@ -149,6 +198,7 @@ export class Cluster {
     this.pods.ip[p] = this.cni.pods.address[attachment];
     this.pods.place[p] = workload.pods.push(p) - 1;
     this.pods.ready[p] = workload.ready ? 1 : 0;
+    this.policies.table.addPod(this.pods.ip[p], workload.identity, host.ns);
     this.count(node, 1);
     for (const port of workload.udpEcho) udpOpen(sock, ns, { kind: SocketKind.ECHO, port });
     for (const port of workload.udpSink) udpOpen(sock, ns, { kind: SocketKind.SINK, port });
@@ -161,6 +211,7 @@ export class Cluster {
     const { pods } = this;
     const workload = this.workloads[pods.workload[p]];
     this.removeEndpoints(p);
+    this.policies.table.removePod(pods.ip[p]);
     this.cni.detach(pods.attachment[p]);
     closeNamespace(this.walk.sock, pods.ns[p]);
     this.walk.k.removeNamespace(pods.ns[p]);
@@ -205,13 +256,13 @@ export class Cluster {
       return added;
     }
     // A servicePortName as kube-proxy prints it.
-    const name = `default/${service.name}${port.name === "" ? "" : `:${port.name}`}`;
+    const name = `${service.namespace}/${service.name}${port.name === "" ? "" : `:${port.name}`}`;
     const options = { affinity, hinted: service.hints !== "none" };
     const row = this.table.addServicePort(name, service.clusterIp, port.protocol, port.port, local, options);
     const added = { ...port, row };
     service.ports.push(added);
     this.serviceOfPort[row] = service;
-    for (const workload of this.selected(service.selector)) {
+    for (const workload of this.selected(service)) {
       workload.endpointOf.push({ servicePort: row, targetPort: port.targetPort });
       for (const p of workload.pods) this.addEndpoint(p, row, port.targetPort);
     }
@@ -253,7 +304,7 @@ export class Cluster {
         if (isReady) local.add(table.epIp[rows[i]]);
       }
     }
-    return healthAnswer(service.name, local.size);
+    return healthAnswer(service, local.size);
   }
 
   removeService(s: number): void {
@@ -285,12 +336,12 @@ export class Cluster {
     for (const node of this.nodes) this.walk.nf.sync(node.ns, revision);
   }
 
-  /** Workloads a selector finds, in the order they were added. */
-  selected(selector: Service["selector"]): readonly Workload[] {
+  /** Workloads a Service's selector finds in its namespace, in the order they were added. */
+  selected({ selector, namespace }: Service): readonly Workload[] {
     const first = Object.entries(selector)[0];
     if (first === undefined) return [];
     const candidates = this.byLabel.get(`${first[0]}=${first[1]}`) ?? [];
-    return candidates.filter((w) => selects(selector, w.labels));
+    return candidates.filter((w) => w.namespace === namespace && selects(selector, w.labels));
   }
 
   private count(node: number, by: number): void {
@@ -301,7 +352,7 @@ export class Cluster {
   }
 
   private match(workload: Workload, service: Service): void {
-    if (!selects(service.selector, workload.labels)) return;
+    if (workload.namespace !== service.namespace || !selects(service.selector, workload.labels)) return;
     for (const port of service.ports) {
       if (port.row >= 0) workload.endpointOf.push({ servicePort: port.row, targetPort: port.targetPort });
     }

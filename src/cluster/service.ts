@@ -19,6 +19,7 @@ export interface ServicePort {
 export type ServiceType = "ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName";
 
 export interface Service {
+  namespace: string;
   name: string;
   type: ServiceType;
   /** 0 when it has none: headless, or an ExternalName. */
@@ -54,10 +55,14 @@ export function podConditions(ready: boolean, terminating: boolean, publishNotRe
   return conditions;
 }
 
-export function healthAnswer(name: string, localEndpoints: number): HealthAnswer {
+export function healthAnswer(service: Service, localEndpoints: number): HealthAnswer {
   return {
     status: localEndpoints > 0 ? 200 : 503,
     headers: { "X-Load-Balancing-Endpoint-Weight": String(localEndpoints) },
-    body: { service: { namespace: "default", name }, localEndpoints, serviceProxyHealthy: true },
+    body: {
+      service: { namespace: service.namespace, name: service.name },
+      localEndpoints,
+      serviceProxyHealthy: true,
+    },
   };
 }

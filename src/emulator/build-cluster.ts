@@ -11,6 +11,7 @@ import type { NsSysctl } from "../node/sysctl.ts";
 import { checkNic } from "../vnet/check.ts";
 import { type Cidr, parseCidr } from "../wire/address.ts";
 import { addressOf, type Building, checkHostPorts, plugNic, secureNic, subnetRow } from "./build.ts";
+import { policyOf } from "./build-policy.ts";
 import { buildService, ServiceAddresses } from "./build-service.ts";
 import {
   checkCluster,
@@ -23,7 +24,7 @@ import {
   proxyOptions,
   workloadPath,
 } from "./check-cluster.ts";
-import { didYouMean } from "./hosts.ts";
+import { didYouMean, PROTOCOLS } from "./hosts.ts";
 import type { ClusterSpec, NodeSpec, WorkloadSpec } from "./spec.ts";
 
 /** azure.md 5.11. */
@@ -91,6 +92,10 @@ export function buildCluster(b: Building, given: ClusterSpec): void {
   // Services first: pods become endpoints as they are added, in their order.
   for (const workload of spec.workloads) addWorkload(build, workload);
   for (const service of spec.services) buildService(build, service);
+  for (const [name, labels] of Object.entries(spec.namespaces)) cluster.policies.setNamespace(name, labels);
+  for (const { name, ...policy } of spec.policies) {
+    cluster.applyPolicy(policyOf(name, policy, `${path}.networkPolicy.${name}`, b.problems));
+  }
   checkRoom(b, spec, path);
   if (b.problems.length > before) return;
   addPods(build);
@@ -227,11 +232,21 @@ function addWorkload(c: ClusterBuild, spec: WorkloadSpec): void {
     );
     b.problems.push({ path: `${path}.node`, message: `there is no node "${spec.node}"${hint}` });
   }
+  const namedPorts = (spec.containerPorts ?? []).map((port, i) => {
+    const at = `${path}.containerPorts[${i}]`;
+    const protocol = PROTOCOLS[(port.protocol ?? "TCP").toLowerCase()];
+    if (protocol === undefined)
+      b.problems.push({ path: at, message: `"${port.protocol}" is not one of TCP, UDP, SCTP` });
+    return { name: port.name, protocol: protocol ?? 0, port: port.containerPort };
+  });
   const { name, numbered, labels } = spec;
   cluster.addWorkload({
     name,
     numbered,
+    namespace: spec.namespace ?? "default",
     labels,
+    namedPorts,
+    identity: 0,
     udpEcho: echo,
     udpSink: sink,
     ready: spec.ready ?? true,

@@ -76,6 +76,7 @@ export function buildService(c: ClusterBuild, spec: ServiceSpec): void {
   const healthPort = healthPortOf(c, spec, type, outside.local, path);
   if (b.problems.length > before) return;
   const service: Service = {
+    namespace: spec.namespace ?? "default",
     name: spec.name,
     type,
     clusterIp,

@@ -12,6 +12,8 @@ import type {
   ClusterOptions,
   ClusterSpec,
   DeploymentOptions,
+  NamespaceOptions,
+  NetworkPolicyOptions,
   NodeOptions,
   PeeringOptions,
   PodOptions,
@@ -150,6 +152,8 @@ export class TopologyBuilder {
       nodes: [],
       workloads: [],
       services: [],
+      namespaces: {},
+      policies: [],
     };
     this.spec.clusters.push(cluster);
     return new ClusterBuilder(cluster);
@@ -223,6 +227,18 @@ export class ClusterBuilder {
   pod(name: string, options: PodOptions = {}): this {
     const { labels = { app: name }, ...rest } = options;
     this.cluster.workloads.push({ ...rest, name, labels, replicas: 1, numbered: false });
+    return this;
+  }
+
+  /** A namespace with labels; others have none but their name. */
+  namespace(name: string, options: NamespaceOptions = {}): this {
+    this.cluster.namespaces[name] = options.labels ?? {};
+    return this;
+  }
+
+  /** Who may talk to the pods it selects, and whom they may talk to. */
+  networkPolicy(name: string, options: NetworkPolicyOptions): this {
+    this.cluster.policies.push({ ...options, name });
     return this;
   }
 

@@ -220,7 +220,7 @@ export class Net {
   private received(cluster: Cluster, service: Service): { [pod: string]: number } {
     const { sock } = this.walk;
     const out: { [pod: string]: number } = {};
-    for (const workload of cluster.selected(service.selector)) {
+    for (const workload of cluster.selected(service)) {
       for (const p of this.pods.oldestFirst(workload.pods)) {
         let count = 0;
         for (let s = sock.firstOfNs[this.pods.ns[p]] ?? -1; s >= 0; s = sock.next[s]) {

@@ -14,6 +14,7 @@ import { udpSend } from "../socket/udp-send.ts";
 import { formatIpv4 } from "../wire/address.ts";
 import { PROTO_ICMP, PROTO_UDP } from "../wire/ipv4.ts";
 import { changeAzure } from "./azure-change.ts";
+import { changeCluster } from "./cluster-change.ts";
 import { mistake } from "./errors.ts";
 import { didYouMean, UnknownNameError } from "./hosts.ts";
 import type { Net } from "./net.ts";
@@ -48,6 +49,8 @@ export function perform(net: Net, number: number): void {
       // What a pod received that goes now was received.
       collectReceived(net);
       return changePod(net, action.kind, action.pod);
+    case "cluster":
+      return changeCluster(net, action.cluster, action.change);
     case "ready-pod": {
       const p = podNow(net, action.pod);
       return net.clusters[net.pods.cluster[p]].setReady(p, action.ready);

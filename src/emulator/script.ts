@@ -2,6 +2,8 @@
 // the packets they sent. Being data, it is part of a snapshot; only `call` holds a function, and refuses to
 // be saved.
 
+import type { Labels } from "../cluster/labels.ts";
+import type { NetworkPolicy } from "../cluster/network-policies.ts";
 import type { NetemConfig } from "../link/netem-config.ts";
 import { Drop } from "../node/drop.ts";
 import type { Kernel, PacketWatch } from "../node/kernel.ts";
@@ -16,6 +18,7 @@ export type Action =
   | { kind: "stop-traffic"; row: number }
   | { kind: "scale"; workload: string; replicas: number }
   | { kind: "remove-pod" | "fail-pod" | "replace-pod"; pod: string }
+  | { kind: "cluster"; cluster: number; change: ClusterChange }
   | { kind: "ready-pod"; pod: string; ready: boolean }
   | { kind: "terminate-pod"; pod: string; grace: number; begun: boolean }
   | { kind: "churn"; workload: string; every: number; left: number }
@@ -25,6 +28,13 @@ export type Action =
   | { kind: "sysctl"; host: string; name: string; value: number }
   | { kind: "azure"; change: AzureChange }
   | { kind: "call"; run: (() => void) | null };
+
+/** What changes in a cluster (emulator/cluster-change.ts). */
+export type ClusterChange =
+  | { kind: "policy"; policy: NetworkPolicy }
+  | { kind: "remove-policy"; namespace: string; name: string }
+  | { kind: "label"; workload: string; labels: Labels }
+  | { kind: "label-namespace"; namespace: string; labels: Labels };
 
 /** What changes in the Azure network (emulator/azure-change.ts). Rows of the fabric. */
 export type AzureChange =

@@ -66,7 +66,7 @@ function tableEndpoints(hosts: Hosts, cluster: Cluster, row: number): EndpointIn
 
 // A headless Service has no rules, only EndpointSlices.
 function podEndpoints(hosts: Hosts, cluster: Cluster, service: Service, port: number): EndpointInfo[] {
-  const rows = cluster.selected(service.selector).flatMap((w) => cluster.pods.oldestFirst(w.pods));
+  const rows = cluster.selected(service).flatMap((w) => cluster.pods.oldestFirst(w.pods));
   return rows.map((p) => endpoint(hosts, cluster.pods.ip[p], port, cluster.conditions(p, service)));
 }
 

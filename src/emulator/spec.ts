@@ -5,6 +5,8 @@ import type { NsgSpec, SecurityAdminSpec } from "../vnet/build-security.ts";
 
 export type { SecurityRuleSpec } from "../vnet/build-rule.ts";
 
+import type { LabelSelector, Labels } from "../cluster/labels.ts";
+
 /** How pods are attached to their node (azure.md 5.1). */
 export type CniMode = "azure-bridge" | "azure-tunnel" | "azure-transparent" | "azure-overlay" | "kubenet";
 export const CNI_MODES: readonly CniMode[] = [
@@ -147,7 +149,22 @@ export interface HostOptions {
   udpSink?: number | readonly number[];
 }
 
-export interface PodOptions extends HostOptions {
+/** What pods and deployments have in common. */
+export interface PodTemplateOptions extends HostOptions {
+  /** Default "default". Pod names are unique in the cluster all the same. */
+  namespace?: string;
+  /** Ports that have a name, which NetworkPolicies may use. */
+  containerPorts?: readonly ContainerPortOptions[];
+}
+
+export interface ContainerPortOptions {
+  name: string;
+  containerPort: number;
+  /** Default "TCP". */
+  protocol?: Protocol;
+}
+
+export interface PodOptions extends PodTemplateOptions {
   /** Default { app: name }. */
   labels?: Readonly<Record<string, string>>;
   /** Name of the node; default the node with the fewest pods. */
@@ -156,7 +173,7 @@ export interface PodOptions extends HostOptions {
   ready?: boolean;
 }
 
-export interface DeploymentOptions extends HostOptions {
+export interface DeploymentOptions extends PodTemplateOptions {
   /** Default 1. */
   replicas?: number;
   labels?: Readonly<Record<string, string>>;
@@ -189,6 +206,8 @@ export interface EndpointOptions {
 }
 
 export interface ServiceOptions extends Partial<ServicePortOptions> {
+  /** Default "default". */
+  namespace?: string;
   /** Several ports; instead of `port`. */
   ports?: readonly ServicePortOptions[];
   /** Default "ClusterIP". */
@@ -226,6 +245,38 @@ export interface ServiceOptions extends Partial<ServicePortOptions> {
   externalName?: string;
 }
 
+export interface NamespaceOptions {
+  /** Beside kubernetes.io/metadata.name, which every namespace has. */
+  labels?: Labels;
+}
+
+export interface PolicyPeer {
+  podSelector?: LabelSelector;
+  namespaceSelector?: LabelSelector;
+  ipBlock?: { cidr: string; except?: readonly string[] };
+}
+
+export interface PolicyPort {
+  /** Default "TCP". */
+  protocol?: Protocol;
+  /** Number, or name of a container port; default every port of the protocol. */
+  port?: number | string;
+  /** Last of a range that begins with `port`. */
+  endPort?: number;
+}
+
+/** A NetworkPolicy, in the fields of networking.k8s.io/v1. */
+export interface NetworkPolicyOptions {
+  /** Default "default". */
+  namespace?: string;
+  /** Default {}: all pods of the namespace. */
+  podSelector?: LabelSelector;
+  /** Default Ingress, and Egress where there is such a section. */
+  policyTypes?: readonly ("Ingress" | "Egress")[];
+  ingress?: readonly { from?: readonly PolicyPeer[]; ports?: readonly PolicyPort[] }[];
+  egress?: readonly { to?: readonly PolicyPeer[]; ports?: readonly PolicyPort[] }[];
+}
+
 export interface VmOptions extends HostOptions, NicOptions {
   subnet: { readonly path: string };
   address?: string;
@@ -239,7 +290,11 @@ export interface NodeSpec extends NodeOptions {
   name: string;
 }
 
-export interface WorkloadSpec extends HostOptions {
+export interface NetworkPolicySpec extends NetworkPolicyOptions {
+  name: string;
+}
+
+export interface WorkloadSpec extends PodTemplateOptions {
   name: string;
   replicas: number;
   /** A deployment's pods are numbered; a single pod bears the name itself. */
@@ -266,6 +321,9 @@ export interface ClusterSpec extends Omit<ClusterOptions, "subnet"> {
   nodes: NodeSpec[];
   workloads: WorkloadSpec[];
   services: ServiceSpec[];
+  /** Labels by name. */
+  namespaces: Record<string, Labels>;
+  policies: NetworkPolicySpec[];
 }
 
 export interface VmSpec extends Omit<VmOptions, "subnet"> {

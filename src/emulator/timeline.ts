@@ -1,17 +1,20 @@
 // What can be asked of the emulation at one instant: net.at(ms(5)).udp(…). Each call schedules one action and
 // returns a handle to look at when the time has passed.
 
+import type { Labels } from "../cluster/labels.ts";
 import type { NetemConfig } from "../link/netem-config.ts";
 import { UDP_MAX_PAYLOAD } from "../socket/udp-send.ts";
 import type { SecurityRuleSpec } from "../vnet/build-rule.ts";
 import { ETHERNET_SIZE } from "../wire/ethernet.ts";
 import { PROTO_ICMP, PROTO_UDP } from "../wire/ipv4.ts";
 import { nsgRow, peeringChange, vnetRow } from "./azure-change.ts";
-import { mistake } from "./errors.ts";
+import { policyOf } from "./build-policy.ts";
+import { mistake, type Problem, TopologyError } from "./errors.ts";
 import { Datagram, Impairment, Ping } from "./handles.ts";
+import { didYouMean, UnknownNameError } from "./hosts.ts";
 import type { Net } from "./net.ts";
-import type { Action } from "./script.ts";
-import type { PeeringOptions } from "./spec.ts";
+import type { Action, ClusterChange } from "./script.ts";
+import type { NetworkPolicyOptions, PeeringOptions } from "./spec.ts";
 
 const MOST = 2 ** 31 - 1;
 const SECOND = 1_000_000_000;
@@ -112,6 +115,32 @@ export class Timeline {
     this.schedule({ kind: "terminate-pod", pod, grace, begun: false });
   }
 
+  /**
+   * Adds a NetworkPolicy, or replaces the one of that name; the nodes have it at once.
+   * @param cluster its name; default the first
+   */
+  networkPolicy(name: string, options: NetworkPolicyOptions, cluster?: string): void {
+    const problems: Problem[] = [];
+    const policy = policyOf(name, options, `networkPolicy.${name}`, problems);
+    if (problems.length > 0) throw new TopologyError(problems);
+    this.changeCluster({ kind: "policy", policy }, cluster);
+  }
+
+  removeNetworkPolicy(name: string, namespace = "default", cluster?: string): void {
+    this.changeCluster({ kind: "remove-policy", namespace, name }, cluster);
+  }
+
+  /** Other labels for a pod, or for a deployment and its pods. */
+  label(workload: string, labels: Labels): void {
+    this.net.workload(workload);
+    this.changeCluster({ kind: "label", workload, labels });
+  }
+
+  /** Other labels for a namespace, beside its name. */
+  labelNamespace(namespace: string, labels: Labels, cluster?: string): void {
+    this.changeCluster({ kind: "label-namespace", namespace, labels }, cluster);
+  }
+
   /** The readiness probe of a pod begins to succeed (default) or to fail. */
   ready(pod: string, isReady = true): void {
     this.net.hosts.checkHost(pod);
@@ -194,6 +223,15 @@ export class Timeline {
   /** Anything else. An emulation with a call still to come cannot be saved. */
   call(run: () => void): void {
     this.schedule({ kind: "call", run });
+  }
+
+  private changeCluster(change: ClusterChange, name?: string): void {
+    const names = this.net.clusters.map((c) => c.name);
+    const cluster = name === undefined ? 0 : names.indexOf(name);
+    if (cluster < 0 || names.length === 0) {
+      throw new UnknownNameError(`no cluster is named "${name ?? ""}"${didYouMean(name ?? "", names)}`);
+    }
+    this.schedule({ kind: "cluster", cluster, change });
   }
 
   private checkFrame(device: string, frame: Uint8Array): void {

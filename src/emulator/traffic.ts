@@ -122,7 +122,7 @@ function workloadsOf(net: Net, target: StreamTarget): readonly Workload[] {
   if (target.kind !== "service") return [];
   const cluster = net.clusters[target.cluster];
   const service = cluster.services.find((s) => s.name === target.service);
-  return service === undefined ? [] : cluster.selected(service.selector);
+  return service === undefined ? [] : cluster.selected(service);
 }
 
 export function reportTraffic(net: Net, row: number): TrafficReport {

@@ -15,6 +15,7 @@ import { isLocalAddress, MASQUERADE_MARK, toEndpoint } from "./kube-endpoint.ts"
 import { isFirewalled, isOutsideRanges, natExternal, refusedFrontend } from "./kube-external.ts";
 import { masquerade } from "./masquerade.ts";
 import { Balance, type Netfilter, ProxyFlag } from "./netfilter.ts";
+import { policyVerdict } from "./network-policy.ts";
 import { R_STATUS, REC } from "./nf-conn.ts";
 import type { ServiceTable } from "./service-table.ts";
 
@@ -74,7 +75,12 @@ export function filterForward(nf: Netfilter, f: number): number {
   const flags = nf.flags[ns];
   const tracked = skb.ct[f] >= 0;
   const info = skb.ctinfo[f];
-  if (tracked && info === IP_CT_NEW && isFirewalled(nf, f)) return Drop.SERVICE_SOURCE_RANGE;
+  if (tracked && info === IP_CT_NEW) {
+    const policies = nf.policies[ns];
+    const verdict = policies === null ? NF_ACCEPT : policyVerdict(nf, f, policies);
+    if (verdict !== NF_ACCEPT) return verdict;
+    if (isFirewalled(nf, f)) return Drop.SERVICE_SOURCE_RANGE;
+  }
   // KUBE-FORWARD, which the nftables mode does not have.
   if (!tracked && flags & ProxyFlag.DROP_INVALID) return Drop.CT_INVALID;
   if (nf.balance[ns] !== Balance.NFTABLES) {

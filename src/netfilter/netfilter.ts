@@ -14,6 +14,7 @@ import { ConntrackTable } from "./conntrack-table.ts";
 import { ANY_LOCAL, addressRanges, inRanges } from "./frontends.ts";
 import { killMasqueraded } from "./masquerade.ts";
 import { type MasqueradeRule, MasqueradeRules } from "./masquerade-rules.ts";
+import type { PolicyTable } from "./network-policy.ts";
 import { Change } from "./revisions.ts";
 import type { ServiceListener, ServiceTable } from "./service-table.ts";
 import { Destinations, hasFlows, killLeaf, reconcileEndpoint, reconcilePort } from "./udp-cleanup.ts";
@@ -104,6 +105,8 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
   nodeIp = new Int32Array(64);
   /** Pairs of network and mask; null: as the mode has it. */
   nodePortRanges: (Int32Array | null)[] = [];
+  /** NetworkPolicies of the cluster; null: none. */
+  policies: (PolicyTable | null)[] = [];
   /** Revision a delayed node has reached. */
   private reached = new Int32Array(64);
   readonly services: ServiceTable[] = [];
@@ -167,6 +170,7 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
     this.flags[ns] = flags;
     this.reached[ns] = options.delayed ? table.follow() : 0;
     this.stale[ns] = [];
+    this.policies[ns] = null;
     this.t.flows.track(ns, true);
   }
 

@@ -106,6 +106,10 @@ export const Drop = {
   SERVICE_UNALLOCATED: 142,
   /** Not in loadBalancerSourceRanges of the address it was sent to. */
   SERVICE_SOURCE_RANGE: 143,
+  /** The source pod is isolated for egress and no NetworkPolicy allows it. */
+  NETWORK_POLICY_EGRESS: 144,
+  /** The destination pod is isolated for ingress and no NetworkPolicy allows it. */
+  NETWORK_POLICY_INGRESS: 145,
 
   // Sockets
   /** Nothing listens on the port; answered with ICMP port unreachable or RST where the RFC says so. */

@@ -78,6 +78,8 @@ const SENTENCES: Record<keyof typeof Drop, string> = {
   MASQUERADE_ROUTE_CHANGED: "the masqueraded connection would now leave by another device",
   MASQUERADE_NO_ADDRESS: "MASQUERADE found no address on the outgoing device",
   SERVICE_UNALLOCATED: "an address of the Service CIDR that no Service has",
+  NETWORK_POLICY_EGRESS: "NetworkPolicies isolate the sending pod, and none lets it send this",
+  NETWORK_POLICY_INGRESS: "NetworkPolicies isolate the receiving pod, and none lets this in",
   SERVICE_SOURCE_RANGE: "not in loadBalancerSourceRanges of the load balancer it was sent to: DROP",
   NO_SOCKET: "nothing listens there",
   SOCKET_RCVBUFF: "the receive queue of the socket is full",

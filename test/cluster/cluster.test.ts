@@ -32,6 +32,7 @@ function base(): { net: Net; c: Cluster } {
 }
 
 const plain = (name: string, clusterIp: number, selector: Service["selector"]): Service => ({
+  namespace: "default",
   name,
   type: "ClusterIP",
   clusterIp,
