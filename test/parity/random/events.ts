@@ -3,7 +3,7 @@
 // given back at the next, so that most frames still meet a working node. Real tools make the changes, in real
 // time, of which a case has little (generate.ts): what its changes may take is counted.
 
-import { type Change, hostDevice, type RouteSpec, type ServiceSpec } from "../case.ts";
+import { type Change, type EndpointSpec, hostDevice, type RouteSpec, type ServiceSpec } from "../case.ts";
 import type { Draw } from "./draw.ts";
 import { GATEWAY, NIC, OUTSIDE, randomEndpoints, type World } from "./node.ts";
 
@@ -56,7 +56,8 @@ export class Events {
     const { draw } = this;
     if (this.services.length === 0) return [];
     const service = draw.pick(this.services);
-    service.endpoints = randomEndpoints(draw, this.world.pods, draw.below(5));
+    const fresh = randomEndpoints(draw, this.world.pods, draw.below(5));
+    service.endpoints = service.affinitySeconds === undefined ? fresh : inOrder(draw, service, fresh);
     return [{ kind: "endpoints", service: service.name, endpoints: service.endpoints }];
   }
 
@@ -178,4 +179,14 @@ export class Events {
     this.repair = [...routes("remove-route", beyond, gateway), ...back];
     return [removed, ...routes("add-route", gateway, beyond)];
   }
+}
+
+/**
+ * Clients stay with an endpoint while it stays. vnetem keeps endpoints in the order they came, so those of a
+ * Service with affinity never change places.
+ */
+function inOrder(draw: Draw, service: ServiceSpec, fresh: EndpointSpec[]): EndpointSpec[] {
+  const kept = service.endpoints.filter(() => draw.chance(0.6));
+  const known = new Set(service.endpoints.map((e) => `${e.ip}:${e.port}`));
+  return [...kept, ...fresh.filter((e) => !known.has(`${e.ip}:${e.port}`))].slice(0, 5);
 }
