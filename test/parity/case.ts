@@ -315,6 +315,8 @@ export interface StateTables {
 export interface ArmResult {
   frames: Captured[];
   state: StateTables | null;
+  /** Kernel arm: the machine was too busy to keep the case's times, however often it was tried. */
+  fellBehind?: boolean;
   /** Emulator arms, for the coverage of random runs: frames dropped per "STAGE REASON". */
   drops?: Map<string, number>;
   /** Likewise: frames sent per "protocol verdict". */

@@ -159,6 +159,14 @@ test("a case that cannot be run is told, and the run goes on", async (t) => {
   t.is(report.coverage.cases, cases - 1);
 });
 
+test("a case that fell behind is no difference, but has failed", async (t) => {
+  const busy = async (): Promise<ArmResult> => ({ frames: [], state: null, fellBehind: true });
+  const kernel = { name: "kernel", run: busy, close: async () => {} };
+  const report = await runRandom({ seed: 1, frames: 20, kernel, arms: [emulatorArm()] });
+  t.deepEqual(report.differences, []);
+  t.regex(report.failures[0]!.text, /too busy/);
+});
+
 const missing = await preflight();
 const onKernel = missing.length === 0 ? test : test.skip;
 /** Stands behind the titles of what is skipped. */

@@ -3,7 +3,7 @@
 
 import { fileURLToPath } from "node:url";
 import type { ArmResult, NodeCase } from "../case.ts";
-import { runOnKernel } from "./run-case.ts";
+import { fellBehind, runOnKernel } from "./run-case.ts";
 
 export const CHILD_PROGRAM = fileURLToPath(import.meta.url);
 
@@ -15,8 +15,9 @@ let turn: Promise<void> = Promise.resolve();
 async function answer(id: number, c: NodeCase): Promise<void> {
   let message: ChildAnswer;
   try {
-    const { frames, state } = await runOnKernel(c);
-    message = { id, result: { frames, state } };
+    const result = await runOnKernel(c);
+    const { frames, state } = result;
+    message = { id, result: { frames, state, fellBehind: fellBehind(c, result) } };
   } catch (e) {
     message = { id, error: (e as Error).stack ?? String(e) };
   }

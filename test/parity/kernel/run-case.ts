@@ -52,7 +52,10 @@ export function isSlow(c: NodeCase): boolean {
 
 /** The run fell behind, or a random port came out as one the case names. */
 export function mustRepeat(c: NodeCase, result: KernelResult): boolean {
-  if (new Masks(c).unlucky(result.state?.conntrack ?? [])) return true;
+  return new Masks(c).unlucky(result.state?.conntrack ?? []) || fellBehind(c, result);
+}
+
+export function fellBehind(c: NodeCase, result: KernelResult): boolean {
   return result.late > (c.lateLimit ?? (isSlow(c) ? LATE_SLOW_MS : LATE_MS));
 }
 

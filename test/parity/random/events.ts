@@ -8,8 +8,8 @@ import type { Draw } from "./draw.ts";
 import { GATEWAY, NIC, OUTSIDE, randomEndpoints, type World } from "./node.ts";
 
 /** What changes take on an idle machine, ms, and what a case may spend on them. */
-const COST = { rules: 15, conntrack: 20, link: 8, other: 3, bridge: 350 } as const;
-const SPENT_AT_MOST = 400;
+const COST = { rules: 15, conntrack: 20, link: 8, other: 3, bridge: 250 } as const;
+const SPENT_AT_MOST = 300;
 
 export class Events {
   /** Pods that cannot send now: their node's end is down. */
