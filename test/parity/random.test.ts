@@ -15,7 +15,7 @@ import { shrink } from "./random/shrink.ts";
 import { resultText } from "./text.ts";
 
 /** Any seed must agree; this one also reaches what REACHED asks for within few frames. */
-const SEED = 20_263_001;
+const SEED = 20_264_001;
 const FRAMES = 28_000;
 const NODES = 50;
 const PER_NODE = 200;

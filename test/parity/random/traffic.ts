@@ -294,9 +294,10 @@ export class Traffic {
     const { draw } = this;
     const service = this.services.filter((s) => s.proto === "udp");
     const toService = service.length > 0 && draw.chance(0.5);
-    const target = toService ? draw.pick(service) : null;
-    const to = target?.vip ?? draw.pick([this.someAddress(), OUTSIDE[0].ip]);
-    const udp = { from: 30_000 + draw.below(4), to, port: target?.port ?? 8080, text: "from the node" };
+    const [to, port] = toService
+      ? this.frontend(draw.pick(service))
+      : ([draw.pick([this.someAddress(), OUTSIDE[0].ip]), 8080] as const);
+    const udp = { from: 30_000 + draw.below(4), to, port, text: "from the node" };
     return [{ in: "node", udp }];
   }
 
