@@ -107,6 +107,12 @@ export class Sockets {
    * before the next one.
    */
   sent: () => void = () => {};
+  /**
+   * Sends packets of a source that need not walk, from its next one on and at most `n`; how many there were.
+   */
+  fromMemory: (row: number, n: number) => number = () => 0;
+  /** Grows whenever a socket gets or loses an address or a peer. */
+  bindings = 0;
   /** ping_port_rover. */
   pingRover = 0;
   /** By (protocol, namespace, local address, port) and by (protocol, namespace, port). */
@@ -200,6 +206,7 @@ export class Sockets {
 
   /** Puts an unindexed row under its address and port. */
   setLocal(row: number, addr: number, port: number): void {
+    this.bindings++;
     this.localAddr[row] = addr;
     this.localPort[row] = port;
     this.byAddress.insert(addressHash(this.proto[row], this.ns[row], addr, port), row);
@@ -208,6 +215,7 @@ export class Sockets {
 
   /** Takes the row out of both indexes. */
   clearLocal(row: number): void {
+    this.bindings++;
     const addr = this.localAddr[row];
     const port = this.localPort[row];
     this.byAddress.remove(addressHash(this.proto[row], this.ns[row], addr, port), row);

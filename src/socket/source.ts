@@ -99,6 +99,8 @@ function buildTemplate(s: Sockets, row: number, f: number): Uint8Array {
   if (proto === PROTO_UDP) writeUdpHeader(v, o + IPV4_SIZE, 0, sources.port[row], length - IPV4_SIZE);
   else writeIcmpEcho(v, o + IPV4_SIZE, ICMP_ECHO, 0, 0);
   v.setInt32(payload, s.flows.magic(sources.firstFlow[row]));
+  v.setInt32(payload + 4, 0);
+  v.setInt32(payload + 8, 0);
   for (let i = PAYLOAD_HEAD; payload + i < o + length; i++) skb.bytes[payload + i] = patternByte(i);
   const bytes = skb.bytes.slice(o, o + length);
   skb.release(f);
@@ -154,47 +156,48 @@ function dueAt(s: Sockets, row: number, sent: number): number {
  * Sends `n` packets now, the flows taking turns. A packet that finds no free slot counts as sent and lost.
  */
 export function sourceEmit(s: Sockets, row: number, n: number): void {
+  for (let left = n; left > 0; ) {
+    left -= s.fromMemory(row, left);
+    if (left === 0) break;
+    emitOne(s, row);
+    s.sent();
+    left--;
+  }
+  s.sources.sent[row] += n;
+}
+
+function emitOne(s: Sockets, row: number): void {
   const { k, sources } = s;
   const { skb } = k;
   const v = skb.view;
   const { cells } = s.flows;
   const template = sources.template[row];
-  const udp = sources.proto[row] === PROTO_UDP;
   const ns = sources.ns[row];
-  const lo = k.ns.loopback[ns];
-  const flows = sources.flowCount[row];
-  const firstFlow = sources.firstFlow[row];
-  const firstPort = sources.firstPort[row];
-  let cursor = sources.cursor[row];
-  for (let i = 0; i < n; i++) {
-    const flow = firstFlow + cursor;
-    const seq = cells[flow * FLOW_WORDS + FLOW_NEXT]++;
-    const port = firstPort + cursor;
-    if (++cursor === flows) cursor = 0;
-    const f = k.alloc(template.length, ns, lo);
-    if (f < 0) continue;
-    const o = skb.off[f];
-    const l4 = o + IPV4_SIZE;
-    skb.bytes.set(template, o);
-    skb.mac[f] = o;
-    skb.l3[f] = o;
-    skb.l4[f] = l4;
-    skb.protocol[f] = ETHERTYPE_IPV4;
-    skb.tag[f] = flow;
-    v.setInt32(l4 + L4_SIZE + 4, flow);
-    v.setInt32(l4 + L4_SIZE + 8, seq);
-    if (udp) {
-      v.setUint16(l4 + UDP_SOURCE_PORT, port);
-      skb.flags[f] = SkbFlag.LOCAL | SkbFlag.CSUM_PARTIAL;
-    } else {
-      v.setUint16(l4 + ICMPV4_ID, port);
-      v.setUint16(l4 + ICMPV4_SEQUENCE, seq);
-      icmpv4FillChecksum(v, l4, o + template.length);
-      skb.flags[f] = SkbFlag.LOCAL;
-    }
-    k.enqueue(f, Stage.IP_LOCAL_OUT);
-    s.sent();
+  const cursor = sources.cursor[row];
+  const flow = sources.firstFlow[row] + cursor;
+  const port = sources.firstPort[row] + cursor;
+  const seq = cells[flow * FLOW_WORDS + FLOW_NEXT]++;
+  sources.cursor[row] = cursor + 1 === sources.flowCount[row] ? 0 : cursor + 1;
+  const f = k.alloc(template.length, ns, k.ns.loopback[ns]);
+  if (f < 0) return;
+  const o = skb.off[f];
+  const l4 = o + IPV4_SIZE;
+  skb.bytes.set(template, o);
+  skb.mac[f] = o;
+  skb.l3[f] = o;
+  skb.l4[f] = l4;
+  skb.protocol[f] = ETHERTYPE_IPV4;
+  skb.tag[f] = flow;
+  v.setInt32(l4 + L4_SIZE + 4, flow);
+  v.setInt32(l4 + L4_SIZE + 8, seq);
+  if (sources.proto[row] === PROTO_UDP) {
+    v.setUint16(l4 + UDP_SOURCE_PORT, port);
+    skb.flags[f] = SkbFlag.LOCAL | SkbFlag.CSUM_PARTIAL;
+  } else {
+    v.setUint16(l4 + ICMPV4_ID, port);
+    v.setUint16(l4 + ICMPV4_SEQUENCE, seq);
+    icmpv4FillChecksum(v, l4, o + template.length);
+    skb.flags[f] = SkbFlag.LOCAL;
   }
-  sources.cursor[row] = cursor;
-  sources.sent[row] += n;
+  k.enqueue(f, Stage.IP_LOCAL_OUT);
 }

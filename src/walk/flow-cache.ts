@@ -47,6 +47,31 @@ import {
   PROTO_UDP,
 } from "../wire/ipv4.ts";
 import { udpFillChecksum } from "../wire/udp.ts";
+import {
+  E_BINDINGS,
+  E_DEV,
+  E_DST,
+  E_FLAGS,
+  E_GENERATION,
+  E_HASH,
+  E_LENGTH,
+  E_NEW_DST,
+  E_NEW_PORTS,
+  E_NEW_SRC,
+  E_PATH,
+  E_PORTS,
+  E_ROUTE,
+  E_SRC,
+  E_STAGE,
+  E_TTL,
+  ENTRY,
+  F_BYTES,
+  F_IDLE,
+  F_LAST,
+  F_PACKETS,
+  FLOW,
+  HOP,
+} from "./flow-entry.ts";
 import { FlowPaths } from "./flow-paths.ts";
 
 const VERSION_4_IHL_5 = 0x45;
@@ -57,28 +82,6 @@ const PLAIN_ICMP: number = SkbFlag.LOCAL;
 const STEADY = IPS_CONFIRMED | IPS_DYING | IPS_FIXED_TIMEOUT | IPS_NAT_CLASH;
 /** Entries looked at for every new one: those whose path is gone give up their place. */
 const SWEEP = 2;
-/** Second half of a queued pair: the stage that receives, plus this for every veth still ahead. */
-export const HOP = 256;
-
-// Words of an entry; the key (namespace * 256 + protocol) is the first.
-const ENTRY = 16;
-const E_SRC = 1;
-const E_DST = 2;
-const E_PORTS = 3;
-const E_HASH = 4;
-const E_PATH = 5;
-const E_GENERATION = 6;
-const E_NEW_SRC = 7;
-const E_NEW_DST = 8;
-const E_NEW_PORTS = 9;
-/** What the TTL loses; longest IP packet that is known to pass. */
-const E_TTL = 10;
-const E_LENGTH = 11;
-/** Receiving device, and stage with the veths before it. */
-const E_DEV = 12;
-const E_STAGE = 13;
-const E_FLAGS = 14;
-const E_ROUTE = 15;
 
 // Words of a frame under record.
 const START = 6;
@@ -89,20 +92,12 @@ const S_PORTS = 3;
 const S_TTL = 4;
 const S_LENGTH = 5;
 
-// Numbers of an entry that may be large: times in ns.
-const FLOW = 4;
-const F_LAST = 0;
-const F_PACKETS = 1;
-const F_BYTES = 2;
-/** A packet that comes this long after the last one finds its connection expired. */
-const F_IDLE = 3;
-
 export class FlowCache implements ConnectionMemo {
   readonly paths: FlowPaths;
   private readonly k: Kernel;
   private readonly t: ConntrackTable;
-  private words = new Int32Array(ENTRY * 64);
-  private flows = new Float64Array(FLOW * 64);
+  words = new Int32Array(ENTRY * 64);
+  flows = new Float64Array(FLOW * 64);
   /**
    * Connections of each entry, entry * 2 + direction of the connection, -1 for none; and their timeouts, ns.
    */
@@ -110,7 +105,7 @@ export class FlowCache implements ConnectionMemo {
   private timeouts = new Float64Array(CONNECTIONS_MAX * 64);
   private capacity = 64;
   private readonly ids = new Ids();
-  private readonly index = new HashIndex(64);
+  readonly index = new HashIndex(64);
   private hand = 0;
 
   // Of each frame under record: what it was when it left.
@@ -274,7 +269,7 @@ export class FlowCache implements ConnectionMemo {
   }
 
   /** Its path stands, its connections have not expired, and the bridges still know the way. */
-  private isCurrent(i: number, now: number): boolean {
+  isCurrent(i: number, now: number): boolean {
     const { words, flows, paths } = this;
     const w = i * ENTRY;
     const p = words[w + E_PATH];
@@ -357,6 +352,7 @@ export class FlowCache implements ConnectionMemo {
     words[w + E_PATH] = p;
     words[w + E_GENERATION] = this.paths.generation[p];
     words[w + E_LENGTH] = start[s + S_LENGTH];
+    words[w + E_BINDINGS] = -1;
     const n = i * FLOW;
     flows[n + F_LAST] = this.k.clock.now;
     flows[n + F_PACKETS] = flows[n + F_BYTES] = 0;

@@ -58,7 +58,9 @@ import { Fabric, type FabricSettings } from "../vnet/fabric.ts";
 import { vnetIngress } from "../vnet/ingress.ts";
 import { vnetDeliver, vnetRoute } from "../vnet/route.ts";
 import { brNfRoute } from "./bridge-route.ts";
-import { FlowCache, HOP } from "./flow-cache.ts";
+import { FlowCache } from "./flow-cache.ts";
+import { FlowEmitter } from "./flow-emit.ts";
+import { HOP } from "./flow-entry.ts";
 
 /** What timed events besides the data plane's mean; the cluster and the script take them. */
 export type EventHandler = (op: number, a: number, b: number) => void;
@@ -72,6 +74,7 @@ export class Walk {
   readonly vnet: Fabric;
   /** Memo of the walk for steady flows; off until enabled. */
   readonly cache: FlowCache;
+  readonly emitter: FlowEmitter;
   /** Frames walked so far, and events handled. */
   walked = 0;
   events = 0;
@@ -88,6 +91,7 @@ export class Walk {
     this.vnet = new Fabric(k, fabric);
     this.sock.routeError = (ns, dst, src) => routeErrno(ipRouteOutput(this.ip, ns, dst, src));
     this.cache = new FlowCache(k, this.link, this.ip, this.nf.t, this.vnet);
+    this.emitter = new FlowEmitter(this.cache, this.sock);
     this.sock.sent = () => this.drain();
     this.link.fdb.settle = () => this.cache.paths.flushAll();
     this.ip.neigh.solicit = (n, unicast, waiting) => arpSolicit(this.ip, n, unicast, waiting);

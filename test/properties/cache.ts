@@ -248,6 +248,7 @@ const NOT_COMPARED = new Set([
   "skb",
   "consulted",
   "cache",
+  "emitter",
   "backlog",
   "softnet",
   "links",

@@ -1,0 +1,248 @@
+// Traffic sources beside the flow cache: packets of UDP flows that the cache knows, for sinks, are made as
+// they arrive. Bytes, checksums, counters and checks are those of a packet that was made, rewritten and
+// delivered one step after the other; what is left out is looking everything up again. Between the packets
+// nothing else is under way, so each has ended before the next one is made (Sockets.sent).
+//
+// A batch is gone through three times: hashes first, then a look at every bucket and entry, which lets the
+// processor wait for all of them at once, then the packets.
+
+import { hash4 } from "../core/hash-index.ts";
+import { Stage } from "../node/stage.ts";
+import { FLOW_NEXT, FLOW_WORDS } from "../socket/flows.ts";
+import { sinkReceive } from "../socket/sink.ts";
+import { SocketKind, type Sockets } from "../socket/sockets.ts";
+import { csumFinish, csumFold, csumRange } from "../wire/checksum.ts";
+import { IPV4_CHECKSUM, IPV4_DST, IPV4_SIZE, IPV4_SRC, IPV4_TTL, PROTO_UDP } from "../wire/ipv4.ts";
+import { UDP_CHECKSUM, UDP_SIZE } from "../wire/udp.ts";
+import type { FlowCache } from "./flow-cache.ts";
+import {
+  E_BINDINGS,
+  E_DEV,
+  E_DST,
+  E_LENGTH,
+  E_NEW_DST,
+  E_NEW_PORTS,
+  E_NEW_SRC,
+  E_PATH,
+  E_PORTS,
+  E_SINK,
+  E_SRC,
+  E_STAGE,
+  E_TTL,
+  ENTRY,
+  F_BYTES,
+  F_LAST,
+  F_PACKETS,
+  FLOW,
+  HOP,
+} from "./flow-entry.ts";
+
+/** Packets gone through together. */
+const BATCH = 256;
+/** Templates longer than this are copied at once, shorter ones word by word. */
+const WORDWISE = 128;
+const PAYLOAD = IPV4_SIZE + UDP_SIZE;
+
+export class FlowEmitter {
+  private readonly cache: FlowCache;
+  private readonly s: Sockets;
+  private readonly hashes = new Int32Array(BATCH);
+  /** Keeps the loads of the second loop from being dropped. */
+  touched = 0;
+  /**
+   * The source whose template is in `words`, by its opening (Sources.generation would change with each
+   * start).
+   */
+  private template: Uint8Array | null = null;
+  private words = new Int32Array(0);
+  /** Sums of the template: IP header without TTL and addresses; UDP from its length on, without ports. */
+  private headerSum = 0;
+  private datagramSum = 0;
+
+  constructor(cache: FlowCache, s: Sockets) {
+    this.cache = cache;
+    this.s = s;
+    s.fromMemory = (row, n) => this.emit(row, n);
+  }
+
+  /** Sends up to `n` packets of a source, until one has to walk; how many were sent. */
+  private emit(row: number, n: number): number {
+    const { s } = this;
+    const { k, sources } = s;
+    if (!k.consulted.enabled || k.observing || sources.proto[row] !== PROTO_UDP) return 0;
+    if (k.softnet.size > 0 || k.backlog.size > 0) return 0;
+    if (this.template !== sources.template[row]) this.learn(sources.template[row]);
+    let sent = 0;
+    while (sent < n) {
+      const wanted = n - sent < BATCH ? n - sent : BATCH;
+      this.lookAhead(row, wanted);
+      const done = this.batch(row, wanted);
+      sent += done;
+      if (done < wanted) break;
+    }
+    return sent;
+  }
+
+  private learn(template: Uint8Array): void {
+    const padded = new Uint8Array((template.length + 3) & ~3);
+    padded.set(template);
+    const v = new DataView(padded.buffer);
+    this.template = template;
+    this.words = new Int32Array(padded.length / 4);
+    for (let i = 0; i < this.words.length; i++) this.words[i] = v.getInt32(i * 4);
+    // Version to protocol; the TTL is added per packet.
+    this.headerSum = csumRange(v, 0, IPV4_TTL, 0) + v.getUint8(IPV4_TTL + 1);
+    const length = template.length - IPV4_SIZE;
+    this.datagramSum = csumRange(v, IPV4_SIZE + 4, template.length, PROTO_UDP + length);
+  }
+
+  private lookAhead(row: number, n: number): void {
+    const { sources } = this.s;
+    const { hashes } = this;
+    const { slots, mask } = this.cache.index;
+    const { words, flows } = this.cache;
+    const key = (sources.ns[row] << 8) | PROTO_UDP;
+    const src = sources.src[row];
+    const dst = sources.dst[row];
+    const dport = sources.port[row];
+    const flowCount = sources.flowCount[row];
+    let port = sources.firstPort[row] + sources.cursor[row];
+    const end = sources.firstPort[row] + flowCount;
+    for (let i = 0; i < n; i++) {
+      hashes[i] = hash4(key, src, dst, (port << 16) | dport);
+      if (++port === end) port -= flowCount;
+    }
+    let touched = 0;
+    for (let i = 0; i < n; i++) {
+      const r = slots[hashes[i] & mask];
+      touched ^= words[r * ENTRY] ^ flows[r * FLOW];
+    }
+    this.touched = touched;
+  }
+
+  private batch(row: number, n: number): number {
+    const { cache, s, hashes } = this;
+    const { k, sources } = s;
+    const { words, flows, paths } = cache;
+    const { slots, mask } = cache.index;
+    const tags = cache.index.hashes;
+    const { cells } = s.flows;
+    const key = (sources.ns[row] << 8) | PROTO_UDP;
+    const src = sources.src[row];
+    const dst = sources.dst[row];
+    const dport = sources.port[row];
+    const length = sources.ipLen[row];
+    const ttl = sources.ttl[row];
+    const flowCount = sources.flowCount[row];
+    const firstFlow = sources.firstFlow[row];
+    const firstPort = sources.firstPort[row];
+    const now = k.clock.now;
+    let cursor = sources.cursor[row];
+    let sent = 0;
+    for (; sent < n; sent++) {
+      const h = hashes[sent];
+      const ports = ((firstPort + cursor) << 16) | dport;
+      let w = -1;
+      for (let x = h & mask, r = slots[x]; r !== 0; x = (x + 1) & mask, r = slots[x]) {
+        if (tags[x] !== h) continue;
+        const at = (r - 1) * ENTRY;
+        if (words[at + E_PORTS] !== ports || words[at + E_SRC] !== src) continue;
+        if (words[at + E_DST] !== dst || words[at] !== key) continue;
+        w = at;
+        break;
+      }
+      if (w < 0) break;
+      const i = w / ENTRY;
+      if (length > words[w + E_LENGTH] || ttl <= words[w + E_TTL] || !cache.isCurrent(i, now)) break;
+      const sock = words[w + E_BINDINGS] === s.bindings ? words[w + E_SINK] : this.receiver(w);
+      if (sock < 0) break;
+      const f = k.skb.alloc(length);
+      if (f < 0) break;
+      const flow = firstFlow + cursor;
+      if (++cursor === flowCount) cursor = 0;
+      this.write(f, w, ttl, length, flow, cells[flow * FLOW_WORDS + FLOW_NEXT]++);
+      const p = words[w + E_PATH];
+      const at = i * FLOW;
+      flows[at + F_LAST] = now;
+      flows[at + F_PACKETS]++;
+      flows[at + F_BYTES] += length;
+      paths.last[p] = now;
+      paths.packets[p]++;
+      paths.bytes[p] += length;
+      this.deliver(f, sock, flow, words[w + E_DEV]);
+    }
+    sources.cursor[row] = cursor;
+    return sent;
+  }
+
+  /** The sink that an entry's packets are for, -1 when a program or nobody takes them. */
+  private receiver(w: number): number {
+    const { s } = this;
+    const { words } = this.cache;
+    const ports = words[w + E_NEW_PORTS];
+    let sock = -1;
+    if ((words[w + E_STAGE] & (HOP - 1)) === Stage.UDP_RCV) {
+      const ns = s.k.dev.ns[words[w + E_DEV]];
+      sock = s.lookup(
+        PROTO_UDP,
+        ns,
+        words[w + E_NEW_DST],
+        ports & 0xffff,
+        words[w + E_NEW_SRC],
+        ports >>> 16,
+      );
+    }
+    if (sock >= 0 && s.kind[sock] !== SocketKind.SINK) sock = -1;
+    words[w + E_SINK] = sock;
+    words[w + E_BINDINGS] = s.bindings;
+    return sock;
+  }
+
+  /** The packet with its headers and checksums as they arrive. */
+  private write(f: number, w: number, ttl: number, length: number, flow: number, seq: number): void {
+    const { skb } = this.s.k;
+    const { view } = skb;
+    const { words } = this.cache;
+    const template = this.words;
+    const o = skb.off[f];
+    if (length > WORDWISE) skb.bytes.set(this.template as Uint8Array, o);
+    else for (let i = 0, at = o; i < template.length; i++, at += 4) view.setInt32(at, template[i]);
+    const src = words[w + E_NEW_SRC];
+    const dst = words[w + E_NEW_DST];
+    const ports = words[w + E_NEW_PORTS];
+    const left = ttl - words[w + E_TTL];
+    const addresses = (src >>> 16) + (src & 0xffff) + (dst >>> 16) + (dst & 0xffff);
+    view.setUint8(o + IPV4_TTL, left);
+    view.setUint16(o + IPV4_CHECKSUM, csumFinish(csumFold(this.headerSum + (left << 8) + addresses)));
+    view.setInt32(o + IPV4_SRC, src);
+    view.setInt32(o + IPV4_DST, dst);
+    view.setInt32(o + IPV4_SIZE, ports);
+    view.setInt32(o + PAYLOAD + 4, flow);
+    view.setInt32(o + PAYLOAD + 8, seq);
+    const varying =
+      (ports >>> 16) + (ports & 0xffff) + (flow >>> 16) + (flow & 0xffff) + (seq >>> 16) + (seq & 0xffff);
+    const sum = csumFinish(csumFold(this.datagramSum + addresses + varying));
+    view.setUint16(o + IPV4_SIZE + UDP_CHECKSUM, sum === 0 ? 0xffff : sum);
+  }
+
+  private deliver(f: number, sock: number, flow: number, dev: number): void {
+    const { s } = this;
+    const { k } = s;
+    const { skb } = k;
+    const o = skb.off[f];
+    const length = skb.len[f];
+    skb.packet[f] = ++k.packets;
+    skb.born[f] = k.clock.now;
+    skb.l3[f] = o;
+    skb.l4[f] = o + IPV4_SIZE;
+    skb.ns[f] = k.dev.ns[dev];
+    skb.dev[f] = dev;
+    skb.tag[f] = flow;
+    if (k.watch !== null) k.watch.arrived(f);
+    sinkReceive(s, s.sink[sock], s.group[sock], -1, f, o + PAYLOAD);
+    s.rxPackets[sock]++;
+    s.rxBytes[sock] += length - PAYLOAD;
+    k.delivered++;
+    skb.release(f);
+  }
+}

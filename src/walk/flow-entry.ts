@@ -1,0 +1,37 @@
+// An entry of the flow cache as words of two columns: what is read together for one packet stands together.
+
+/** Second half of a queued pair: the stage that receives, plus this for every veth still ahead. */
+export const HOP = 256;
+
+// Words of an entry; the key (namespace * 256 + protocol) is the first.
+export const ENTRY = 18;
+export const E_SRC = 1;
+export const E_DST = 2;
+export const E_PORTS = 3;
+export const E_HASH = 4;
+export const E_PATH = 5;
+export const E_GENERATION = 6;
+export const E_NEW_SRC = 7;
+export const E_NEW_DST = 8;
+export const E_NEW_PORTS = 9;
+/** What the TTL loses; longest IP packet that is known to pass. */
+export const E_TTL = 10;
+export const E_LENGTH = 11;
+/** Receiving device, and stage with the veths before it. */
+export const E_DEV = 12;
+export const E_STAGE = 13;
+export const E_FLAGS = 14;
+export const E_ROUTE = 15;
+/**
+ * Sink that gets the packets of a traffic source, -1 for any other receiver, as Sockets.bindings was then.
+ */
+export const E_SINK = 16;
+export const E_BINDINGS = 17;
+
+// Numbers of an entry that may be large: times in ns.
+export const FLOW = 4;
+export const F_LAST = 0;
+export const F_PACKETS = 1;
+export const F_BYTES = 2;
+/** A packet that comes this long after the last one finds its connection expired. */
+export const F_IDLE = 3;
