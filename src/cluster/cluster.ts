@@ -12,6 +12,7 @@ import { EndpointCondition } from "../netfilter/endpoint-lists.ts";
 import type { ProxyOptions } from "../netfilter/netfilter.ts";
 import { PolicyTable } from "../netfilter/network-policy.ts";
 import { ServiceTable } from "../netfilter/service-table.ts";
+import { Noted } from "../node/consulted.ts";
 import { Op } from "../node/op.ts";
 import { closeNamespace, udpOpen } from "../socket/open.ts";
 import { SocketKind } from "../socket/sockets.ts";
@@ -155,6 +156,7 @@ export class Cluster {
   }
 
   private enforce(ns: number): void {
+    this.walk.k.consulted.changed(Noted.NAMESPACE, ns, 0);
     this.walk.nf.policies[ns] = this.policies.count > 0 ? this.policies.table : null;
   }
 

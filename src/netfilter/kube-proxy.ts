@@ -77,8 +77,12 @@ export function filterForward(nf: Netfilter, f: number): number {
   const info = skb.ctinfo[f];
   if (tracked && info === IP_CT_NEW) {
     const policies = nf.policies[ns];
-    const verdict = policies === null ? NF_ACCEPT : policyVerdict(nf, f, policies);
-    if (verdict !== NF_ACCEPT) return verdict;
+    if (policies !== null) {
+      // Labels and policies change at any time, and every packet of an unanswered connection is asked about.
+      nf.k.consulted.giveUp(f);
+      const verdict = policyVerdict(nf, f, policies);
+      if (verdict !== NF_ACCEPT) return verdict;
+    }
     if (isFirewalled(nf, f)) return Drop.SERVICE_SOURCE_RANGE;
   }
   // KUBE-FORWARD, which the nftables mode does not have.

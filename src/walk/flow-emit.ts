@@ -11,7 +11,7 @@ import { Stage } from "../node/stage.ts";
 import { FLOW_NEXT, FLOW_WORDS } from "../socket/flows.ts";
 import { sinkReceive } from "../socket/sink.ts";
 import { SocketKind, type Sockets } from "../socket/sockets.ts";
-import { csumFinish, csumFold, csumRange } from "../wire/checksum.ts";
+import { csumFinish, csumFold } from "../wire/checksum.ts";
 import { IPV4_CHECKSUM, IPV4_DST, IPV4_SIZE, IPV4_SRC, IPV4_TTL, PROTO_UDP } from "../wire/ipv4.ts";
 import { UDP_CHECKSUM, UDP_SIZE } from "../wire/udp.ts";
 import type { FlowCache } from "./flow-cache.ts";
@@ -84,16 +84,15 @@ export class FlowEmitter {
   }
 
   private learn(template: Uint8Array): void {
-    const padded = new Uint8Array((template.length + 3) & ~3);
-    padded.set(template);
-    const v = new DataView(padded.buffer);
+    const { length } = template;
+    const words = new Int32Array((length + 3) >> 2);
+    for (let i = 0; i < length; i++) words[i >> 2] |= template[i] << (24 - ((i & 3) << 3));
     this.template = template;
-    this.words = new Int32Array(padded.length / 4);
-    for (let i = 0; i < this.words.length; i++) this.words[i] = v.getInt32(i * 4);
-    // Version to protocol; the TTL is added per packet.
-    this.headerSum = csumRange(v, 0, IPV4_TTL, 0) + v.getUint8(IPV4_TTL + 1);
-    const length = template.length - IPV4_SIZE;
-    this.datagramSum = csumRange(v, IPV4_SIZE + 4, template.length, PROTO_UDP + length);
+    this.words = words;
+    // Of the IP header all but TTL and addresses; of the datagram all but ports, the pseudo header included.
+    this.headerSum = csumFold(halves(words, 0, 2) + (words[2] & 0x00ff_0000) / 0x10000);
+    const rest = halves(words, IPV4_SIZE / 4 + 1, words.length);
+    this.datagramSum = csumFold(rest + PROTO_UDP + length - IPV4_SIZE);
   }
 
   private lookAhead(row: number, n: number): void {
@@ -245,4 +244,11 @@ export class FlowEmitter {
     k.delivered++;
     skb.release(f);
   }
+}
+
+/** Sum of the 16-bit halves of words; a template of up to 64 KiB stays below 2^32. */
+function halves(words: Int32Array, from: number, end: number): number {
+  let sum = 0;
+  for (let i = from; i < end; i++) sum += (words[i] >>> 16) + (words[i] & 0xffff);
+  return sum;
 }

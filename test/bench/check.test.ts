@@ -57,11 +57,18 @@ test("a byte changed on the way that no checksum covers", (t) => {
   t.is(k.skb.live, 0);
 });
 
+/** Another template of the first source, with one bit changed. */
+function damage(templates: Uint8Array[], at: number): void {
+  const changed = templates[0]!.slice();
+  changed[at]! ^= 1;
+  templates[0] = changed;
+}
+
 test("a packet that says of itself it is no packet of ours", (t) => {
   const rig = warm();
   const { sock } = rig.net.walk;
   // The first byte of the payload, which every source begins with.
-  sock.sources.template[0][28] ^= 1;
+  damage(sock.sources.template, 28);
   rig.batch(BATCH);
   t.is(rig.misdelivered, BATCH);
 });
@@ -80,7 +87,7 @@ test("every byte is looked at in one packet of 1,024, however short the pods liv
   const rig = warm();
   const { sock } = rig.net.walk;
   // Past the head: no sink looks at it before its turn to be checked, and the checksum is right.
-  sock.sources.template[0][28 + PAYLOAD_HEAD] ^= 1;
+  damage(sock.sources.template, 28 + PAYLOAD_HEAD);
   for (let sent = 0; sent < 4096; sent += BATCH) {
     rig.batch(BATCH);
     rig.replaceOne();
