@@ -47,6 +47,8 @@ export type {
   VmOptions,
   VnetOptions,
 } from "./emulator/spec.ts";
+export { HostTcp, TcpConnection, TcpServer } from "./emulator/tcp-handles.ts";
+export type { TcpListenOptions, TcpSeen, TcpSocketOptions } from "./emulator/tcp-script.ts";
 export { type PingOptions, Timeline, type UdpOptions } from "./emulator/timeline.ts";
 export type { TrafficOptions } from "./emulator/traffic.ts";
 export { formatTime, gbps, kbps, mbps, minutes, ms, ns, sec, us } from "./emulator/units.ts";

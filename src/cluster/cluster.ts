@@ -14,8 +14,8 @@ import { PolicyTable } from "../netfilter/network-policy.ts";
 import { ServiceTable } from "../netfilter/service-table.ts";
 import { Noted } from "../node/consulted.ts";
 import { Op } from "../node/op.ts";
-import { closeNamespace, udpOpen } from "../socket/open.ts";
-import { SocketKind } from "../socket/sockets.ts";
+import { closeNamespace } from "../socket/open.ts";
+import { exitNamespace, openServers, type ServerPorts } from "../socket/servers.ts";
 import type { Walk } from "../walk/walk.ts";
 import { type NamedPort, NetworkPolicies, type NetworkPolicy } from "./network-policies.ts";
 import { PodPhase, type Pods } from "./pods.ts";
@@ -30,8 +30,8 @@ export interface Workload {
   namedPorts: readonly NamedPort[];
   /** Number of its pods' identity in NetworkPolicies. */
   identity: number;
-  udpEcho: readonly number[];
-  udpSink: readonly number[];
+  /** What its pods' own programs listen on. */
+  ports: ServerPorts;
   /** Whether its pods are ready as soon as they run. */
   ready: boolean;
   /** Node its pods must run on; -1 for any. */
@@ -202,8 +202,7 @@ export class Cluster {
     this.pods.ready[p] = workload.ready ? 1 : 0;
     this.policies.table.addPod(this.pods.ip[p], workload.identity, host.ns);
     this.count(node, 1);
-    for (const port of workload.udpEcho) udpOpen(sock, ns, { kind: SocketKind.ECHO, port });
-    for (const port of workload.udpSink) udpOpen(sock, ns, { kind: SocketKind.SINK, port });
+    openServers(sock, ns, workload.ports);
     this.addEndpoints(p);
     return p;
   }
@@ -213,6 +212,9 @@ export class Cluster {
     const { pods } = this;
     const workload = this.workloads[pods.workload[p]];
     this.removeEndpoints(p);
+    // kubelet kills the containers first, and their sockets say goodbye while the interface is there.
+    exitNamespace(this.walk.sock, pods.ns[p]);
+    this.walk.drain();
     this.policies.table.removePod(pods.ip[p]);
     this.cni.detach(pods.attachment[p]);
     closeNamespace(this.walk.sock, pods.ns[p]);

@@ -220,7 +220,7 @@ function kubenetTable(b: Building, spec: ClusterSpec, subnet: number): number {
 function addWorkload(c: ClusterBuild, spec: WorkloadSpec): void {
   const { b, cluster } = c;
   const path = workloadPath(c.path, spec);
-  const { echo, sink } = checkHostPorts(b, spec, path);
+  const ports = checkHostPorts(b, spec, path);
   if (!Number.isInteger(spec.replicas) || spec.replicas < 0) {
     b.problems.push({ path: `${path}.replicas`, message: "replicas is a whole number, not negative" });
   }
@@ -247,8 +247,7 @@ function addWorkload(c: ClusterBuild, spec: WorkloadSpec): void {
     labels,
     namedPorts,
     identity: 0,
-    udpEcho: echo,
-    udpSink: sink,
+    ports,
     ready: spec.ready ?? true,
     node,
     pods: [],

@@ -8,8 +8,7 @@ import { Scope } from "../node/in-ifaddr.ts";
 import { Kernel } from "../node/kernel.ts";
 import { DevKind } from "../node/net-device.ts";
 import type { NsSysctl } from "../node/sysctl.ts";
-import { udpOpen } from "../socket/open.ts";
-import { SocketKind } from "../socket/sockets.ts";
+import { openServers } from "../socket/servers.ts";
 import { type BuiltNetwork, buildNetwork, type NetworkSpec } from "../vnet/build-network.ts";
 import { checkApplicationMember, checkNic } from "../vnet/check.ts";
 import { joinApplication, setNicNsg } from "../vnet/security-control.ts";
@@ -151,25 +150,38 @@ export function portsOf(
   return [...new Set(good)];
 }
 
-export function checkHostPorts(
-  b: Building,
-  host: HostOptions,
-  path: string,
-): { echo: readonly number[]; sink: readonly number[] } {
-  const echo = portsOf(b, host.udpEcho, `${path}.udpEcho`);
-  const sink = portsOf(b, host.udpSink, `${path}.udpSink`);
-  for (const port of sink) {
-    if (echo.includes(port))
-      b.problems.push({ path: `${path}.udpSink`, message: `port ${port} is an echo port too` });
+/** Ports something answers on in a host, by option. */
+export interface HostPorts {
+  udpEcho: readonly number[];
+  udpSink: readonly number[];
+  tcpEcho: readonly number[];
+  tcpSink: readonly number[];
+}
+
+export function checkHostPorts(b: Building, host: HostOptions, path: string): HostPorts {
+  const ports = {
+    udpEcho: portsOf(b, host.udpEcho, `${path}.udpEcho`),
+    udpSink: portsOf(b, host.udpSink, `${path}.udpSink`),
+    tcpEcho: portsOf(b, host.tcpEcho, `${path}.tcpEcho`),
+    tcpSink: portsOf(b, host.tcpSink, `${path}.tcpSink`),
+  };
+  for (const [sink, echo] of [
+    ["udpSink", "udpEcho"],
+    ["tcpSink", "tcpEcho"],
+  ] as const) {
+    for (const port of ports[sink]) {
+      if (!ports[echo].includes(port)) continue;
+      b.problems.push({ path: `${path}.${sink}`, message: `port ${port} is an echo port too` });
+    }
   }
-  return { echo, sink };
+  return ports;
 }
 
 function buildVm(b: Building, vm: VmSpec): void {
   const path = `vm.${vm.name}`;
   const subnet = subnetRow(b, vm.subnet, path);
   const address = addressOf(b, vm.address, `${path}.address`);
-  const { echo, sink } = checkHostPorts(b, vm, path);
+  const ports = checkHostPorts(b, vm, path);
   checkSysctls(b, vm.sysctls ?? {}, path);
   if (subnet < 0) return;
   const found = checkNic(b.walk.vnet, subnet, address, `${path}.address`);
@@ -181,8 +193,7 @@ function buildVm(b: Building, vm: VmSpec): void {
   secureNic(b, nic, vm, path);
   for (const [name, value] of Object.entries(vm.sysctls ?? {}))
     b.walk.k.setNsSysctl(ns, name as NsSysctl, value);
-  for (const port of echo) udpOpen(b.walk.sock, ns, { kind: SocketKind.ECHO, port });
-  for (const port of sink) udpOpen(b.walk.sock, ns, { kind: SocketKind.SINK, port });
+  openServers(b.walk.sock, ns, ports);
   const ip = b.walk.k.inet.addr[b.walk.k.inet.firstOf(eth0)];
   b.net.hosts.vms.set(vm.name, { kind: "vm", name: vm.name, ns, dev: eth0, ip });
 }

@@ -1,8 +1,11 @@
 // Sends the one packet that explain is about, with every stage recorded.
 
+import type { Kernel } from "../node/kernel.ts";
 import { SkbFlag } from "../node/sk-buff.ts";
 import { trimNotes } from "../observe/drain.ts";
 import { localFrame, sendLocal, writeLocalHeader } from "../socket/output.ts";
+import { SocketKind } from "../socket/sockets.ts";
+import { tcpAbort, tcpConnect } from "../socket/tcp/calls.ts";
 import { IPV4_DF, PROTO_TCP } from "../wire/ipv4.ts";
 import { TCP_SIZE, TCP_SYN, writeTcpHeader } from "../wire/tcp.ts";
 import type { Net } from "./net.ts";
@@ -25,6 +28,7 @@ export function probe(net: Net, from: string, to: string, protocol: "udp" | "tcp
   net.run({ for: PATIENCE });
   k.observing = before.observing;
   k.notes.stages = before.stages;
+  if (protocol === "tcp") closeProbe(net, from);
   return request;
 }
 
@@ -35,13 +39,34 @@ function send(net: Net, from: string, to: string, protocol: "udp" | "tcp" | "icm
   return sent.packet;
 }
 
-/** A SYN from a port nobody listens on: what is asked is the way, and the answer of the other end. */
+/**
+ * A SYN, and with it the whole handshake. Where connect() fails before it sends one, a SYN by hand shows
+ * where it would have ended.
+ */
 function sendSyn(net: Net, from: string, to: string): number {
-  const { k } = net.walk;
-  const { skb } = k;
+  const { k, sock } = net.walk;
   const host = net.hosts.host(from);
   const { addr, port } = net.hosts.destination(to, PROTO_TCP);
-  const f = localFrame(k, host.ns, host.dev, TCP_SIZE, true);
+  const options = { kind: SocketKind.SINK, port: PROBE_PORT };
+  const row = tcpConnect(sock.tcp, host.ns, addr, port, options);
+  return row >= 0 ? k.packets : sendRawSyn(k, host.ns, host.dev, addr, port);
+}
+
+/** The probe's own socket goes with a reset. */
+function closeProbe(net: Net, from: string): void {
+  const { tcp } = net.walk.sock;
+  const { ns } = net.hosts.host(from);
+  for (let row = tcp.firstOfNs[ns] ?? -1; row >= 0; ) {
+    const next = tcp.next[row];
+    if (tcp.localPort[row] === PROBE_PORT && tcp.kind[row] === SocketKind.SINK) tcpAbort(tcp, row);
+    row = next;
+  }
+  net.run({ for: 0 });
+}
+
+function sendRawSyn(k: Kernel, ns: number, dev: number, addr: number, port: number): number {
+  const { skb } = k;
+  const f = localFrame(k, ns, dev, TCP_SIZE, true);
   if (f < 0) return 0;
   const o = skb.l3[f];
   writeLocalHeader(skb.view, o, skb.len[f], PROTO_TCP, 0, addr, 64, 0, IPV4_DF);

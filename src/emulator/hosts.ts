@@ -155,6 +155,11 @@ export class Hosts {
     return formatIpv4(addr);
   }
 
+  /** "10.244.0.5:8080". */
+  endpointText(addr: number, port: number): string {
+    return `${formatIpv4(addr)}:${port}`;
+  }
+
   hostNames(): string[] {
     const nodes = this.clusters.flatMap((c) => c.nodes.map((n) => n.name));
     return [...this.pods.byName.keys(), ...nodes, ...this.vms.keys()];

@@ -16,6 +16,7 @@ import { Recorder } from "../observe/recording.ts";
 import { SHOW_WHAT, type ShowWhat, show } from "../observe/show.ts";
 import type { Walk } from "../walk/walk.ts";
 import { formatIpv4 } from "../wire/address.ts";
+import { PROTO_TCP } from "../wire/ipv4.ts";
 import { sysctlProblem } from "./check-cluster.ts";
 import { Diagnose } from "./diagnose.ts";
 import { mistake, TopologyError } from "./errors.ts";
@@ -27,6 +28,8 @@ import { type Action, Script } from "./script.ts";
 import { type ServiceInfo, serviceInfo } from "./service-info.ts";
 import { restoreState, saveState } from "./snapshot.ts";
 import type { TopologySpec } from "./spec.ts";
+import { HostTcp } from "./tcp-handles.ts";
+import { tellScript } from "./tcp-script.ts";
 import { Timeline } from "./timeline.ts";
 import { isRight, openTraffic, reportTraffic, type TrafficOptions } from "./traffic.ts";
 
@@ -44,7 +47,7 @@ export interface PodInfo {
 export interface ServiceDeliveries {
   name: string;
   clusterIp: string;
-  /** Datagrams received per pod that is an endpoint now, in the order the pods were added. */
+  /** Datagrams and TCP connections received per endpoint of now, in the order the pods were added. */
   pods: Readonly<Record<string, number>>;
 }
 
@@ -81,6 +84,7 @@ export class Net {
       if (op === Op.SCRIPT) perform(this, a);
       else if (op === Op.PROXY_SYNC) this.hosts.clusters[a].sync(b);
     };
+    walk.sock.tcp.program = (row, events) => tellScript(this, row, events);
     walk.sock.isRight = (source, ns) => isRight(this, source, ns);
   }
 
@@ -178,6 +182,12 @@ export class Net {
     return found;
   }
 
+  /** TCP of a pod, node or VM. @throws UnknownNameError */
+  tcp(host: string): HostTcp {
+    this.hosts.host(host);
+    return new HostTcp(this, host);
+  }
+
   /** Address of a Service. @throws UnknownNameError */
   clusterIp(service: string): string {
     const { clusterIp } = this.serviceNamed(service).service;
@@ -228,10 +238,19 @@ export class Net {
           const isTarget = service.ports.some((sp) => sp.targetPort === port && sp.protocol === protocol);
           if (isTarget) count += sock.rxPackets[s];
         }
+        for (const { protocol, targetPort } of service.ports) {
+          if (protocol === PROTO_TCP) count += this.connectionsTo(this.pods.ns[p], targetPort);
+        }
         out[this.pods.name[p]] = count;
       }
     }
     return out;
+  }
+
+  private connectionsTo(ns: number, port: number): number {
+    const { tcp } = this.walk.sock;
+    const listener = tcp.listener(ns, 0, port);
+    return listener < 0 ? 0 : tcp.connections[listener];
   }
 
   private podInfo(cluster: Cluster, p: number): PodInfo {

@@ -19,6 +19,15 @@ import { mistake } from "./errors.ts";
 import { didYouMean, UnknownNameError } from "./hosts.ts";
 import type { Net } from "./net.ts";
 import type { Action, Received } from "./script.ts";
+import {
+  closeServer,
+  endConnection,
+  openConnection,
+  openServer,
+  readFrom,
+  resetConnection,
+  sendOn,
+} from "./tcp-script.ts";
 import { formatTime } from "./units.ts";
 
 /** Op.SCRIPT. */
@@ -71,6 +80,22 @@ export function perform(net: Net, number: number): void {
       return net.walk.k.setNsSysctl(net.hosts.host(action.host).ns, action.name as NsSysctl, action.value);
     case "azure":
       return changeAzure(net, action.change);
+    case "tcp-listen":
+      return openServer(net, action.server, action.options);
+    case "tcp-connect":
+      return openConnection(net, action.connection, action.to, action.options);
+    case "tcp-send":
+      return sendOn(net, action.connection, action.payload);
+    case "tcp-end":
+      return endConnection(net, action.connection, "end");
+    case "tcp-close":
+      return endConnection(net, action.connection, "close");
+    case "tcp-reset":
+      return resetConnection(net, action.connection);
+    case "tcp-read":
+      return readFrom(net, action.connection, action.bytes);
+    case "tcp-close-server":
+      return closeServer(net, action.server);
     case "call": {
       const { run } = action;
       action.run = null;

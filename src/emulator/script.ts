@@ -9,6 +9,7 @@ import { Drop } from "../node/drop.ts";
 import type { Kernel, PacketWatch } from "../node/kernel.ts";
 import type { SecurityRuleSpec } from "../vnet/build-rule.ts";
 import type { PeeringFlags } from "../vnet/peerings.ts";
+import { type TcpListenOptions, TcpScript, type TcpSocketOptions } from "./tcp-script.ts";
 
 export type Action =
   | { kind: "udp"; from: string; to: string; payload: Uint8Array; sourcePort: number }
@@ -27,6 +28,12 @@ export type Action =
   | { kind: "link"; link: string; up: boolean }
   | { kind: "sysctl"; host: string; name: string; value: number }
   | { kind: "azure"; change: AzureChange }
+  | { kind: "tcp-listen"; server: number; options: TcpListenOptions }
+  | { kind: "tcp-connect"; connection: number; to: string; options: TcpSocketOptions }
+  | { kind: "tcp-send"; connection: number; payload: Uint8Array }
+  | { kind: "tcp-end" | "tcp-close" | "tcp-reset"; connection: number }
+  | { kind: "tcp-read"; connection: number; bytes: number }
+  | { kind: "tcp-close-server"; server: number }
   | { kind: "call"; run: (() => void) | null };
 
 /** What changes in a cluster (emulator/cluster-change.ts). */
@@ -109,6 +116,7 @@ export class Script implements PacketWatch {
   readonly byPacket = new Map<number, number>();
   readonly sockets: ScriptSocket[] = [];
   readonly streams: Stream[] = [];
+  readonly tcp = new TcpScript();
   /** Sockets.arrivals when the sockets were read last. */
   read = 0;
   private readonly k: Kernel;

@@ -147,6 +147,10 @@ export interface HostOptions {
   udpEcho?: number | readonly number[];
   /** UDP ports that take every datagram, count and check it. */
   udpSink?: number | readonly number[];
+  /** TCP ports whose connections send every byte back, and close when the peer does. */
+  tcpEcho?: number | readonly number[];
+  /** TCP ports whose connections take every byte, and close when the peer does. */
+  tcpSink?: number | readonly number[];
 }
 
 /** What pods and deployments have in common. */

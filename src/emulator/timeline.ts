@@ -6,7 +6,7 @@ import type { NetemConfig } from "../link/netem-config.ts";
 import { UDP_MAX_PAYLOAD } from "../socket/udp-send.ts";
 import type { SecurityRuleSpec } from "../vnet/build-rule.ts";
 import { ETHERNET_SIZE } from "../wire/ethernet.ts";
-import { PROTO_ICMP, PROTO_UDP } from "../wire/ipv4.ts";
+import { PROTO_ICMP, PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
 import { nsgRow, peeringChange, vnetRow } from "./azure-change.ts";
 import { policyOf } from "./build-policy.ts";
 import { mistake, type Problem, TopologyError } from "./errors.ts";
@@ -15,6 +15,8 @@ import { didYouMean, UnknownNameError } from "./hosts.ts";
 import type { Net } from "./net.ts";
 import type { Action, ClusterChange } from "./script.ts";
 import type { NetworkPolicyOptions, PeeringOptions } from "./spec.ts";
+import { checkTcpOptions, TcpConnection, TcpServer } from "./tcp-handles.ts";
+import type { TcpListenOptions, TcpSocketOptions } from "./tcp-script.ts";
 
 const MOST = 2 ** 31 - 1;
 const SECOND = 1_000_000_000;
@@ -218,6 +220,62 @@ export class Timeline {
   /** Whether rule changes are applied to connections that are there (azure.md N14). */
   flushConnection(nsg: string, on: boolean): void {
     this.schedule({ kind: "azure", change: { kind: "flush-connection", group: nsgRow(this.net, nsg), on } });
+  }
+
+  /** A TCP server in a pod, node or VM. */
+  listen(host: string, port: number, options: Omit<TcpListenOptions, "port"> = {}): TcpServer {
+    this.net.hosts.checkHost(host);
+    whole(port, 1, 0xffff, "listen.port");
+    checkTcpOptions(options, "listen");
+    const server = this.net.script.tcp.addServer(host, port, options.reading ?? true);
+    this.schedule({ kind: "tcp-listen", server, options });
+    return new TcpServer(this.net, server);
+  }
+
+  /**
+   * A TCP connection from a pod, node or VM.
+   * @param to "web:80", "web-3:8080", "10.0.0.10:443"
+   */
+  connect(host: string, to: string, options: TcpSocketOptions = {}): TcpConnection {
+    this.net.hosts.checkHost(host);
+    this.net.hosts.checkDestination(to, PROTO_TCP);
+    checkTcpOptions(options, "connect");
+    const connection = this.net.script.tcp.addConnection(host, options.reading ?? true);
+    this.schedule({ kind: "tcp-connect", connection, to, options });
+    return new TcpConnection(this.net, connection);
+  }
+
+  /** @param data text, bytes, or how many bytes of zeros */
+  send(connection: TcpConnection, data: string | Uint8Array | number): void {
+    if (typeof data === "number") whole(data, 0, MOST, "send.data");
+    const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
+    const payload = typeof bytes === "number" ? new Uint8Array(bytes) : bytes.slice();
+    this.schedule({ kind: "tcp-send", connection: connection.number, payload });
+  }
+
+  /** A FIN once all is sent; the peer may go on sending. */
+  end(connection: TcpConnection): void {
+    this.schedule({ kind: "tcp-end", connection: connection.number });
+  }
+
+  /** As close(2): a FIN once all is sent, or a RST when something was not read. */
+  close(connection: TcpConnection): void {
+    this.schedule({ kind: "tcp-close", connection: connection.number });
+  }
+
+  /** A RST. */
+  reset(connection: TcpConnection): void {
+    this.schedule({ kind: "tcp-reset", connection: connection.number });
+  }
+
+  /** The program reads what waits, at most `bytes`; for connections with `reading: false`. */
+  read(connection: TcpConnection, bytes: number = Number.MAX_SAFE_INTEGER): void {
+    this.schedule({ kind: "tcp-read", connection: connection.number, bytes });
+  }
+
+  /** No more connections for this server. */
+  closeServer(server: TcpServer): void {
+    this.schedule({ kind: "tcp-close-server", server: server.number });
   }
 
   /** Anything else. An emulation with a call still to come cannot be saved. */

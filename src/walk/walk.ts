@@ -103,7 +103,7 @@ export class Walk {
   run(until: number): void {
     const { clock } = this.k;
     this.drain();
-    while (clock.next() <= until) {
+    while (clock.size > 0 && clock.next() <= until) {
       clock.take();
       this.events++;
       this.handle(clock.op, clock.a, clock.b);

@@ -90,6 +90,29 @@ Service web (10.0.0.11): web-0 2, web-1 2, web-2 2, web-3 2
 └─────────┴────────────────────┴─────────┘
 `,
 
+  "long-lived-connections": `\
+backend removed:   connected at 1 ms, 5 bytes at 1 s, end at 2 s
+backend dead:      connected at 2 ms, 5 bytes at 1 s, EHOSTUNREACH at 927.805 s, closed at 927.805 s
+  with TCP_USER_TIMEOUT of 10 s: connected at 5 ms, EHOSTUNREACH at 15.8 s, closed at 15.8 s
+backend untouched: connected at 3 ms, 5 bytes at 1 s, 12 bytes at 3 s
+a new connection:  connected at 1200 s
+
+long-lived-connections.ts: 3 pods on 3 nodes, seed 7, 1200.01 s of virtual time
+1624 packets made, 306 delivered to sockets, 1096 drops
+Service web (10.0.0.11): web-1 2, web-2 2
+┌─────────┬──────────────┬───────────────────┐
+│ dropped │ reason       │ device            │
+├─────────┼──────────────┼───────────────────┤
+│ 1       │ NAT_ICMP     │ n0/azva7a3e029a7b │
+├─────────┼──────────────┼───────────────────┤
+│ 2       │ TTL_EXPIRED  │ n0/eth0           │
+├─────────┼──────────────┼───────────────────┤
+│ 271     │ NEIGH_FAILED │ n1/azv0761ccbeace │
+├─────────┼──────────────┼───────────────────┤
+│ 822     │ NO_CARRIER   │ n1/azv0761ccbeace │
+└─────────┴──────────────┴───────────────────┘
+`,
+
   "lossy-link": `\
 sent 10000, received 9810, lost 190, duplicated 90, reordered 0
 latency 16.04 / 22.30 / 40.27 ms (min / mean / max)

@@ -32,6 +32,12 @@ const SENSE: Record<string, (t: ExecutionContext, out: string) => void> = {
     t.true(Number(sent) >= 40_000);
   },
   kubenet: (t, out) => t.regex(out, /ping web-1 on n1: VNET_NOT_ADDRESSED/),
+  "long-lived-connections": (t, out) => {
+    t.regex(out, /backend removed: .* end at 2 s\n/);
+    // Fifteen retransmissions without an answer: tcp_retries2 (kube-proxy.md 5.3).
+    const [, seconds] = /backend dead: .* EHOSTUNREACH at (\d+)\.\d+ s/.exec(out) ?? [];
+    t.true(Number(seconds) >= 924 && Number(seconds) <= 1000);
+  },
   "lossy-link": (t, out) => {
     const [, sent, received, lost] = /sent (\d+), received (\d+), lost (\d+)/.exec(out) ?? [];
     t.is(Number(sent) - Number(received), Number(lost));

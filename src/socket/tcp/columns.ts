@@ -180,6 +180,8 @@ export class TcpColumns {
   bytesAcked = new Float64Array(FIRST);
   segmentsIn = new Float64Array(FIRST);
   segmentsOut = new Float64Array(FIRST);
+  /** Of a listener: connections it has made. */
+  connections = new Float64Array(FIRST);
   /** Segments sent again, of all kinds. */
   retransmitted = new Float64Array(FIRST);
 
@@ -312,6 +314,7 @@ const F64_COLUMNS = [
   "bytesAcked",
   "segmentsIn",
   "segmentsOut",
+  "connections",
   "retransmitted",
 ] as const;
 const U16_COLUMNS = [

@@ -79,6 +79,7 @@ export function tcpRcv(s: Sockets, f: number): Stage {
   }
   parse(tcp, f, end);
   const reason = receive(tcp, row);
+  tcp.rxFrame = -1;
   if (reason !== 0) return k.drop(f, reason);
   if (k.observing) k.note(f, NoteKind.DELIVER, row, PROTO_TCP, 0, 0, 0);
   k.delivered++;
@@ -139,9 +140,7 @@ function connectionReceive(t: Tcp, row: number): number {
   if (bad !== 0) return bad === DONE ? 0 : bad;
   const reason = takeData(t, row);
   // The data may have ended the connection.
-  if (t.rxFrame < 0 || t.state[row] === TcpState.CLOSE || t.state[row] === TcpState.TIME_WAIT) {
-    return reason;
-  }
+  if (t.state[row] === TcpState.CLOSE || t.state[row] === TcpState.TIME_WAIT) return reason;
   push(t, row);
   ackCheck(t, row);
   return reason;
@@ -293,7 +292,7 @@ function dataAfterClose(t: Tcp, row: number): boolean {
 /** RFC 1122 4.2.2.13: data for a program that has closed is answered with a reset. */
 function abortOnData(t: Tcp, row: number): number {
   sendReset(t.k, t.rxFrame);
-  finish(t, row, t.flags[row] & TcpFlag.DEAD ? 0 : 104);
+  resetReceived(t, row);
   return Drop.TCP_ABORT_ON_DATA;
 }
 
@@ -304,6 +303,8 @@ function takeData(t: Tcp, row: number): number {
     case TcpState.CLOSING:
     case TcpState.LAST_ACK:
       if (!before(t.rxSeq, t.rcvNxt[row])) return 0;
+      // Behind its FIN a peer has nothing to say.
+      if (dataAfterClose(t, row)) return abortOnData(t, row);
       return dataQueue(t, row);
     case TcpState.FIN_WAIT1:
     case TcpState.FIN_WAIT2:

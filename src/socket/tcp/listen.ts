@@ -239,5 +239,6 @@ function becomeChild(t: Tcp, row: number): void {
   t.acceptTail[listener] = row;
   t.acceptNext[row] = -1;
   t.acceptCount[listener]++;
+  t.connections[listener]++;
   tell(t, listener, TcpEvent.ACCEPT);
 }

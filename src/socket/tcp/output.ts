@@ -2,6 +2,7 @@
 // tcp_established_options() and tcp_options_write() in net/ipv4/tcp_output.c.
 // Absent: ECN, MD5 and AO, fast open, MPTCP, urgent data, segmentation offload (every segment is a packet).
 
+import { NoteKind } from "../../node/notes.ts";
 import { IPV4_DF, IPV4_SIZE, PROTO_TCP } from "../../wire/ipv4.ts";
 import { TCP_ACK, TCP_FIN, TCP_SIZE, TCP_SYN, writeTcpHeader } from "../../wire/tcp.ts";
 import {
@@ -64,8 +65,16 @@ export function transmit(t: Tcp, row: number, seq: number, end: number, tcpFlags
   t.segmentsOut[row]++;
   if (tcpFlags & TCP_ACK) ackSent(t, row);
   if (data > 0) dataSent(t, row, data);
+  if (t.rxFrame >= 0) answers(t, f);
   sendLocal(k, f);
   return true;
+}
+
+/** The segment under way is what this one answers, for explain and recordings. */
+function answers(t: Tcp, f: number): void {
+  const { k } = t;
+  k.skb.answers[f] = k.skb.packet[t.rxFrame];
+  if (k.observing) k.note(t.rxFrame, NoteKind.REPLY, PROTO_TCP, k.skb.packet[f], 0, 0, 0);
 }
 
 /** tcp_event_data_sent(). */
@@ -84,6 +93,11 @@ function sackBlocksToSend(t: Tcp, row: number): number {
   if (all === 0) return 0;
   const room = OPTION_SPACE - (flags & TcpFlag.TS ? TS_SPACE : 0) - 2 - TCPOLEN_SACK_BASE;
   return Math.min(all, Math.floor(room / TCPOLEN_SACK_BLOCK));
+}
+
+/** Bytes of options the next segment has: timestamps, and SACK blocks that wait. */
+export function optionBytes(t: Tcp, row: number): number {
+  return establishedOptionBytes(t, row, sackBlocksToSend(t, row));
 }
 
 function establishedOptionBytes(t: Tcp, row: number, blocks: number): number {

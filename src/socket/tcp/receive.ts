@@ -72,55 +72,64 @@ function takeInOrder(t: Tcp, row: number): void {
   t.rcvNxt[row] = t.rxEnd;
   if (t.rxLength > 0) dataReceived(t, row);
   if (t.rxFlags & TCP_FIN) receiveFin(t, row);
-  else if (t.ofo[row] >= 0) joinRanges(t, row);
+  else if (t.ofo[row] >= 0 || t.flags[row] & TcpFlag.FIN_SEEN) joinRanges(t, row);
   if (t.sackCount[row] > 0) removeSacks(t, row);
   if (t.rxLength > 0) tell(t, row, TcpEvent.READ);
 }
 
-/** tcp_ofo_queue(): what waited behind the hole that was filled. */
+/** tcp_ofo_queue(): what waited behind the hole that was filled, and a FIN behind that. */
 function joinRanges(t: Tcp, row: number): void {
   const { ranges } = t;
+  // Data stands where a FIN was said to be.
+  if (after(t.rcvNxt[row], t.finSeq[row])) t.flags[row] &= ~TcpFlag.FIN_SEEN;
+  const fin = (t.flags[row] & TcpFlag.FIN_SEEN) !== 0;
   while (t.ofo[row] >= 0 && !after(ranges.seq[t.ofo[row]], t.rcvNxt[row])) {
-    const r = t.ofo[row];
-    let end = ranges.end[r];
+    let end = ranges.end[t.ofo[row]];
     // Nothing counts behind a FIN.
-    const fin = (t.flags[row] & TcpFlag.FIN_SEEN) !== 0 && !before(end, (t.finSeq[row] + 1) | 0);
-    if (fin) end = (t.finSeq[row] + 1) | 0;
+    if (fin && after(end, t.finSeq[row])) end = t.finSeq[row];
     if (after(end, t.rcvNxt[row])) {
       t.bytesReceived[row] += (end - t.rcvNxt[row]) | 0;
       t.rcvNxt[row] = end;
     }
-    t.ofo[row] = ranges.shift(r);
-    if (fin) {
-      receiveFin(t, row);
-      break;
-    }
+    t.ofo[row] = ranges.shift(t.ofo[row]);
+  }
+  if (fin && t.rcvNxt[row] === t.finSeq[row]) {
+    t.rcvNxt[row] = (t.rcvNxt[row] + 1) | 0;
+    receiveFin(t, row);
   }
   // RFC 5681 4.2: the segment that fills a gap is acknowledged at once.
   if (t.ofo[row] < 0) t.flags[row] |= TcpFlag.ACK_NOW;
 }
 
-/** tcp_data_queue_ofo(). */
+/** tcp_data_queue_ofo(). Ranges hold data only; where a FIN stands is kept apart. */
 function takeOutOfOrder(t: Tcp, row: number): void {
   t.flags[row] |= TcpFlag.ACK_SCHED;
   store(t, row);
-  if (t.rxFlags & TCP_FIN && (t.flags[row] & TcpFlag.FIN_SEEN) === 0) {
-    t.flags[row] |= TcpFlag.FIN_SEEN;
-    t.finSeq[row] = (t.rxEnd - 1) | 0;
+  const dataEnd = t.rxFlags & TCP_FIN ? (t.rxEnd - 1) | 0 : t.rxEnd;
+  if (t.rxFlags & TCP_FIN) {
+    // Of two FINs the first in the stream counts.
+    if ((t.flags[row] & TcpFlag.FIN_SEEN) === 0 || before(dataEnd, t.finSeq[row])) t.finSeq[row] = dataEnd;
+    t.flags[row] |= TcpFlag.FIN_SEEN | TcpFlag.ACK_NOW;
   }
-  t.ofo[row] = t.ranges.add(t.ofo[row], t.rxSeq, t.rxEnd);
+  if (t.rxSeq === dataEnd) {
+    noteBlock(t, row, t.rxSeq, t.rxEnd);
+    return;
+  }
+  t.ofo[row] = t.ranges.add(t.ofo[row], t.rxSeq, dataEnd);
   if (t.ranges.known) {
     setDsack(t, row, t.rxSeq, t.rxEnd);
     return;
   }
   growWindow(t, row, t.rxLength);
-  if (t.flags[row] & TcpFlag.SACK) noteBlock(t, row, t.ranges.taken);
+  const { taken } = t.ranges;
+  const end = t.ranges.end[taken];
+  const fin = (t.flags[row] & TcpFlag.FIN_SEEN) !== 0 && end === t.finSeq[row];
+  noteBlock(t, row, t.ranges.seq[taken], fin ? (end + 1) | 0 : end);
 }
 
 /** tcp_sack_new_ofo_skb(): the block that just grew stands first (RFC 2018 4). */
-function noteBlock(t: Tcp, row: number, range: number): void {
-  const seq = t.ranges.seq[range];
-  const end = t.ranges.end[range];
+function noteBlock(t: Tcp, row: number, seq: number, end: number): void {
+  if ((t.flags[row] & TcpFlag.SACK) === 0) return;
   const { sackBlocks } = t;
   const base = row * SACK_BLOCKS * 2;
   const count = t.sackCount[row];

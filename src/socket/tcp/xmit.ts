@@ -7,7 +7,7 @@ import { IPV4_SIZE } from "../../wire/ipv4.ts";
 import { TCP_ACK, TCP_FIN, TCP_PSH, TCP_SIZE, TCP_SYN } from "../../wire/tcp.ts";
 import { restartAfterIdle, validate } from "./congestion.ts";
 import { after, before, MIN_SND_MSS } from "./constants.ts";
-import { TS_SPACE, transmit } from "./output.ts";
+import { optionBytes, transmit } from "./output.ts";
 import { probeCheck } from "./probe.ts";
 import { enterLossOfMtu } from "./recovery.ts";
 import { SegFlag } from "./segments.ts";
@@ -23,9 +23,9 @@ export function inFlight(t: Tcp, row: number): number {
 /** tcp_wnd_end(). */
 export const windowEnd = (t: Tcp, row: number): number => (t.sndUna[row] + t.sndWnd[row]) | 0;
 
-/** tcp_current_mss(): data bytes of a full segment. */
+/** tcp_current_mss(): data bytes of a full segment, beside the options it would have now. */
 export function currentMss(t: Tcp, row: number): number {
-  return t.mssCache[row] - (t.flags[row] & TcpFlag.TS ? TS_SPACE : 0);
+  return t.mssCache[row] - optionBytes(t, row);
 }
 
 /** tcp_sync_mss(): the path takes packets of `mtu` bytes. */

@@ -208,6 +208,34 @@ test("data for a program that has closed is answered with a reset", (t) => {
   );
 });
 
+test("data behind the peer's own FIN is answered with a reset", (t) => {
+  play(
+    t,
+    `${SERVER}
+     0.1 < F. 1:1(0) ack 1
+     0.1 > . 1:1(0) ack 2
+     0.2 < P. 1:101(100) ack 1
+     0.2 > R 1:1(0)
+     0.2 state CLOSE
+     0.2 error EPIPE`,
+  );
+});
+
+test("of two FINs out of order the first in the stream counts", (t) => {
+  play(
+    t,
+    `${SERVER}
+     0.1 < F. 301:301(0) ack 1
+     0.1 > . 1:1(0) ack 1
+     0.1 < FP. 101:201(100) ack 1
+     0.1 > . 1:1(0) ack 1
+     0.2 < P. 1:101(100) ack 1
+     0.2 > . 1:1(0) ack 202
+     0.2 read 1000 = 200
+     0.2 read 10 = 0`,
+  );
+});
+
 test("abort() sends a reset at once, unsent data is lost", (t) => {
   play(
     t,

@@ -1,0 +1,41 @@
+// The programs a topology puts into its hosts: servers that echo or swallow, and their end.
+
+import { udpOpen } from "./open.ts";
+import { SocketKind, type Sockets } from "./sockets.ts";
+import { tcpClose, tcpListen } from "./tcp/calls.ts";
+import { SOMAXCONN } from "./tcp/constants.ts";
+import { TcpFlag, TcpState } from "./tcp/state.ts";
+
+export interface ServerPorts {
+  udpEcho: readonly number[];
+  udpSink: readonly number[];
+  tcpEcho: readonly number[];
+  tcpSink: readonly number[];
+}
+
+export function openServers(s: Sockets, ns: number, ports: ServerPorts): void {
+  for (const port of ports.udpEcho) udpOpen(s, ns, { kind: SocketKind.ECHO, port });
+  for (const port of ports.udpSink) udpOpen(s, ns, { kind: SocketKind.SINK, port });
+  for (const port of ports.tcpEcho) tcpListen(s.tcp, ns, SOMAXCONN, { kind: SocketKind.ECHO, port });
+  for (const port of ports.tcpSink) tcpListen(s.tcp, ns, SOMAXCONN, { kind: SocketKind.SINK, port });
+}
+
+/** Every process of the namespace exits: its TCP sockets are closed as close() does (do_exit, exit_files). */
+export function exitNamespace(s: Sockets, ns: number): void {
+  const t = s.tcp;
+  if (ns >= t.firstOfNs.length) return;
+  for (let row = listenerOf(s, ns); row >= 0; row = listenerOf(s, ns)) tcpClose(t, row);
+  for (let row = t.firstOfNs[ns]; row >= 0; ) {
+    const next = t.next[row];
+    if ((t.flags[row] & TcpFlag.DEAD) === 0) tcpClose(t, row);
+    row = next;
+  }
+}
+
+function listenerOf(s: Sockets, ns: number): number {
+  const t = s.tcp;
+  for (let row = t.firstOfNs[ns]; row >= 0; row = t.next[row]) {
+    if (t.state[row] === TcpState.LISTEN) return row;
+  }
+  return -1;
+}
