@@ -7,7 +7,7 @@ const RUNS = 4;
 const SEGMENTS = Number(process.env.VNETEM_FUZZ_SEGMENTS ?? 60_000);
 
 for (let run = 0; run < RUNS; run++) {
-  test(`${SEGMENTS / RUNS} segments at live connections, run ${run + 1}: no byte wrong, nothing left`, (t) => {
+  test(`${SEGMENTS / RUNS} segments at connections, run ${run + 1}: no byte wrong, nothing left`, (t) => {
     const result = fuzz(run + 1, SEGMENTS / RUNS);
     t.log(JSON.stringify(result));
     t.is(result.wrong, 0);
