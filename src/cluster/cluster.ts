@@ -136,6 +136,7 @@ export class Cluster {
     workload.labels = labels;
     workload.endpointOf = [];
     this.findServices(workload);
+    this.policiesChanged();
     for (const p of this.pods.oldestFirst(workload.pods)) {
       this.policies.table.setIdentity(this.pods.ip[p], workload.identity);
       this.addEndpoints(p);
@@ -146,13 +147,26 @@ export class Cluster {
   applyPolicy(policy: NetworkPolicy): void {
     this.policies.apply(policy);
     for (const node of this.nodes) this.enforce(node.ns);
+    this.policiesChanged();
   }
 
   /** False when there is no such policy. */
   removePolicy(namespace: string, name: string): boolean {
+    this.policiesChanged();
     const found = this.policies.remove(namespace, name);
     for (const node of this.nodes) this.enforce(node.ns);
     return found;
+  }
+
+  /** Labels of a namespace, beside its name. */
+  labelNamespace(namespace: string, labels: Workload["labels"]): void {
+    this.policies.setNamespace(namespace, labels);
+    this.policiesChanged();
+  }
+
+  // A connection that has seen no reply is asked about again, also where its packets come from the flow cache.
+  private policiesChanged(): void {
+    if (this.policies.count > 0) this.walk.k.consulted.changedAll();
   }
 
   private enforce(ns: number): void {

@@ -20,6 +20,6 @@ export function changeCluster(net: Net, row: number, change: ClusterChange): voi
       return found.cluster.relabel(found.workload, change.labels);
     }
     case "label-namespace":
-      return cluster.policies.setNamespace(change.namespace, change.labels);
+      return cluster.labelNamespace(change.namespace, change.labels);
   }
 }

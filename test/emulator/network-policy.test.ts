@@ -471,6 +471,29 @@ test("K8 the pod's own node reaches it, another node is an address like any othe
   end(t, net);
 });
 
+test("K8 a flow that was never answered stops with the policy, one that was goes on", (t) => {
+  const net = cluster((aks) => {
+    aks.pod("a", { node: "n0" });
+    aks.pod("b", { node: "n1", udpSink: 9, udpEcho: 80 });
+  });
+  const policy = { podSelector: { matchLabels: { app: "b" } } };
+  const send = (port: number): string | null => {
+    const sent = net.soon.udp("a", `b:${port}`, "x", { sourcePort: 5000 + port });
+    net.run({ for: ms(5) });
+    return sent.dropReason ?? sent.deliveredTo;
+  };
+  const both = (): (string | null)[] => [send(9), send(80)];
+  for (let i = 0; i < 4; i++) t.deepEqual(both()[0], "b");
+  net.soon.networkPolicy("deny", policy);
+  t.is(send(9), "NETWORK_POLICY_INGRESS");
+  const echo = net.soon.udp("a", "b:80", "x", { sourcePort: 5080 });
+  net.run({ for: ms(5) });
+  t.not(echo.reply, null);
+  net.soon.removeNetworkPolicy("deny");
+  t.is(send(9), "b");
+  end(t, net);
+});
+
 test("what the API server refuses, each mistake with its path", (t) => {
   const lines = linesOf(() =>
     clusterTopology((aks) => {
