@@ -32,6 +32,8 @@ export interface Workload {
   identity: number;
   /** What its pods' own programs listen on. */
   ports: ServerPorts;
+  /** Counts changes of its template: rollouts. */
+  revision: number;
   /** Whether its pods are ready as soon as they run. */
   ready: boolean;
   /** Node its pods must run on; -1 for any. */
@@ -213,6 +215,7 @@ export class Cluster {
     this.pods.eth0[p] = this.cni.pods.podDev[attachment];
     this.pods.ip[p] = this.cni.pods.address[attachment];
     this.pods.place[p] = workload.pods.push(p) - 1;
+    this.pods.revision[p] = workload.revision;
     this.pods.ready[p] = workload.ready ? 1 : 0;
     this.policies.table.addPod(this.pods.ip[p], workload.identity, host.ns);
     this.count(node, 1);

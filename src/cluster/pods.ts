@@ -17,6 +17,8 @@ export class Pods {
   /** Row of the CNI's attachments. */
   attachment = new Int32Array(64);
   ip = new Int32Array(64);
+  /** Revision of its workload's template. */
+  revision = new Int32Array(64);
   /** 1: its readiness probe succeeds. */
   ready = new Uint8Array(64);
   /** 1: it is being deleted, and serves as long as it is ready. */
@@ -83,6 +85,7 @@ export class Pods {
     let n = this.phase.length;
     while (n < need) n *= 2;
     this.phase = growU8(this.phase, n);
+    this.revision = growI32(this.revision, n);
     this.ready = growU8(this.ready, n);
     this.terminating = growU8(this.terminating, n);
     this.born = growF64(this.born, n);

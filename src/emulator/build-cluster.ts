@@ -248,6 +248,7 @@ function addWorkload(c: ClusterBuild, spec: WorkloadSpec): void {
     namedPorts,
     identity: 0,
     ports,
+    revision: 1,
     ready: spec.ready ?? true,
     node,
     pods: [],

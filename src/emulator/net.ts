@@ -39,6 +39,8 @@ export interface PodInfo {
   ip: string;
   node: string;
   phase: "Running" | "Failed";
+  ready: boolean;
+  terminating: boolean;
   /** Datagrams its UDP sockets received. */
   received: number;
 }
@@ -260,6 +262,8 @@ export class Net {
       ip: formatIpv4(pods.ip[p]),
       node: cluster.nodes[pods.node[p]].name,
       phase: pods.phase[p] === 1 ? "Running" : "Failed",
+      ready: pods.ready[p] === 1,
+      terminating: pods.terminating[p] === 1,
       received: this.receivedBy(p),
     };
   }

@@ -18,6 +18,7 @@ import { changeCluster } from "./cluster-change.ts";
 import { mistake } from "./errors.ts";
 import { didYouMean, UnknownNameError } from "./hosts.ts";
 import type { Net } from "./net.ts";
+import { rolledOut, rollOut } from "./rollout.ts";
 import type { Action, Received } from "./script.ts";
 import {
   closeServer,
@@ -58,6 +59,13 @@ export function perform(net: Net, number: number): void {
       // What a pod received that goes now was received.
       collectReceived(net);
       return changePod(net, action.kind, action.pod);
+    case "rollout":
+      collectReceived(net);
+      return rollOut(net, number, action);
+    case "rollout-ready":
+    case "rollout-remove":
+      collectReceived(net);
+      return rolledOut(net, action);
     case "cluster":
       return changeCluster(net, action.cluster, action.change);
     case "ready-pod": {
@@ -157,11 +165,11 @@ function sendFrame(net: Net, action: Extract<Action, { kind: "frame" }>): void {
 
 function scale(net: Net, name: string, replicas: number): void {
   const { cluster, index, workload } = net.workload(name);
-  while (workload.pods.length > replicas) {
-    const youngest = net.pods.extreme(workload.pods, -1);
-    if (youngest !== undefined) cluster.removePod(youngest);
-  }
-  while (workload.pods.length < replicas) must(cluster.addPod(index), `scale.${name}`);
+  // Pods that terminate are on their way out.
+  const alive = workload.pods.filter((p) => net.pods.terminating[p] === 0);
+  const youngest = net.pods.oldestFirst(alive).reverse();
+  for (const p of youngest.slice(0, Math.max(0, alive.length - replicas))) cluster.removePod(p);
+  for (let i = alive.length; i < replicas; i++) must(cluster.addPod(index), `scale.${name}`);
 }
 
 function changePod(net: Net, kind: "remove-pod" | "fail-pod" | "replace-pod", name: string): void {

@@ -4,6 +4,7 @@
 
 import type { Labels } from "../cluster/labels.ts";
 import type { NetworkPolicy } from "../cluster/network-policies.ts";
+import type { RolloutPlan } from "../cluster/rollout.ts";
 import type { NetemConfig } from "../link/netem-config.ts";
 import { Drop } from "../node/drop.ts";
 import type { Kernel, PacketWatch } from "../node/kernel.ts";
@@ -19,6 +20,16 @@ export type Action =
   | { kind: "stop-traffic"; row: number }
   | { kind: "scale"; workload: string; replicas: number }
   | { kind: "remove-pod" | "fail-pod" | "replace-pod"; pod: string }
+  | {
+      kind: "rollout";
+      workload: string;
+      plan: RolloutPlan;
+      asked: RolloutShares;
+      readyAfter: number;
+      grace: number;
+      begun: boolean;
+    }
+  | { kind: "rollout-ready" | "rollout-remove"; rollout: number; pod: string }
   | { kind: "cluster"; cluster: number; change: ClusterChange }
   | { kind: "ready-pod"; pod: string; ready: boolean }
   | { kind: "terminate-pod"; pod: string; grace: number; begun: boolean }
@@ -35,6 +46,12 @@ export type Action =
   | { kind: "tcp-read"; connection: number; bytes: number }
   | { kind: "tcp-close-server"; server: number }
   | { kind: "call"; run: (() => void) | null };
+
+/** Counts, or shares of the replicas there are when it begins. */
+export interface RolloutShares {
+  maxSurge: number | string;
+  maxUnavailable: number | string;
+}
 
 /** What changes in a cluster (emulator/cluster-change.ts). */
 export type ClusterChange =

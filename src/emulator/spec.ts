@@ -281,6 +281,20 @@ export interface NetworkPolicyOptions {
   egress?: readonly { to?: readonly PolicyPeer[]; ports?: readonly PolicyPort[] }[];
 }
 
+/** How a Deployment replaces its pods; defaults are those of Kubernetes. */
+export interface RolloutOptions {
+  /** Default "RollingUpdate". */
+  strategy?: "RollingUpdate" | "Recreate";
+  /** Pods beyond the replicas, a count or a share such as "25%". Default "25%". */
+  maxSurge?: number | string;
+  /** Replicas that may be missing or not ready. Default "25%". */
+  maxUnavailable?: number | string;
+  /** Time from a pod's start until its readiness probe succeeds, ns. Default 0. */
+  readyAfter?: number;
+  /** terminationGracePeriodSeconds, ns: how long a deleted pod goes on. Default 30 s. */
+  gracePeriod?: number;
+}
+
 export interface VmOptions extends HostOptions, NicOptions {
   subnet: { readonly path: string };
   address?: string;

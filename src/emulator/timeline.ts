@@ -13,8 +13,9 @@ import { mistake, type Problem, TopologyError } from "./errors.ts";
 import { Datagram, Impairment, Ping } from "./handles.ts";
 import { didYouMean, UnknownNameError } from "./hosts.ts";
 import type { Net } from "./net.ts";
+import { rolloutAction } from "./rollout.ts";
 import type { Action, ClusterChange } from "./script.ts";
-import type { NetworkPolicyOptions, PeeringOptions } from "./spec.ts";
+import type { NetworkPolicyOptions, PeeringOptions, RolloutOptions } from "./spec.ts";
 import { checkTcpOptions, TcpConnection, TcpServer } from "./tcp-handles.ts";
 import type { TcpListenOptions, TcpSocketOptions } from "./tcp-script.ts";
 
@@ -93,6 +94,15 @@ export class Timeline {
     this.net.workload(deployment);
     whole(replicas, 0, MOST, `scale.${deployment}`);
     this.schedule({ kind: "scale", workload: deployment, replicas });
+  }
+
+  /**
+   * A new revision of the Deployment: its pods are replaced, as the strategy says. A second one may only begin
+   * when the first is over.
+   */
+  rollout(deployment: string, options: RolloutOptions = {}): void {
+    const { workload } = this.net.workload(deployment);
+    this.schedule(rolloutAction(deployment, workload.numbered, options));
   }
 
   /** CNI DEL of a pod. */
