@@ -166,7 +166,7 @@ export class Cluster {
     this.policiesChanged();
   }
 
-  // A connection that has seen no reply is asked about again, also where its packets come from the flow cache.
+  // A connection that has seen no reply is asked about again, also when it is in the flow cache.
   private policiesChanged(): void {
     if (this.policies.count > 0) this.walk.k.consulted.changedAll();
   }

@@ -1,6 +1,6 @@
-// One step of a Deployment's rollout (pkg/controller/deployment: rolling.go, recreate.go): which pods of the new
-// revision to add and which old ones to delete, so that never more than replicas + maxSurge pods are there, nor
-// fewer than replicas - maxUnavailable ready. Pods that terminate do not count.
+// One step of a Deployment's rollout (pkg/controller/deployment: rolling.go, recreate.go): which pods of the
+// new revision to add and which old ones to delete, so that never more than replicas + maxSurge pods are
+// there, nor fewer than replicas - maxUnavailable ready. Pods that terminate do not count.
 
 import type { Cluster } from "./cluster.ts";
 

@@ -87,7 +87,7 @@ test("Recreate: all go, then all come; meanwhile the Service refuses", (t) => {
   end(t, net);
 });
 
-test("late nodes: new connections are safe when grace outlasts the delay, K2.7 old UDP flows are not", (t) => {
+test("late nodes: grace that outlasts the delay saves new connections, K2.7 not old UDP flows", (t) => {
   const lost = (gracePeriod: number): { connections: number; flows: number } => {
     const net = world(12, { kubeProxy: { syncDelay: ms(6) } });
     const fresh = Array.from({ length: 700 }, (_, i) => net.at(i * ms(0.1)).udp("client", "web:81", "x"));
