@@ -1,6 +1,6 @@
 // A Deployment's rollout as actions of the script: each step adds and deletes what cluster/rollout.ts says,
-// and the next follows when a pod has become ready or a deleted one has gone. A pod there is no room for waits
-// for the next step, as a pending one would.
+// and the next follows when a pod has become ready or a deleted one has gone. A pod there is no room for
+// waits for the next step, as a pending one would.
 
 import { rolloutStep, share } from "../cluster/rollout.ts";
 import { mistake } from "./errors.ts";

@@ -97,8 +97,8 @@ export class Timeline {
   }
 
   /**
-   * A new revision of the Deployment: its pods are replaced, as the strategy says. A second one may begin when
-   * the first is over.
+   * A new revision of the Deployment: its pods are replaced as the strategy says. Another may begin when
+   * this is over.
    */
   rollout(deployment: string, options: RolloutOptions = {}): void {
     const { workload } = this.net.workload(deployment);
