@@ -3,6 +3,8 @@
 
 import { buildRule, type SecurityRuleSpec } from "../vnet/build-rule.ts";
 import { checkPeering } from "../vnet/check.ts";
+import { checkTransit } from "../vnet/check-gateways.ts";
+import { setConnectionUp } from "../vnet/gateways.ts";
 import { addPeering, DEFAULT_PEERING, removePeering, setPeeringFlags } from "../vnet/peerings.ts";
 import { removeSecurityRule, setFlushConnection, setSecurityRule } from "../vnet/security-control.ts";
 import { GroupKind } from "../vnet/security-groups.ts";
@@ -28,6 +30,8 @@ export function changeAzure(net: Net, change: AzureChange): void {
     case "remove-security-rule":
       if (removeSecurityRule(vnet, change.group, change.name)) return;
       throw new UnknownNameError(`${vnet.security.groups[change.group].name} has no rule "${change.name}"`);
+    case "connection":
+      return setConnectionUp(vnet, change.connection, change.up);
     case "flush-connection":
       return setFlushConnection(vnet, change.group, change.on);
   }
@@ -36,11 +40,12 @@ export function changeAzure(net: Net, change: AzureChange): void {
 function setPeering(net: Net, change: Extract<AzureChange, { kind: "set-peering" }>): void {
   const { vnet } = net.walk;
   const link = vnet.peerings.find(change.vnet, change.remote);
-  if (link >= 0) return setPeeringFlags(vnet, link, change.flags);
   const path = `vnet.${vnet.vnets.name[change.vnet]}.peering`;
-  const problems = checkPeering(vnet, change.vnet, change.remote, path);
+  const problems = checkTransit(vnet, change.vnet, change.remote, change.flags, path);
+  if (link < 0) problems.push(...checkPeering(vnet, change.vnet, change.remote, path));
   if (problems.length > 0) throw new TopologyError(problems);
-  addPeering(vnet, change.name, change.vnet, change.remote, change.flags);
+  if (link >= 0) setPeeringFlags(vnet, link, change.flags);
+  else addPeering(vnet, change.name, change.vnet, change.remote, change.flags);
 }
 
 function readRule(net: Net, group: number, spec: SecurityRuleSpec) {
@@ -48,6 +53,14 @@ function readRule(net: Net, group: number, spec: SecurityRuleSpec) {
   const { rule, problems } = buildRule(net.walk.vnet, group, spec, path);
   if (problems.length > 0) throw new TopologyError(problems);
   return rule;
+}
+
+/** @throws UnknownNameError */
+export function connectionRow(net: Net, name: string): number {
+  const names = net.walk.vnet.gateways.connections.map((c) => c.name);
+  const row = names.indexOf(name);
+  if (row < 0) throw new UnknownNameError(`no connection is named "${name}"${didYouMean(name, names)}`);
+  return row;
 }
 
 /** @throws UnknownNameError */

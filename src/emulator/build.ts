@@ -208,7 +208,9 @@ function networkSpec(spec: TopologySpec): NetworkSpec {
   }));
   return {
     vnets,
-    routeTables: byName(spec.routeTables, (table) => table.routes),
+    routeTables: byName(spec.routeTables, (table) => table),
+    gateways: byName(spec.gateways, (gateway) => gateway),
+    connections: byName(spec.connections, (connection) => connection),
     networkSecurityGroups: byName(spec.nsgs, (nsg) => nsg),
     applicationSecurityGroups: spec.asgs,
     serviceTags: byName(spec.serviceTags, (tag) => tag.prefixes),
@@ -238,6 +240,8 @@ function checkNames(spec: TopologySpec, problems: Problem[]): void {
     twice(vnet.peerings, `vnet.${vnet.name}.peering`, problems);
   }
   twice(spec.routeTables, "routeTable", problems);
+  twice(spec.gateways, "gateway", problems);
+  twice(spec.connections, "connection", problems);
   twice(spec.nsgs, "nsg", problems);
   twice(spec.serviceTags, "serviceTag", problems);
   twice(spec.securityAdmin, "securityAdmin", problems);

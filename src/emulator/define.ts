@@ -11,6 +11,7 @@ import { specOfSnapshot } from "./snapshot.ts";
 import type {
   ClusterOptions,
   ClusterSpec,
+  ConnectionOptions,
   DeploymentOptions,
   NamespaceOptions,
   NetworkPolicyOptions,
@@ -18,7 +19,9 @@ import type {
   PeeringOptions,
   PodOptions,
   RouteOptions,
+  RouteTableOptions,
   ServiceOptions,
+  SiteOptions,
   SubnetOptions,
   TopologyOptions,
   TopologySpec,
@@ -85,6 +88,8 @@ export function defineTopology(options: TopologyOptions, describe: (t: TopologyB
     flowCache: options.flowCache ?? true,
     vnets: [],
     routeTables: [],
+    gateways: [],
+    connections: [],
     nsgs: [],
     asgs: [],
     serviceTags: [],
@@ -107,12 +112,25 @@ export class TopologyBuilder {
   vnet(name: string, options: VnetOptions): VnetBuilder {
     const vnet: VnetSpec = { name, subnets: [], peerings: [], ...options };
     this.spec.vnets.push(vnet);
-    return new VnetBuilder(vnet);
+    return new VnetBuilder(vnet, this.spec);
+  }
+
+  /** An on-premises site: hosts of its own, reached over connections to gateways. */
+  site(name: string, options: SiteOptions): SiteBuilder {
+    const site: VnetSpec = { name, subnets: [], peerings: [], site: true, ...options };
+    this.spec.vnets.push(site);
+    return new SiteBuilder(site);
+  }
+
+  /** A connection of a site to a gateway (see vnet.gateway): a tunnel, or an ExpressRoute circuit. */
+  connection(name: string, gateway: string, options: ConnectionOptions): void {
+    const { site, ...rest } = options;
+    this.spec.connections.push({ name, gateway, site: site?.name ?? "", ...rest });
   }
 
   /** A route table with user-defined routes; give its name to subnets. */
-  routeTable(name: string, routes: readonly RouteOptions[] = []): void {
-    this.spec.routeTables.push({ name, routes: [...routes] });
+  routeTable(name: string, routes: readonly RouteOptions[] = [], options: RouteTableOptions = {}): void {
+    this.spec.routeTables.push({ name, routes: [...routes], ...options });
   }
 
   /** A network security group; give its name to subnets, VMs and nodes. */
@@ -172,8 +190,9 @@ export interface SubnetRef {
   readonly path: string;
 }
 
-export class VnetBuilder {
-  private readonly vnet: VnetSpec;
+/** An on-premises site. */
+export class SiteBuilder {
+  protected readonly vnet: VnetSpec;
 
   constructor(vnet: VnetSpec) {
     this.vnet = vnet;
@@ -187,6 +206,21 @@ export class VnetBuilder {
   subnet(name: string, prefix: string, options: SubnetOptions = {}): SubnetRef {
     this.vnet.subnets.push({ name, prefix, ...options });
     return { path: `${this.vnet.name}/${name}` };
+  }
+}
+
+export class VnetBuilder extends SiteBuilder {
+  private readonly spec: TopologySpec;
+
+  constructor(vnet: VnetSpec, spec: TopologySpec) {
+    super(vnet);
+    this.spec = spec;
+  }
+
+  /** A virtual network gateway; the VNet needs a subnet named GatewaySubnet (azure.md P20). */
+  gateway(name: string, type: "ExpressRoute" | "Vpn"): this {
+    this.spec.gateways.push({ name, vnet: this.vnet.name, type });
+    return this;
   }
 
   /** This VNet's side of a peering; traffic passes when the other VNet has its side too (azure.md P1). */

@@ -67,7 +67,8 @@ export type AzureChange =
   | { kind: "ip-forwarding"; host: string; on: boolean }
   | { kind: "security-rule"; group: number; rule: SecurityRuleSpec }
   | { kind: "remove-security-rule"; group: number; name: string }
-  | { kind: "flush-connection"; group: number; on: boolean };
+  | { kind: "flush-connection"; group: number; on: boolean }
+  | { kind: "connection"; connection: number; up: boolean };
 
 /** What came back to the sender's socket. */
 export interface Received {

@@ -1,6 +1,7 @@
 // A topology as plain data: what define.ts collects, check-*.ts read and build*.ts build. Nothing here runs.
 
 import type { FabricSettings } from "../vnet/azure.ts";
+import type { ConnectionSpec, GatewaySpec } from "../vnet/build-gateways.ts";
 import type { NsgSpec, SecurityAdminSpec } from "../vnet/build-security.ts";
 
 export type { SecurityRuleSpec } from "../vnet/build-rule.ts";
@@ -51,6 +52,33 @@ export interface PeeringOptions {
   allowVirtualNetworkAccess?: boolean;
   /** This VNet takes packets from the peer that did not originate there. Default false. */
   allowForwardedTraffic?: boolean;
+  /** The peer may use this VNet's gateways. Default false. */
+  allowGatewayTransit?: boolean;
+  /** This VNet uses the gateways of the peer, and has none itself. Default false. */
+  useRemoteGateways?: boolean;
+}
+
+export interface RouteTableOptions {
+  /** Routes of gateways stay out of the table's subnets (azure.md R6). Default false. */
+  disableBgpRoutePropagation?: boolean;
+}
+
+export interface SiteOptions {
+  addressSpace: readonly string[];
+  /** Time between two of its hosts, ns. Default 0: at once. */
+  delay?: number;
+}
+
+/** A connection of an on-premises site to a gateway: a VPN tunnel or an ExpressRoute circuit. */
+export interface ConnectionOptions {
+  /** The site, as returned by t.site(). */
+  site: { readonly name: string };
+  /** Prefixes that the site advertises by BGP. Default its address space. */
+  advertise?: readonly string[];
+  /** Time between gateway and site, ns. Default 0. */
+  delay?: number;
+  /** VPN: MSS to which the on-premises device clamps SYNs (azure.md P23), or null. Default 1350. */
+  clampMss?: number | null;
 }
 
 export interface SubnetOptions {
@@ -70,7 +98,7 @@ export interface NicOptions {
 
 export interface RouteOptions {
   prefix: string;
-  /** VirtualAppliance, VnetLocal, Internet or None. */
+  /** VirtualAppliance, VirtualNetworkGateway, VnetLocal, Internet or None. */
   nextHop: string;
   /** Address of the virtual appliance. */
   address?: string;
@@ -351,6 +379,7 @@ export interface VmSpec extends Omit<VmOptions, "subnet"> {
 
 export interface VnetSpec extends VnetOptions {
   name: string;
+  site?: boolean;
   subnets: ({ name: string; prefix: string } & SubnetOptions)[];
   peerings: ({ name: string; remote: string } & Omit<PeeringOptions, "name">)[];
 }
@@ -361,7 +390,9 @@ export interface TopologySpec {
   fabric: FabricOptions;
   flowCache: boolean;
   vnets: VnetSpec[];
-  routeTables: { name: string; routes: RouteOptions[] }[];
+  routeTables: ({ name: string; routes: RouteOptions[] } & RouteTableOptions)[];
+  gateways: ({ name: string } & GatewaySpec)[];
+  connections: ({ name: string } & ConnectionSpec)[];
   nsgs: ({ name: string } & NsgSpec)[];
   asgs: string[];
   serviceTags: { name: string; prefixes: readonly string[] }[];

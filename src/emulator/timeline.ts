@@ -7,7 +7,7 @@ import { UDP_MAX_PAYLOAD } from "../socket/udp-send.ts";
 import type { SecurityRuleSpec } from "../vnet/build-rule.ts";
 import { ETHERNET_SIZE } from "../wire/ethernet.ts";
 import { PROTO_ICMP, PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
-import { nsgRow, peeringChange, vnetRow } from "./azure-change.ts";
+import { connectionRow, nsgRow, peeringChange, vnetRow } from "./azure-change.ts";
 import { policyOf } from "./build-policy.ts";
 import { mistake, type Problem, TopologyError } from "./errors.ts";
 import { Datagram, Impairment, Ping } from "./handles.ts";
@@ -214,6 +214,12 @@ export class Timeline {
   ipForwarding(host: string, on: boolean): void {
     this.net.hosts.host(host);
     this.schedule({ kind: "azure", change: { kind: "ip-forwarding", host, on } });
+  }
+
+  /** Cuts a connection of a gateway, or mends it. */
+  connection(name: string, up: boolean): void {
+    const change = { connection: connectionRow(this.net, name), up };
+    this.schedule({ kind: "azure", change: { kind: "connection", ...change } });
   }
 
   /** A rule of a network security group: added, or in place of the one of this name. */

@@ -194,6 +194,10 @@ export const Drop = {
   VNET_ADMIN_DENY: 179,
   /** DroppedResourcesUnifiedFlowMaxFlowsLimit: the NIC has as many connections as it may. */
   VNET_FLOW_LIMIT: 196,
+  /** No gateway connection that is up leads to the destination. */
+  VNET_NO_GATEWAY: 197,
+  /** Longer than a VPN tunnel carries. */
+  VNET_TUNNEL_MTU: 198,
 } as const;
 
 export type Drop = (typeof Drop)[keyof typeof Drop];

@@ -209,14 +209,18 @@ function bridgeText(bridge: number, to: number, names: Names): string {
   return to === -2 ? `bridge ${name}: up to the host` : `bridge ${name}: to port ${names.ifname(to)}`;
 }
 
+const SOURCES: Readonly<Record<number, string>> = {
+  [RouteSource.USER]: "user-defined",
+  [RouteSource.BGP]: "BGP",
+};
+
 function vnetRouteText(n: Notes, i: number): string {
   const type = n.a[i];
   const dst = destinationOf(n, i);
   const length = n.c[i];
   const prefix = dst === undefined ? `/${length}` : formatCidr(dst & maskOf(length), length);
   const via = type === NextHop.VIRTUAL_APPLIANCE ? ` ${formatIpv4(n.b[i])}` : "";
-  const source =
-    type === NextHop.OVERLAY ? "overlay" : n.d[i] === RouteSource.USER ? "user-defined" : "system";
+  const source = type === NextHop.OVERLAY ? "overlay" : (SOURCES[n.d[i]] ?? "system");
   return `VNET route ${prefix} ${NEXT_HOP_NAMES[type] ?? type}${via} (${source})`;
 }
 

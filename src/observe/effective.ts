@@ -18,7 +18,7 @@ import { formatCidr, formatIpv4 } from "../wire/address.ts";
 type Fabric = Walk["vnet"];
 
 export interface EffectiveRouteEntry {
-  source: "Default" | "User";
+  source: "Default" | "User" | "VirtualNetworkGateway";
   state: "Active" | "Invalid";
   addressPrefix: string[];
   nextHopType: string;
@@ -51,12 +51,18 @@ export interface EffectiveGroup {
   effectiveSecurityRules: EffectiveRule[];
 }
 
+const SOURCES: Readonly<Record<RouteSource, EffectiveRouteEntry["source"]>> = {
+  [RouteSource.USER]: "User",
+  [RouteSource.BGP]: "VirtualNetworkGateway",
+  [RouteSource.SYSTEM]: "Default",
+};
+
 /** Null for a stopped VM. */
 export function effectiveRouteTable(v: Fabric, nic: number): EffectiveRouteEntry[] | null {
   const routes = v.effectiveRoutes(nic);
   if (routes === null) return null;
   return routes.map((r) => ({
-    source: r.source === RouteSource.USER ? "User" : "Default",
+    source: SOURCES[r.source],
     state: r.active ? "Active" : "Invalid",
     addressPrefix: [formatCidr(r.network, r.length)],
     nextHopType: NEXT_HOP_NAMES[r.type],

@@ -4,6 +4,8 @@
 import { prefixMask } from "../core/prefix-table.ts";
 import { Drop } from "../node/drop.ts";
 import { NextHop, RouteSource } from "../vnet/azure.ts";
+import { gatewayTarget } from "../vnet/gateway-path.ts";
+import { connectionFor } from "../vnet/gateways.ts";
 import { peerOf } from "../vnet/peerings.ts";
 import type { Walk } from "../walk/walk.ts";
 
@@ -51,19 +53,33 @@ export function nextHop(v: Fabric, nic: number, src: number, dst: number): NextH
   return { ...answer, ...where(v, nic, src, dst, route) };
 }
 
-/** The longest prefix; among equals the user's (2.4.1, 2.4.2). */
+/** The longest prefix; among equals the user's, then BGP's (2.4.1, 2.4.2), but for 2.4.3. */
 function routeTo(v: Fabric, nic: number, dst: number): number {
   const { routes, subnets, vnets } = v;
   const subnet = v.nics.subnet[nic];
+  const system = vnets.system[subnets.vnet[subnet]];
   let best = -1;
-  for (const list of [vnets.system[subnets.vnet[subnet]], subnets.table[subnet]]) {
+  for (const list of [system, v.learnedIn(subnet), subnets.table[subnet]]) {
     for (let r = list < 0 ? -1 : routes.first[list]; r >= 0; r = routes.next[r]) {
       if (((routes.key[r] ^ dst) & prefixMask(routes.length[r])) !== 0) continue;
+      if (routes.source[r] === RouteSource.BGP && isCovered(v, system, routes.key[r], routes.length[r]))
+        continue;
       // The user's list comes second, so it wins among equals.
       if (best < 0 || routes.length[r] >= routes.length[best]) best = r;
     }
   }
   return best;
+}
+
+/** 2.4.3: by a route of the system to the VNet itself or a peer. */
+function isCovered(v: Fabric, system: number, key: number, length: number): boolean {
+  const { routes } = v;
+  for (let r = routes.first[system]; r >= 0; r = routes.next[r]) {
+    if (routes.type[r] !== NextHop.VNET_LOCAL && routes.type[r] !== NextHop.VNET_PEERING) continue;
+    if (routes.length[r] <= length && ((routes.key[r] ^ key) & prefixMask(routes.length[r])) === 0)
+      return true;
+  }
+  return false;
 }
 
 function where(v: Fabric, nic: number, src: number, dst: number, route: number) {
@@ -80,6 +96,10 @@ function where(v: Fabric, nic: number, src: number, dst: number, route: number) 
       const peer = peerOf(v, vnet, appliance);
       if (peer < 0 || v.nicOf(peer, appliance) < 0) return { nic: -1, reason: Drop.VNET_NEXT_HOP_UNKNOWN };
       return inVnet(v, vnet, peer, src, dst, appliance);
+    }
+    case NextHop.VIRTUAL_NETWORK_GATEWAY: {
+      const nic = gatewayTarget(v, vnet, connectionFor(v, vnet, route, dst), dst);
+      return nic >= 0 ? { nic, reason: 0 } : { nic: -1, reason: -nic };
     }
     case NextHop.INTERNET:
       return { nic: -1, reason: Drop.VNET_NO_INTERNET };

@@ -119,6 +119,8 @@ const SENTENCES: Record<keyof typeof Drop, string> = {
   VNET_STOPPED: "the VM of the NIC is stopped",
   VNET_NSG_DENY: "a rule of a network security group denies it",
   VNET_ADMIN_DENY: "a security admin rule denies it",
+  VNET_NO_GATEWAY: "no gateway connection that is up leads there",
+  VNET_TUNNEL_MTU: "longer than the VPN tunnel carries",
   VNET_FLOW_LIMIT: "the NIC has as many connections as it may have",
   VNET_NOT_FORWARDED: "not from the peered VNet itself, whose link does not allow forwarded traffic",
 };

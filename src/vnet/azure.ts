@@ -20,6 +20,14 @@ export const DEFAULT_FLOW_TIMEOUT = 240_000_000_000;
 export const FLOW_TIMEOUT_MIN = 4;
 export const FLOW_TIMEOUT_MAX = 30;
 
+/** Prefixes a BGP session of a gateway takes (P25, P32). */
+export const GATEWAY_PREFIXES_MAX = 4_000;
+/** Longest datagram a VPN tunnel carries (V48, P23), and the MSS on-premises devices clamp to. */
+export const TUNNEL_MTU = 1400;
+export const TUNNEL_MSS = 1350;
+/** Name that the subnet of gateways must have (P20). */
+export const GATEWAY_SUBNET = "GatewaySubnet";
+
 /** V40. */
 export const DEFAULT_MTU = 1500;
 
@@ -32,7 +40,7 @@ export const GATEWAY_OFFSET = 1;
 export const SUBNET_LENGTH_MIN = 2;
 export const SUBNET_LENGTH_MAX = 29;
 
-/** What a route does with a packet (2.1, 2.2, R1). Absent: gateways, service and private endpoints. */
+/** What a route does with a packet (2.1, 2.2, R1). Absent: service and private endpoints. */
 export const NextHop = {
   NONE: 0,
   VNET_LOCAL: 1,
@@ -40,6 +48,7 @@ export const NextHop = {
   VIRTUAL_APPLIANCE: 3,
   OVERLAY: 4,
   VNET_PEERING: 5,
+  VIRTUAL_NETWORK_GATEWAY: 6,
 } as const;
 export type NextHop = (typeof NextHop)[keyof typeof NextHop];
 /** As Azure's next hop tool spells them (section 7); OVERLAY has no public name. */
@@ -50,10 +59,11 @@ export const NEXT_HOP_NAMES: readonly string[] = [
   "VirtualAppliance",
   "Overlay",
   "VnetPeering",
+  "VirtualNetworkGateway",
 ];
 
-/** Where a route comes from, in order of preference for equal prefixes (2.4). Between them: BGP, absent. */
-export const RouteSource = { USER: 0, SYSTEM: 2 } as const;
+/** Where a route comes from, in order of preference for equal prefixes (2.4). */
+export const RouteSource = { USER: 0, BGP: 1, SYSTEM: 2 } as const;
 export type RouteSource = (typeof RouteSource)[keyof typeof RouteSource];
 
 /** Limits of a subscription (V81-V86). A network may be described with others. */

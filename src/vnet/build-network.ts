@@ -3,7 +3,8 @@
 // Build time only.
 
 import { parseCidr, parseIpv4 } from "../wire/address.ts";
-import { FLOW_TIMEOUT_MAX, FLOW_TIMEOUT_MIN, NEXT_HOP_NAMES, NextHop } from "./azure.ts";
+import { FLOW_TIMEOUT_MAX, FLOW_TIMEOUT_MIN, GATEWAY_SUBNET, NEXT_HOP_NAMES, NextHop } from "./azure.ts";
+import { buildConnections, buildGateways, type ConnectionSpec, type GatewaySpec } from "./build-gateways.ts";
 import { buildSecurity, buildSecurityAdmin, type SecuritySpec } from "./build-security.ts";
 import {
   checkAddressSpace,
@@ -15,6 +16,7 @@ import {
   checkVnetCount,
   type Problem,
 } from "./check.ts";
+import { checkGatewayTable, checkTransit } from "./check-gateways.ts";
 import type { Fabric } from "./fabric.ts";
 import { addPeering, DEFAULT_PEERING, type PeeringFlags } from "./peerings.ts";
 import { setSubnetNsg } from "./security-control.ts";
@@ -35,6 +37,8 @@ export interface VnetSpec {
   subnets: Readonly<Record<string, SubnetSpec>>;
   /** This VNet's side of its peerings, by name. */
   peerings?: Readonly<Record<string, PeeringSpec>>;
+  /** An on-premises site: hosts reached over gateway connections only. Default false. */
+  site?: boolean;
   /** How long a flow record lives that nothing uses (N16): 4 to 30 minutes. */
   flowTimeoutInMinutes?: number;
 }
@@ -44,9 +48,15 @@ export interface PeeringSpec extends Partial<PeeringFlags> {
   remote: string;
 }
 
+export interface RouteTableSpec {
+  routes: readonly RouteSpec[];
+  /** R6: routes of gateways stay out of the table's subnets. Default false. */
+  disableBgpRoutePropagation?: boolean;
+}
+
 export interface RouteSpec {
   prefix: string;
-  /** VirtualAppliance, VnetLocal, Internet or None (R1, R4); upper and lower case do not matter. */
+  /** VirtualAppliance, VirtualNetworkGateway, VnetLocal, Internet or None (R1, R4), in any case. */
   nextHop: string;
   /** The appliance's address. */
   address?: string;
@@ -54,7 +64,9 @@ export interface RouteSpec {
 
 export interface NetworkSpec extends SecuritySpec {
   vnets: Readonly<Record<string, VnetSpec>>;
-  routeTables?: Readonly<Record<string, readonly RouteSpec[]>>;
+  routeTables?: Readonly<Record<string, RouteTableSpec>>;
+  gateways?: Readonly<Record<string, GatewaySpec>>;
+  connections?: Readonly<Record<string, ConnectionSpec>>;
 }
 
 /** Rows of the fabric by name; subnets as "vnet/subnet". */
@@ -65,8 +77,14 @@ export interface BuiltNetwork {
   routeTables: Map<string, number>;
 }
 
-/** Types a user may set: R1 without VirtualNetworkGateway, since there are no gateways here. */
-const SETTABLE = [NextHop.VIRTUAL_APPLIANCE, NextHop.VNET_LOCAL, NextHop.INTERNET, NextHop.NONE];
+/** Types a user may set (R1). */
+const SETTABLE = [
+  NextHop.VIRTUAL_APPLIANCE,
+  NextHop.VIRTUAL_NETWORK_GATEWAY,
+  NextHop.VNET_LOCAL,
+  NextHop.INTERNET,
+  NextHop.NONE,
+];
 
 /** The next hop type of this name (R4), or -1. */
 export function nextHopOf(name: string): NextHop | -1 {
@@ -81,15 +99,17 @@ export function buildNetwork(v: Fabric, spec: NetworkSpec): BuiltNetwork {
     subnets: new Map(),
     routeTables: new Map(),
   };
-  for (const [name, routes] of Object.entries(spec.routeTables ?? {})) buildTable(v, built, name, routes);
+  for (const [name, table] of Object.entries(spec.routeTables ?? {})) buildTable(v, built, name, table);
   buildSecurity(v, built, spec);
   for (const [name, vnet] of Object.entries(spec.vnets)) buildVnet(v, built, name, vnet);
   buildSecurityAdmin(v, built, spec);
+  buildGateways(v, built, spec.gateways ?? {});
   for (const [name, vnet] of Object.entries(spec.vnets)) {
     for (const [peering, wanted] of Object.entries(vnet.peerings ?? {})) {
       buildPeering(v, built, name, peering, wanted);
     }
   }
+  buildConnections(v, built, spec.connections ?? {});
   return built;
 }
 
@@ -107,9 +127,10 @@ function buildPeering(
     built.problems.push({ path: `${path}.remote`, message: `there is no VNet ${spec.remote}` });
     return;
   }
-  const found = checkPeering(v, vnet, remote, path);
+  const flags = { ...DEFAULT_PEERING, ...spec };
+  const found = checkPeering(v, vnet, remote, path).concat(checkTransit(v, vnet, remote, flags, path));
   built.problems.push(...found);
-  if (found.length === 0) addPeering(v, name, vnet, remote, { ...DEFAULT_PEERING, ...spec });
+  if (found.length === 0) addPeering(v, name, vnet, remote, flags);
 }
 
 function buildVnet(v: Fabric, built: BuiltNetwork, name: string, spec: VnetSpec): void {
@@ -121,6 +142,7 @@ function buildVnet(v: Fabric, built: BuiltNetwork, name: string, spec: VnetSpec)
     problems.push({ path: `${path}.addressSpace`, message: "a VNet needs at least one prefix" });
   }
   const vnet = v.addVnet(name, delay);
+  v.vnets.site[vnet] = spec.site === true ? 1 : 0;
   built.vnets.set(name, vnet);
   const { flowTimeoutInMinutes: minutes } = spec;
   if (minutes !== undefined) {
@@ -162,6 +184,12 @@ function buildSubnet(v: Fabric, built: BuiltNetwork, vnetName: string, name: str
     problems.push({ path: `${path}.prefix`, message: notAPrefix(spec.prefix) });
     return;
   }
+  if (v.vnets.site[vnet] === 1 && (spec.nsg !== undefined || spec.routeTable !== undefined)) {
+    problems.push({ path, message: "an on-premises site has no route tables and security groups of Azure" });
+  }
+  if (name === GATEWAY_SUBNET && table !== undefined && table >= 0) {
+    problems.push(...checkGatewayTable(v, table, `${path}.routeTable`));
+  }
   const found = checkSubnet(v, vnet, cidr.address, cidr.prefix, `${path}.prefix`);
   problems.push(...found);
   if (found.length > 0) return;
@@ -171,12 +199,13 @@ function buildSubnet(v: Fabric, built: BuiltNetwork, vnetName: string, name: str
   if (nsg >= 0) setSubnetNsg(v, subnet, nsg);
 }
 
-function buildTable(v: Fabric, built: BuiltNetwork, name: string, routes: readonly RouteSpec[]): void {
+function buildTable(v: Fabric, built: BuiltNetwork, name: string, spec: RouteTableSpec): void {
   const path = `routeTable.${name}`;
   built.problems.push(...checkRouteTableCount(v, path));
   const table = v.addRouteTable(name);
   built.routeTables.set(name, table);
-  routes.forEach((route, i) => {
+  v.setPropagation(table, spec.disableBgpRoutePropagation !== true);
+  spec.routes.forEach((route, i) => {
     built.problems.push(...buildRoute(v, table, route, `${path}.routes[${i}]`));
   });
 }

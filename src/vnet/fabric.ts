@@ -3,7 +3,8 @@
 // ask check.ts first whether a request is allowed; here a wrong one is our own mistake and trips an
 // assertion.
 // peerings.ts holds the links between VNets, security-control.ts what concerns security rules.
-// Absent: gateways, load balancers, NAT, private endpoints, public addresses, moving a NIC to another subnet,
+// gateways.ts holds connections to sites.
+// Absent: load balancers, NAT, private endpoints, public addresses, moving a NIC to another subnet,
 // removing a VNet or subnet.
 
 import { assert } from "../core/assert.ts";
@@ -23,6 +24,7 @@ import {
 } from "./azure.ts";
 import { Flows } from "./flows.ts";
 import { FragmentFlows } from "./fragment-flows.ts";
+import { exchangeRoutes, Gateways, type Learned } from "./gateways.ts";
 import { IpConfigs } from "./ip-configs.ts";
 import { nicMacHi, nicMacLo } from "./mac.ts";
 import { Nics } from "./nics.ts";
@@ -53,6 +55,9 @@ export class Fabric {
   readonly configs = new IpConfigs();
   readonly routes = new Routes();
   readonly peerings = new Peerings();
+  readonly gateways = new Gateways();
+  /** By list of routes: 1 where a route table keeps gateway routes out of its subnets (R6). */
+  readonly blocksPropagation: number[] = [];
   readonly security = new SecurityGroups();
   readonly flows = new Flows();
   /** Compiled rules by security group, subnet and direction (policy.ts). */
@@ -89,13 +94,14 @@ export class Fabric {
     for (const [key, length, type] of SYSTEM_ROUTES) {
       this.routes.set(system, key, length, type, 0, RouteSource.SYSTEM);
     }
-    return this.vnets.add(name, system, delay);
+    return this.vnets.add(name, system, this.routes.addList(), delay);
   }
 
   /** One more prefix of the address space (V6): a VnetLocal route, in place of an equal None route (2.1). */
   addAddressSpace(vnet: number, network: number, length: number): void {
     this.setSystemRoute(vnet, network, length, NextHop.VNET_LOCAL, 0);
     spreadPrefix(this, vnet, network, length);
+    exchangeRoutes(this);
   }
 
   /** A route of every subnet of the VNet. @param nextHop row of the peer for VNET_PEERING, 0 otherwise */
@@ -126,8 +132,8 @@ export class Fabric {
 
   addSubnet(vnet: number, name: string, network: number, length: number): number {
     const s = this.subnets.add(vnet, name, network, length);
-    const system = this.vnets.system[vnet];
-    this.routes.selectAll(s, system, -1, system);
+    this.selectAll(s, this.vnets.system[vnet]);
+    this.selectAll(s, this.vnets.learned[vnet]);
     this.vnets.subnets[vnet]++;
     return s;
   }
@@ -307,23 +313,63 @@ export class Fabric {
 
   /** Gives a subnet a route table, or none (-1): zero or one per subnet, one for many subnets (R7). */
   associate(subnet: number, table: number): void {
-    const { routes, subnets } = this;
-    const system = this.vnets.system[subnets.vnet[subnet]];
+    const { subnets } = this;
     const old = subnets.table[subnet];
     this.policyGeneration++;
     this.k.consulted.changed(Noted.VNET_ROUTES, subnet, 0);
     subnets.table[subnet] = table;
-    if (old >= 0) routes.selectAll(subnet, system, table, old);
-    if (table >= 0) routes.selectAll(subnet, system, table, table);
+    if (old >= 0) this.selectAll(subnet, old);
+    if (table >= 0) this.selectAll(subnet, table);
+    this.selectAll(subnet, this.vnets.learned[subnets.vnet[subnet]]);
   }
 
-  /** System routes, then user-defined ones, losers included; null for a stopped VM (R11). */
+  /** Keeps gateway routes out of the subnets of a route table, or lets them in (R6). */
+  setPropagation(table: number, on: boolean): void {
+    const { subnets, vnets } = this;
+    this.blocksPropagation[table] = on ? 0 : 1;
+    for (let s = 0; s < subnets.ids.used; s++) {
+      if (subnets.table[s] !== table) continue;
+      this.k.consulted.changed(Noted.VNET_ROUTES, s, 0);
+      this.selectAll(s, vnets.learned[subnets.vnet[s]]);
+    }
+  }
+
+  /** What a VNet or site knows from its gateways from now on (gateways.ts). */
+  setLearned(vnet: number, learned: readonly Learned[]): void {
+    const { routes, subnets } = this;
+    const list = this.vnets.learned[vnet];
+    if (learned.length === 0 && routes.first[list] < 0) return;
+    this.policyGeneration++;
+    this.k.consulted.changedAll();
+    const gone: [number, number][] = [];
+    for (let r = routes.first[list]; r >= 0; r = routes.next[r]) gone.push([routes.key[r], routes.length[r]]);
+    for (const [key, length] of gone) routes.remove(list, key, length);
+    const type = NextHop.VIRTUAL_NETWORK_GATEWAY;
+    for (const { network, length, connection } of learned) {
+      routes.set(list, network, length, type, connection, RouteSource.BGP);
+    }
+    for (let s = 0; s < subnets.ids.used; s++) {
+      if (subnets.vnet[s] !== vnet) continue;
+      for (const [key, length] of gone) this.select(s, key, length);
+      this.selectAll(s, list);
+    }
+  }
+
+  /** The list of gateway routes that counts in a subnet, or -1 where its table keeps them out (R6). */
+  learnedIn(subnet: number): number {
+    const { subnets, vnets } = this;
+    const table = subnets.table[subnet];
+    return table >= 0 && this.blocksPropagation[table] === 1 ? -1 : vnets.learned[subnets.vnet[subnet]];
+  }
+
+  /** System routes, those of gateways, user-defined ones, losers included; null for a stopped VM (R11). */
   effectiveRoutes(nic: number): EffectiveRoute[] | null {
     const { nics, routes, subnets } = this;
     if (nics.running[nic] === 0) return null;
     const subnet = nics.subnet[nic];
     const found: EffectiveRoute[] = [];
-    for (const list of [this.vnets.system[subnets.vnet[subnet]], subnets.table[subnet]]) {
+    const system = this.vnets.system[subnets.vnet[subnet]];
+    for (const list of [system, this.learnedIn(subnet), subnets.table[subnet]]) {
       for (let r = list < 0 ? -1 : routes.first[list]; r >= 0; r = routes.next[r]) {
         const winner = routes.effective.exact(subnet, routes.key[r], routes.length[r]);
         found.push({
@@ -341,22 +387,36 @@ export class Fabric {
 
   // ---- internals ----
 
+  private select(subnet: number, network: number, length: number): void {
+    const { subnets, vnets } = this;
+    const system = vnets.system[subnets.vnet[subnet]];
+    this.routes.select(subnet, subnets.table[subnet], this.learnedIn(subnet), system, network, length);
+  }
+
+  /** Chooses anew for every prefix of `list` in one subnet. */
+  private selectAll(subnet: number, list: number): void {
+    const { routes } = this;
+    for (let r = routes.first[list]; r >= 0; r = routes.next[r]) {
+      this.select(subnet, routes.key[r], routes.length[r]);
+    }
+  }
+
   private reselect(table: number, network: number, length: number): void {
-    const { routes, subnets, vnets } = this;
+    const { subnets } = this;
     this.policyGeneration++;
     for (let s = 0; s < subnets.ids.used; s++) {
       if (subnets.table[s] !== table) continue;
       this.k.consulted.changed(Noted.VNET_ROUTES, s, 0);
-      routes.select(s, vnets.system[subnets.vnet[s]], table, network, length);
+      this.select(s, network, length);
     }
   }
 
   private reselectVnet(vnet: number, network: number, length: number): void {
-    const { routes, subnets, vnets } = this;
+    const { subnets } = this;
     for (let s = 0; s < subnets.ids.used; s++) {
       if (subnets.vnet[s] !== vnet) continue;
       this.k.consulted.changed(Noted.VNET_ROUTES, s, 0);
-      routes.select(s, vnets.system[vnet], subnets.table[s], network, length);
+      this.select(s, network, length);
     }
   }
 

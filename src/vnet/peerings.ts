@@ -1,12 +1,14 @@
 // VNet peering (azure.md 4.1): one link object per VNet and direction. Traffic passes when both links are
 // Connected (P1); each VNet then has a route of type VNet peering for every prefix of the other (2.2), which
 // no route table can name (R1). Peering is not transitive (P3): these routes are never handed on.
-// Absent: gateway transit and remote gateways (P6), peering across regions or clouds (P7, P8).
+// Whether a peer's gateways are used (P6) is looked at in gateways.ts. Absent: peering across regions or
+// clouds (P7, P8).
 
 import { growI32, growU8, Ids } from "../core/columns.ts";
 import { HashIndex, hash2 } from "../core/hash-index.ts";
 import { NextHop } from "./azure.ts";
 import type { Fabric } from "./fabric.ts";
+import { exchangeRoutes } from "./gateways.ts";
 
 export const PeeringState = { INITIATED: 0, CONNECTED: 1, DISCONNECTED: 2 } as const;
 export type PeeringState = (typeof PeeringState)[keyof typeof PeeringState];
@@ -16,11 +18,17 @@ export const PEERING_STATE_NAMES: readonly string[] = ["Initiated", "Connected",
 export interface PeeringFlags {
   allowVirtualNetworkAccess: boolean;
   allowForwardedTraffic: boolean;
+  /** P6: the peer may use this VNet's gateways. */
+  allowGatewayTransit: boolean;
+  /** P6: this VNet uses the peer's gateways and has none itself. */
+  useRemoteGateways: boolean;
 }
 
 export const DEFAULT_PEERING: PeeringFlags = {
   allowVirtualNetworkAccess: true,
   allowForwardedTraffic: false,
+  allowGatewayTransit: false,
+  useRemoteGateways: false,
 };
 
 export class Peerings {
@@ -32,6 +40,9 @@ export class Peerings {
   access = new Uint8Array(16);
   /** P5: packets are accepted that did not originate in the peer. */
   forwarded = new Uint8Array(16);
+  /** P6. */
+  transit = new Uint8Array(16);
+  remoteGateways = new Uint8Array(16);
   readonly ids = new Ids();
   /** Links per VNet (V83). */
   count = new Int32Array(16);
@@ -61,11 +72,17 @@ export class Peerings {
     this.vnet[link] = vnet;
     this.remote[link] = remote;
     this.state[link] = PeeringState.INITIATED;
-    this.access[link] = flags.allowVirtualNetworkAccess ? 1 : 0;
-    this.forwarded[link] = flags.allowForwardedTraffic ? 1 : 0;
+    this.setFlags(link, flags);
     this.count[vnet]++;
     this.index.insert(hash2(vnet, remote), link);
     return link;
+  }
+
+  setFlags(link: number, flags: PeeringFlags): void {
+    this.access[link] = flags.allowVirtualNetworkAccess ? 1 : 0;
+    this.forwarded[link] = flags.allowForwardedTraffic ? 1 : 0;
+    this.transit[link] = flags.allowGatewayTransit ? 1 : 0;
+    this.remoteGateways[link] = flags.useRemoteGateways ? 1 : 0;
   }
 
   remove(link: number): void {
@@ -81,6 +98,8 @@ export class Peerings {
     this.state = growU8(this.state, n);
     this.access = growU8(this.access, n);
     this.forwarded = growU8(this.forwarded, n);
+    this.transit = growU8(this.transit, n);
+    this.remoteGateways = growU8(this.remoteGateways, n);
   }
 }
 
@@ -103,6 +122,7 @@ export function addPeering(
   peerings.state[back] = PeeringState.CONNECTED;
   learn(v, vnet, remote);
   learn(v, remote, vnet);
+  exchangeRoutes(v);
   return link;
 }
 
@@ -117,13 +137,14 @@ export function removePeering(v: Fabric, link: number): void {
   peerings.state[back] = PeeringState.DISCONNECTED;
   forget(v, vnet, remote);
   forget(v, remote, vnet);
+  exchangeRoutes(v);
 }
 
 export function setPeeringFlags(v: Fabric, link: number, flags: PeeringFlags): void {
   v.policyGeneration++;
   v.k.consulted.changedAll();
-  v.peerings.access[link] = flags.allowVirtualNetworkAccess ? 1 : 0;
-  v.peerings.forwarded[link] = flags.allowForwardedTraffic ? 1 : 0;
+  v.peerings.setFlags(link, flags);
+  exchangeRoutes(v);
 }
 
 /** A prefix that a peered VNet got later: its peers have it at once (Azure asks for a synchronization). */

@@ -4,7 +4,7 @@
 // no ICMP and never decrements TTL.
 // A packet to a peered VNet that did not originate here needs the link of the receiving VNet to accept
 // forwarded traffic (P5); what originated here has a NIC of this VNet as its source.
-// Absent: Internet (named drop), gateways, load balancer frontends as next hop (R2).
+// Absent: Internet (named drop), load balancer frontends as next hop (R2).
 
 import { Noted } from "../node/consulted.ts";
 import { Drop } from "../node/drop.ts";
@@ -14,6 +14,8 @@ import { Stage } from "../node/stage.ts";
 import { ipv4Dst, ipv4Src } from "../wire/ipv4.ts";
 import { NextHop, RESERVED_LOW, RouteSource } from "./azure.ts";
 import type { Fabric } from "./fabric.ts";
+import { gatewayTarget, throughTunnel } from "./gateway-path.ts";
+import { connectionFor } from "./gateways.ts";
 import { peerOf } from "./peerings.ts";
 import { vnetDrop } from "./port.ts";
 
@@ -68,6 +70,8 @@ export function vnetRoute(v: Fabric, f: number): Stage {
       const to = v.nicOf(routes.nextHop[route], dst);
       return to >= 0 ? toPeer(v, f, nic, to) : vnetDrop(v, f, nic, whyNobody(v, routes.nextHop[route], dst));
     }
+    case NextHop.VIRTUAL_NETWORK_GATEWAY:
+      return toGateway(v, f, nic, route, dst);
     case NextHop.INTERNET:
       return vnetDrop(v, f, nic, Drop.VNET_NO_INTERNET);
     default:
@@ -87,6 +91,18 @@ function toPeer(v: Fabric, f: number, from: number, to: number): Stage {
   return carry(v, f, from, to);
 }
 
+/** By a gateway to a site, or from a site by a gateway. */
+function toGateway(v: Fabric, f: number, from: number, route: number, dst: number): Stage {
+  const vnet = v.nics.vnet[from];
+  v.k.consulted.giveUp(f);
+  const connection = connectionFor(v, vnet, route, dst);
+  const to = gatewayTarget(v, vnet, connection, dst);
+  if (to < 0) return vnetDrop(v, f, from, -to);
+  const reason = throughTunnel(v, f, connection);
+  if (reason !== 0) return vnetDrop(v, f, from, reason);
+  return carry(v, f, from, to, v.gateways.connections[connection].delay);
+}
+
 /** Which of the addresses that no NIC can have this is (V3), for a subnet other than the sender's own. */
 function whyNobody(v: Fabric, vnet: number, dst: number): number {
   const subnet = v.subnets.of(vnet, dst);
@@ -95,12 +111,12 @@ function whyNobody(v: Fabric, vnet: number, dst: number): number {
   return v.subnets.offset(subnet, dst) < RESERVED_LOW ? Drop.VNET_PLATFORM : Drop.VNET_NO_SUCH_ADDRESS;
 }
 
-/** On to the destination's port, after the delay of the VNet if it has one. */
-function carry(v: Fabric, f: number, from: number, to: number): Stage {
+/** On to the destination's port, after the delay of the VNet if it has one, and that of a connection. */
+function carry(v: Fabric, f: number, from: number, to: number, more = 0): Stage {
   const { k, nics } = v;
   k.skb.outDev[f] = to;
   k.skb.nexthop[f] = nics.generation[to];
-  const delay = v.vnets.delay[nics.vnet[from]];
+  const delay = v.vnets.delay[nics.vnet[from]] + more;
   if (delay === 0 && from !== to) return Stage.VNET_INGRESS;
   k.consulted.giveUp(f);
   if (delay === 0) {

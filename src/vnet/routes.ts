@@ -1,18 +1,18 @@
-// Routes and the choice between them (azure.md 2.1-2.4). A list of routes is either the system routes of a
-// VNet or a user-defined route table (R7); the effective table of a subnet holds the winner of each prefix.
-// Equal prefixes: user before system (2.4.2). A change touches only its own prefix in the subnets concerned.
-// Absent: BGP and gateway routes (they would stand between user and system), service tags as prefixes
-// (R5), service and private endpoints (R12, R13).
+// Routes and the choice between them (azure.md 2.1-2.4). A list of routes holds the system routes of a VNet,
+// what it learned from its gateways, or a user-defined route table (R7); the effective table of a subnet
+// holds the winner of each prefix. Equal prefixes: user before BGP before system (2.4.2), but for 2.4.3. A
+// change touches only its own prefix in the subnets concerned.
+// Absent: service tags as prefixes (R5), service and private endpoints (R12, R13).
 
 import { growI32, growU8, Ids } from "../core/columns.ts";
 import { PrefixTable, prefixMask } from "../core/prefix-table.ts";
-import type { NextHop, RouteSource } from "./azure.ts";
+import { NextHop, type RouteSource } from "./azure.ts";
 
 export class Routes {
   key = new Int32Array(64);
   length = new Uint8Array(64);
   type = new Uint8Array(64);
-  /** Address of the virtual appliance, or row of the peered VNet; 0 otherwise. */
+  /** Address of the virtual appliance, row of the peered VNet, or of the connection learned from; or 0. */
   nextHop = new Int32Array(64);
   source = new Uint8Array(64);
   /** Neighbours in the same list, in order of creation; -1 ends. */
@@ -91,19 +91,26 @@ export class Routes {
     this.ids.give(route);
   }
 
-  /** Chooses anew for one prefix of one subnet. `user` is -1 when the subnet has no route table. */
-  select(subnet: number, system: number, user: number, key: number, length: number): void {
+  /** Chooses anew for one prefix of one subnet. A list that it does not have is -1. */
+  select(subnet: number, user: number, learned: number, system: number, key: number, length: number): void {
     let winner = user < 0 ? -1 : this.find(user, key, length);
+    if (winner < 0 && learned >= 0) {
+      winner = this.find(learned, key, length);
+      if (winner >= 0 && this.isShadowed(system, key, length)) winner = -1;
+    }
     if (winner < 0) winner = this.find(system, key, length);
     if (winner < 0) this.effective.remove(subnet, key, length);
     else this.effective.set(subnet, key, length, winner);
   }
 
-  /** Chooses anew for every prefix of `list` in one subnet. */
-  selectAll(subnet: number, system: number, user: number, list: number): void {
-    for (let r = this.first[list]; r >= 0; r = this.next[r]) {
-      this.select(subnet, system, user, this.key[r], this.length[r]);
+  /** 2.4.3: the system's routes to the VNet and to peers beat BGP even where BGP is more specific. */
+  isShadowed(system: number, key: number, length: number): boolean {
+    for (let p = this.defined.longest(system, key); p >= 0; p = this.defined.shorter(p, key)) {
+      const route = this.defined.value[p];
+      const own = this.type[route] === NextHop.VNET_LOCAL || this.type[route] === NextHop.VNET_PEERING;
+      if (own && this.length[route] <= length) return true;
     }
+    return false;
   }
 
   /** The route a packet to `dst` takes out of a subnet, or -1. */

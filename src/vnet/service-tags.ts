@@ -59,8 +59,9 @@ export function tagRanges(v: Fabric, tag: string, subnet: number): readonly Rang
 }
 
 /**
- * The VNet's prefixes, those of peers whose link has allowVirtualNetworkAccess (P4), 168.63.129.16, the
- * prefixes of the subnet's route table, and the pods' ranges of overlays in the subnet (choice).
+ * The VNet's prefixes, those of peers whose link has allowVirtualNetworkAccess (P4), 168.63.129.16, what
+ * gateways taught, the prefixes of the subnet's route table, and the pods' ranges of overlays in the subnet
+ * (choice).
  */
 function virtualNetwork(v: Fabric, subnet: number): Range[] {
   const { nics, peerings, routes, subnets, vnets } = v;
@@ -70,6 +71,10 @@ function virtualNetwork(v: Fabric, subnet: number): Range[] {
     const peer = routes.type[r] === NextHop.VNET_PEERING;
     if (!peer && routes.type[r] !== NextHop.VNET_LOCAL) continue;
     if (peer && peerings.access[peerings.connected(vnet, routes.nextHop[r])] === 0) continue;
+    found.push(prefixRange(routes.key[r], routes.length[r]));
+  }
+  const learned = vnets.learned[vnet];
+  for (let r = routes.first[learned]; r >= 0; r = routes.next[r]) {
     found.push(prefixRange(routes.key[r], routes.length[r]));
   }
   const table = subnets.table[subnet];

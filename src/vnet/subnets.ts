@@ -17,13 +17,17 @@ export class Vnets {
   /** Subnets and private addresses in use (V82, V83). */
   subnets = new Int32Array(16);
   addresses = new Int32Array(16);
+  /** List of routes learned from gateways (routes.ts). */
+  learned = new Int32Array(16);
+  /** 1 for an on-premises site (gateways.ts). */
+  site = new Uint8Array(16);
   /** Security admin rules (security-groups.ts), -1 when none (N17). */
   admin = new Int32Array(16);
   /** How long an unused flow record lives (N16), ns. */
   flowTimeout = new Float64Array(16);
   readonly ids = new Ids();
 
-  add(name: string, system: number, delay: number): number {
+  add(name: string, system: number, learned: number, delay: number): number {
     const v = this.ids.take();
     if (v >= this.system.length) {
       this.system = growI32(this.system, v * 2);
@@ -31,11 +35,14 @@ export class Vnets {
       this.subnets = growI32(this.subnets, v * 2);
       this.addresses = growI32(this.addresses, v * 2);
       this.admin = growI32(this.admin, v * 2);
+      this.learned = growI32(this.learned, v * 2);
+      this.site = growU8(this.site, v * 2);
       this.flowTimeout = growF64(this.flowTimeout, v * 2);
     }
     this.name[v] = name;
     this.system[v] = system;
     this.delay[v] = delay;
+    this.learned[v] = learned;
     this.admin[v] = -1;
     this.flowTimeout[v] = DEFAULT_FLOW_TIMEOUT;
     return v;

@@ -102,7 +102,7 @@ const NETWORK: Row[] = [
         ]),
       ),
     expect: [
-      "routeTable.rt.routes[0].nextHop: Nowhere is not one of VirtualAppliance, VnetLocal, Internet, None",
+      "routeTable.rt.routes[0].nextHop: Nowhere is not one of VirtualAppliance, VirtualNetworkGateway, VnetLocal, Internet, None",
       "routeTable.rt.routes[1]: a VirtualAppliance route needs the appliance's address",
       "routeTable.rt.routes[2].prefix: nonsense is not an IPv4 prefix such as 10.224.0.0/12",
       "routeTable.rt.routes[2].address: 1.2.3 is not an IPv4 address",

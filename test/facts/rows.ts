@@ -228,6 +228,8 @@ A8.27 a private address outside the VNet: None
 A8.28 a user route beats VnetLocal of the same length
 A8.29 a longer user route inside the VNet beats VnetLocal
 A8.29/bgp a longer BGP route does not
+A8.30 0.0.0.0/0 by BGP and by a user: the user's
+A8.31 propagation off: gateway routes gone from that subnet
 A8.33 a route to an appliance that does not forward: dropped
 A8.35 next hop None drops in silence
 A8.36 the 401st user route is refused
@@ -246,6 +248,10 @@ A8.47 security admin rules: AlwaysAllow, Deny
 A8.49 without NSGs everything comes in
 A8.50 peering is not transitive; an appliance, routes and both links' flags make a way
 A8.51 one side deleted: the other Disconnected, traffic stops
+A8.52 useRemoteGateways beside a local gateway, or twice, is refused
+A8.53 4,001 prefixes: the session is lost
+A8.54 prefixes of the VNet from on-premises are filtered, a superset is not
+A8.55 tunnels: MSS 1350 clamped, full-size segments lost unclamped
 A8.67 bridge: azure0 has eth0's address and default route
 A8.68 bridge: ARP for a pod of the node is answered there
 A8.69 bridge: frames and ARP leave with eth0's MAC

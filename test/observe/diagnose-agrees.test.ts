@@ -35,10 +35,13 @@ function dice(seed: number): (n: number) => number {
 function describe(t: TopologyBuilder, roll: (n: number) => number): string[] {
   const pick = <T>(list: readonly T[]): T => list[roll(list.length)] as T;
   const vnets = 1 + roll(3);
-  const address = () => `10.${roll(vnets)}.${roll(2)}.${4 + roll(2)}`;
+  const gateways = roll(3) === 0;
+  const address = () =>
+    gateways && roll(6) === 0 ? "192.168.0.4" : `10.${roll(vnets)}.${roll(2)}.${4 + roll(2)}`;
   const prefix = () => {
-    const [, a, b] = address().split(".");
-    return pick([`10.${a}.${b}.0/24`, `10.${a}.0.0/16`, "10.0.0.0/8", "0.0.0.0/0", `10.${a}.${b}.4/32`]);
+    const [top, a, b] = address().split(".");
+    const whole = pick(["10.0.0.0/8", "0.0.0.0/0", "192.168.0.0/16"]);
+    return pick([`${top}.${a}.${b}.0/24`, `${top}.${a}.0.0/16`, whole, `${top}.${a}.${b}.4/32`]);
   };
   const asgs = ["x", "y"];
   for (const name of asgs) t.asg(name);
@@ -69,11 +72,12 @@ function describe(t: TopologyBuilder, roll: (n: number) => number): string[] {
     const prefixes = new Set(Array.from({ length: roll(4) }, prefix));
     const nextHop = () => {
       if (roll(4) > 0) return { nextHop: "VirtualAppliance", address: address() };
-      return { nextHop: pick(["None", "Internet", "VnetLocal"]) };
+      return { nextHop: pick(["None", "Internet", "VnetLocal", "VirtualNetworkGateway"]) };
     };
     t.routeTable(
       table,
       [...prefixes].map((p) => ({ prefix: p, ...nextHop() })),
+      { disableBgpRoutePropagation: roll(4) === 0 },
     );
   }
   const names: string[] = [];
@@ -100,7 +104,28 @@ function describe(t: TopologyBuilder, roll: (n: number) => number): string[] {
       made[a]?.peer(made[b]!, {
         allowForwardedTraffic: roll(2) === 0,
         allowVirtualNetworkAccess: roll(4) > 0,
+        allowGatewayTransit: a === 0 && roll(4) > 0,
+        useRemoteGateways: gateways && b === 0 && roll(3) > 0,
       });
+    }
+  }
+  if (gateways) {
+    const hub = made[0]!;
+    const via = { nextHop: "VirtualAppliance", address: address() };
+    t.routeTable("g", roll(2) === 0 ? [{ prefix: `10.${roll(vnets)}.0.0/16`, ...via }] : []);
+    hub.subnet("GatewaySubnet", "10.0.9.0/27", { routeTable: "g" });
+    hub.gateway("er", "ExpressRoute").gateway("vpn", "Vpn");
+    for (const [n, name] of [
+      [168, "dc"],
+      [169, "branch"],
+    ] as const) {
+      const site = t.site(name, { addressSpace: [`192.${n}.0.0/16`] });
+      t.vm(name, { subnet: site.subnet("s", `192.${n}.0.0/24`), udpEcho: PORT });
+      names.push(name);
+      for (let c = roll(3); c > 0; c--) {
+        const advertise = roll(3) > 0 ? {} : { advertise: [prefix(), `192.${n}.0.0/16`] };
+        t.connection(`${name}${c}`, pick(["er", "vpn"]), { site, ...advertise });
+      }
     }
   }
   if (roll(4) === 0) {

@@ -146,6 +146,24 @@ nsg-mistake.ts: 1 pods on 1 nodes, seed 7, 1 s of virtual time
 └─────────┴───────────────┴─────────┘
 `,
 
+  "on-premises": `\
+two circuits, one tunnel 4 ms
+circuit-1 cut            6 ms
+circuit-2 cut            40 ms
+1,428 bytes in the tunnel VNET_TUNNEL_MTU at n0/eth0
+the tunnel cut           VNET_ROUTE_NONE at n0/eth0
+
+on-premises.ts: 1 pods on 1 nodes, seed 7, 1 s of virtual time
+14 packets made, 6 delivered to sockets, 2 drops
+┌─────────┬─────────────────┬─────────┐
+│ dropped │ reason          │ device  │
+├─────────┼─────────────────┼─────────┤
+│ 1       │ VNET_ROUTE_NONE │ n0/eth0 │
+├─────────┼─────────────────┼─────────┤
+│ 1       │ VNET_TUNNEL_MTU │ n0/eth0 │
+└─────────┴─────────────────┴─────────┘
+`,
+
   quickstart: `\
 web-0 10.224.0.5 on n0: 10
 web-1 10.224.0.36 on n1: 10

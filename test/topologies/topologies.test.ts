@@ -45,6 +45,7 @@ const SENSE: Record<string, (t: ExecutionContext, out: string) => void> = {
   },
   "hub-and-spoke": (t, out) => t.regex(out, /through the hub: "select 1".*TTL 62/),
   "nsg-mistake": (t, out) => t.is(out.match(/VNET_NSG_DENY at db/g)?.length, 4),
+  "on-premises": (t, out) => t.deepEqual(out.match(/\d+ ms$/gm)?.slice(0, 3), ["4 ms", "6 ms", "40 ms"]),
   quickstart: (t, out) => {
     const counts = [...out.matchAll(/^web-\d .*: (\d+)$/gm)].map((m) => Number(m[1]));
     t.is(counts.length, 6);
@@ -101,7 +102,7 @@ function read(t: ExecutionContext, file: string, ...args: string[]): string[] {
 }
 
 /** Topologies that are about something else than Services. */
-const NO_SERVICE = ["lossy-link", "hub-and-spoke", "nsg-mistake"];
+const NO_SERVICE = ["lossy-link", "hub-and-spoke", "nsg-mistake", "on-premises"];
 
 for (const name of names) {
   const title = `${name}: tshark reads the capture, finds nothing wrong and shows the DNAT`;

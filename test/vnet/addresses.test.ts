@@ -90,20 +90,22 @@ test("V6 a description with many mistakes: all of them, each with its path", (t)
         two: { addressSpace: [], subnets: {} },
       },
       routeTables: {
-        rt: [
-          { prefix: "10.0.0.0/16", nextHop: "VirtualAppliance" },
-          { prefix: "10.0.0.0/15", nextHop: "vnetlocal", address: "10.0.0.4" },
-          { prefix: "x", nextHop: "Gateway", address: "10.0.0.256" },
-          { prefix: "20.0.0.0/8", nextHop: "None" },
-          { prefix: "20.0.0.0/8", nextHop: "Internet" },
-        ],
+        rt: {
+          routes: [
+            { prefix: "10.0.0.0/16", nextHop: "VirtualAppliance" },
+            { prefix: "10.0.0.0/15", nextHop: "vnetlocal", address: "10.0.0.4" },
+            { prefix: "x", nextHop: "Gateway", address: "10.0.0.256" },
+            { prefix: "20.0.0.0/8", nextHop: "None" },
+            { prefix: "20.0.0.0/8", nextHop: "Internet" },
+          ],
+        },
       },
     }),
     [
       "routeTable.rt.routes[0]: a VirtualAppliance route needs the appliance's address",
       "routeTable.rt.routes[1]: only a VirtualAppliance route has an address",
       "routeTable.rt.routes[2].prefix: x is not an IPv4 prefix such as 10.224.0.0/12",
-      "routeTable.rt.routes[2].nextHop: Gateway is not one of VirtualAppliance, VnetLocal, Internet, None",
+      "routeTable.rt.routes[2].nextHop: Gateway is not one of VirtualAppliance, VirtualNetworkGateway, VnetLocal, Internet, None",
       "routeTable.rt.routes[2].address: 10.0.0.256 is not an IPv4 address",
       "routeTable.rt.routes[4]: the table has a route for 20.0.0.0/8 already",
       "vnet.one.delay: a delay is a whole number of nanoseconds, not negative",
@@ -150,7 +152,7 @@ test("V82-V85 limits are settings with Azure's numbers", (t) => {
       },
       two: { addressSpace: ["10.0.0.0/16"], subnets: {} },
     },
-    routeTables: { x: [], y: [] },
+    routeTables: { x: { routes: [] }, y: { routes: [] } },
   };
   const net = new Net(
     spec,

@@ -24,7 +24,7 @@ function line(toB: { allowForwardedTraffic?: boolean } = {}, c: Side = { b: { re
       b: vnet(2, { a: { remote: "a" }, c: { remote: "c" } }),
       c: vnet(3, c),
     },
-    routeTables: { rt1: [], rt3: [] },
+    routeTables: { rt1: { routes: [] }, rt3: { routes: [] } },
   };
   const net = new Net(spec);
   const vms = { a: net.vm("a", "", "a/s"), b: net.vm("b", "", "b/s"), c: net.vm("c", "", "c/s") };
