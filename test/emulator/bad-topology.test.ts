@@ -6,6 +6,8 @@ import { TopologyError } from "../../src/emulator/errors.ts";
 import type { ClusterOptions } from "../../src/emulator/spec.ts";
 import { type Describe, problemsOf } from "./kit.ts";
 
+const NEXT_HOPS = "VirtualAppliance, VirtualNetworkGateway, VnetLocal, Internet, None";
+
 /** What a script without types may say. */
 type Anything = never;
 
@@ -102,7 +104,7 @@ const NETWORK: Row[] = [
         ]),
       ),
     expect: [
-      "routeTable.rt.routes[0].nextHop: Nowhere is not one of VirtualAppliance, VirtualNetworkGateway, VnetLocal, Internet, None",
+      `routeTable.rt.routes[0].nextHop: Nowhere is not one of ${NEXT_HOPS}`,
       "routeTable.rt.routes[1]: a VirtualAppliance route needs the appliance's address",
       "routeTable.rt.routes[2].prefix: nonsense is not an IPv4 prefix such as 10.224.0.0/12",
       "routeTable.rt.routes[2].address: 1.2.3 is not an IPv4 address",

@@ -13,6 +13,8 @@ import { nicMacHi, nicMacLo } from "../../src/vnet/mac.ts";
 import { formatIpv4, formatMac } from "../../src/wire/address.ts";
 import { cidr, ip, Net } from "./kit.ts";
 
+const NEXT_HOPS = "VirtualAppliance, VirtualNetworkGateway, VnetLocal, Internet, None";
+
 const messages = (problems: { message: string }[]) => problems.map((p) => p.message);
 
 function oneVnet(addressSpace: string[], subnets: Record<string, string>): NetworkSpec {
@@ -105,7 +107,7 @@ test("V6 a description with many mistakes: all of them, each with its path", (t)
       "routeTable.rt.routes[0]: a VirtualAppliance route needs the appliance's address",
       "routeTable.rt.routes[1]: only a VirtualAppliance route has an address",
       "routeTable.rt.routes[2].prefix: x is not an IPv4 prefix such as 10.224.0.0/12",
-      "routeTable.rt.routes[2].nextHop: Gateway is not one of VirtualAppliance, VirtualNetworkGateway, VnetLocal, Internet, None",
+      `routeTable.rt.routes[2].nextHop: Gateway is not one of ${NEXT_HOPS}`,
       "routeTable.rt.routes[2].address: 10.0.0.256 is not an IPv4 address",
       "routeTable.rt.routes[4]: the table has a route for 20.0.0.0/8 already",
       "vnet.one.delay: a delay is a whole number of nanoseconds, not negative",

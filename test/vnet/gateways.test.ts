@@ -200,11 +200,12 @@ test("A8.52 useRemoteGateways beside an own gateway, or twice, is refused (P6); 
       b: { gateway: "none", site: "dc", clampMss: 70_000 },
     },
   });
+  const subnet = "vnet.third.subnet.GatewaySubnet";
   t.deepEqual(
     net.built.problems.map(({ path, message }) => `${path}: ${message}`),
     [
-      "vnet.third.subnet.GatewaySubnet.routeTable: GatewaySubnet needs the routes of gateways (R6)",
-      "vnet.third.subnet.GatewaySubnet.routeTable: a route for 0.0.0.0/0 is not supported on GatewaySubnet (R6)",
+      `${subnet}.routeTable: GatewaySubnet needs the routes of gateways (R6)`,
+      `${subnet}.routeTable: a route for 0.0.0.0/0 is not supported on GatewaySubnet (R6)`,
       "vnet.dc.subnet.s: an on-premises site has no route tables and security groups of Azure",
       "gateway.more: VNet hub has a gateway of type ExpressRoute already (V83)",
       'gateway.odd.type: "Satellite" is neither ExpressRoute nor Vpn',
