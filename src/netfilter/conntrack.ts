@@ -140,7 +140,10 @@ function resolve(
       return NF_ACCEPT;
     }
     t.put(e);
-    if (verdict !== CT_REPEAT) return invalid(nf, ns);
+    if (verdict !== CT_REPEAT) {
+      k.consulted.giveUp(f);
+      return invalid(nf, ns);
+    }
   }
 }
 
@@ -175,7 +178,11 @@ function track(
 ): number {
   const proto = nf.t.rec[e * REC] & 0xff;
   if (proto === PROTO_UDP) return udpPacket(nf, f, e, dir, l4, end, hook);
-  if (proto === PROTO_TCP) return tcpPacket(nf, f, e, dir, l4, end, hook);
+  if (proto === PROTO_TCP) {
+    // The flow cache asks the tracker itself about every segment, which also says how long the entry lives.
+    if (nf.k.consulted.recording > 0) nf.k.consulted.connection(f, e * 2 + dir, 0);
+    return tcpPacket(nf, f, e, dir, l4, end, hook);
+  }
   const { k } = nf;
   if (proto === PROTO_ICMP) return icmpPacket(nf, f, e, dir, k.skb.len[f]);
   k.consulted.giveUp(f);

@@ -5,9 +5,10 @@
 // order of arrival is kept by passing the same number of veth queues, and whatever the walk consulted evicts
 // what was derived from it when it changes (node/consulted.ts).
 // Azure's VFP (unified flow tables), OVS megaflows and nf_flow_table do the same with their own paths.
-// Cached: IPv4 UDP and ICMP echo without options, DF set, from IP_LOCAL_OUT to a socket, at one instant.
-// Absent, so these walk: TCP, fragments, what is injected at an interface, what ends at a node's own socket,
-// links and VNets with a delay, and everything while a tap, a recording or explain is on.
+// Cached: IPv4 UDP, ICMP echo and segments of established TCP without IP options, DF set, from IP_LOCAL_OUT
+// to a socket, at one instant. Absent, so these walk: fragments, what is injected at an interface, what ends
+// at a node's own socket, links and VNets with a delay, and everything while a tap, a recording or explain is
+// on.
 
 import { growF64, growI32, Ids } from "../core/columns.ts";
 import { HashIndex, hash4 } from "../core/hash-index.ts";
@@ -21,9 +22,14 @@ import {
   IPS_FIXED_TIMEOUT,
   IPS_NAT_CLASH,
   IPS_SEEN_REPLY,
+  NF_ACCEPT,
+  NF_INET_PRE_ROUTING,
   SECOND,
+  TCP_CONNTRACK_ESTABLISHED,
 } from "../netfilter/enums.ts";
-import { A_BYTES, A_PACKETS, A_TIMEOUT, ACCT, R_STATUS, REC } from "../netfilter/nf-conn.ts";
+import type { Netfilter } from "../netfilter/netfilter.ts";
+import { A_BYTES, A_PACKETS, A_TIMEOUT, ACCT, R_STATUS, REC, TCPI, TS_STATE } from "../netfilter/nf-conn.ts";
+import { tcpPacket } from "../netfilter/tcp-tracker.ts";
 import { CONNECTIONS_MAX, NOTE_WORDS, NOTES_MAX, Noted, RECORDS_MAX } from "../node/consulted.ts";
 import type { Kernel } from "../node/kernel.ts";
 import { DevKind } from "../node/net-device.ts";
@@ -44,8 +50,10 @@ import {
   IPV4_TTL,
   ipv4FillChecksum,
   PROTO_ICMP,
+  PROTO_TCP,
   PROTO_UDP,
 } from "../wire/ipv4.ts";
+import { TCP_ACK, TCP_FLAGS, TCP_PSH, tcpFillChecksum } from "../wire/tcp.ts";
 import { udpFillChecksum } from "../wire/udp.ts";
 import {
   E_BINDINGS,
@@ -76,7 +84,7 @@ import { FlowPaths } from "./flow-paths.ts";
 
 const VERSION_4_IHL_5 = 0x45;
 /** Flags a locally made packet may have; any other makes it unusual. */
-const PLAIN_UDP = SkbFlag.LOCAL | SkbFlag.CSUM_PARTIAL;
+const PLAIN_PORTED = SkbFlag.LOCAL | SkbFlag.CSUM_PARTIAL;
 const PLAIN_ICMP: number = SkbFlag.LOCAL;
 /** Status bits of a connection that decide whether its packets are all alike. */
 const STEADY = IPS_CONFIRMED | IPS_DYING | IPS_FIXED_TIMEOUT | IPS_NAT_CLASH;
@@ -95,7 +103,11 @@ const S_LENGTH = 5;
 export class FlowCache implements ConnectionMemo {
   readonly paths: FlowPaths;
   private readonly k: Kernel;
+  private readonly nf: Netfilter;
   private readonly t: ConntrackTable;
+  // Connections as they were before a tracker was asked.
+  private readonly savedTcp = new Int32Array(TCPI * CONNECTIONS_MAX);
+  private readonly savedAcct = new Float64Array(ACCT * CONNECTIONS_MAX);
   words = new Int32Array(ENTRY * 64);
   flows = new Float64Array(FLOW * 64);
   /**
@@ -111,9 +123,10 @@ export class FlowCache implements ConnectionMemo {
   // Of each frame under record: what it was when it left.
   private readonly start = new Int32Array(RECORDS_MAX * START);
 
-  constructor(k: Kernel, link: Link, ip: Ip, t: ConntrackTable, vnet: Fabric) {
+  constructor(k: Kernel, link: Link, ip: Ip, nf: Netfilter, vnet: Fabric) {
     this.k = k;
-    this.t = t;
+    this.nf = nf;
+    this.t = nf.t;
     this.paths = new FlowPaths(k, link, ip, vnet);
     k.consulted.flush = () => this.flush();
   }
@@ -181,6 +194,7 @@ export class FlowCache implements ConnectionMemo {
     const w = i * ENTRY;
     const n = i * FLOW;
     const p = words[w + E_PATH];
+    const tcp = (key & 0xff) === PROTO_TCP;
     const length = skb.len[f];
     const now = clock.now;
     if (!this.isCurrent(i, now)) {
@@ -197,9 +211,12 @@ export class FlowCache implements ConnectionMemo {
       }
       return 0;
     }
+    if (tcp && !this.track(f, i, o + IPV4_SIZE, o + length)) return 0;
     flows[n + F_LAST] = now;
-    flows[n + F_PACKETS]++;
-    flows[n + F_BYTES] += length;
+    if (!tcp) {
+      flows[n + F_PACKETS]++;
+      flows[n + F_BYTES] += length;
+    }
     const { paths } = this;
     paths.last[p] = now;
     paths.packets[p]++;
@@ -217,7 +234,7 @@ export class FlowCache implements ConnectionMemo {
     const { start } = this;
     const v = skb.view;
     const o = skb.l3[f];
-    const known = stage === Stage.UDP_RCV || stage === Stage.ICMP_RCV;
+    const known = stage === Stage.UDP_RCV || stage === Stage.ICMP_RCV || stage === Stage.TCP_RCV;
     const from = slot * NOTES_MAX * NOTE_WORDS;
     const count = consulted.count[slot];
     let p = -1;
@@ -250,7 +267,11 @@ export class FlowCache implements ConnectionMemo {
   private isPlain(f: number, v: DataView, o: number): boolean {
     if (v.getUint8(o) !== VERSION_4_IHL_5 || v.getUint16(o + IPV4_FRAGMENT) !== IPV4_DF) return false;
     const proto = v.getUint8(o + IPV4_PROTOCOL);
-    if (proto === PROTO_UDP) return this.k.skb.flags[f] === PLAIN_UDP;
+    if (proto === PROTO_UDP) return this.k.skb.flags[f] === PLAIN_PORTED;
+    if (proto === PROTO_TCP) {
+      const flags = v.getUint8(o + IPV4_SIZE + TCP_FLAGS) & ~TCP_PSH;
+      return flags === TCP_ACK && this.k.skb.flags[f] === PLAIN_PORTED;
+    }
     if (proto !== PROTO_ICMP || this.k.skb.flags[f] !== PLAIN_ICMP) return false;
     const type = v.getUint16(o + IPV4_SIZE) >> 8;
     return type === ICMP_ECHO || type === ICMP_ECHO_REPLY;
@@ -290,9 +311,13 @@ export class FlowCache implements ConnectionMemo {
     v.setInt32(o + IPV4_SRC, words[w + E_NEW_SRC]);
     v.setInt32(o + IPV4_DST, words[w + E_NEW_DST]);
     ipv4FillChecksum(v, o);
-    if (v.getUint8(o + IPV4_PROTOCOL) === PROTO_UDP) {
+    const proto = v.getUint8(o + IPV4_PROTOCOL);
+    if (proto === PROTO_UDP) {
       v.setInt32(l4, ports);
       udpFillChecksum(v, l4, o + skb.len[f], o);
+    } else if (proto === PROTO_TCP) {
+      v.setInt32(l4, ports);
+      tcpFillChecksum(v, l4, o + skb.len[f], o);
     } else if (ports >>> 16 !== v.getUint16(l4 + ICMPV4_ID)) {
       const sum = csumReplace4(v.getUint16(l4 + ICMPV4_CHECKSUM), v.getUint16(l4 + ICMPV4_ID), ports >>> 16);
       v.setUint16(l4 + ICMPV4_CHECKSUM, sum);
@@ -306,6 +331,54 @@ export class FlowCache implements ConnectionMemo {
     skb.pktType[f] = PacketType.HOST;
     skb.flags[f] = words[w + E_FLAGS];
     skb.rtType[f] = words[w + E_ROUTE];
+  }
+
+  /**
+   * Asks the trackers of all connections of the entry about a segment, as the walk would on its way. False,
+   * and nothing has happened, when one of them is no longer established or finds the segment unusual.
+   */
+  private track(f: number, i: number, l4: number, end: number): boolean {
+    const { nf } = this;
+    const { t } = nf;
+    const { skb } = this.k;
+    const ns = skb.ns[f];
+    const flags = skb.flags[f];
+    for (let c = 0; c < CONNECTIONS_MAX; c++) {
+      const e = this.connections[i * CONNECTIONS_MAX + c] >> 1;
+      if (e < 0) continue;
+      if (t.tcp[e * TCPI + TS_STATE] !== TCP_CONNTRACK_ESTABLISHED || t.isExpired(e)) return false;
+    }
+    // IP_LOCAL_OUT writes the checksum.
+    skb.flags[f] = (flags & ~SkbFlag.CSUM_PARTIAL) | SkbFlag.CSUM_OK;
+    let fine = true;
+    let asked = 0;
+    for (; fine && asked < CONNECTIONS_MAX; asked++) {
+      const row = this.connections[i * CONNECTIONS_MAX + asked];
+      if (row < 0) continue;
+      this.save(asked, row >> 1);
+      skb.ns[f] = t.rec[(row >> 1) * REC] >>> 8;
+      fine = tcpPacket(nf, f, row >> 1, row & 1, l4, end, NF_INET_PRE_ROUTING) === NF_ACCEPT;
+    }
+    skb.ns[f] = ns;
+    if (fine) return true;
+    skb.flags[f] = flags;
+    for (let c = 0; c < asked; c++) {
+      const row = this.connections[i * CONNECTIONS_MAX + c];
+      if (row >= 0) this.restore(c, row >> 1);
+    }
+    return false;
+  }
+
+  private save(c: number, e: number): void {
+    const { t, savedTcp, savedAcct } = this;
+    for (let x = 0; x < TCPI; x++) savedTcp[c * TCPI + x] = t.tcp[e * TCPI + x];
+    for (let x = 0; x < ACCT; x++) savedAcct[c * ACCT + x] = t.acct[e * ACCT + x];
+  }
+
+  private restore(c: number, e: number): void {
+    const { t, savedTcp, savedAcct } = this;
+    for (let x = 0; x < TCPI; x++) t.tcp[e * TCPI + x] = savedTcp[c * TCPI + x];
+    for (let x = 0; x < ACCT; x++) t.acct[e * ACCT + x] = savedAcct[c * ACCT + x];
   }
 
   private record(f: number, key: number, src: number, dst: number, ports: number): void {
@@ -330,9 +403,10 @@ export class FlowCache implements ConnectionMemo {
       const e = consulted.connections[slot * CONNECTIONS_MAX + c] >> 1;
       const status = t.rec[e * REC + R_STATUS];
       if ((status & STEADY) !== IPS_CONFIRMED) return false;
+      const proto = t.rec[e * REC] & 0xff;
+      if (proto === PROTO_TCP && t.tcp[e * TCPI + TS_STATE] !== TCP_CONNTRACK_ESTABLISHED) return false;
       // A stream in the making: its timeout depends on when the next packet comes (K 3.4).
-      const udp = (t.rec[e * REC] & 0xff) === PROTO_UDP;
-      if (udp && status & IPS_SEEN_REPLY && !(status & IPS_ASSURED)) return false;
+      if (proto === PROTO_UDP && status & IPS_SEEN_REPLY && !(status & IPS_ASSURED)) return false;
     }
     return true;
   }
@@ -368,7 +442,8 @@ export class FlowCache implements ConnectionMemo {
       this.t.links[row] = i;
       this.connections[at] = row;
       this.timeouts[at] = timeout;
-      if (timeout < flows[n + F_IDLE]) flows[n + F_IDLE] = timeout;
+      // Of TCP the tracker says, segment by segment.
+      if (timeout > 0 && timeout < flows[n + F_IDLE]) flows[n + F_IDLE] = timeout;
     }
     this.index.insert(hash, i);
     return i;
@@ -432,9 +507,9 @@ export class FlowCache implements ConnectionMemo {
   }
 }
 
-/** Ports of UDP, or identifier * 65536 + type * 256 + code of an echo, as in a conntrack tuple. */
+/** Ports of UDP and TCP, or identifier * 65536 + type * 256 + code of an echo, as in a conntrack tuple. */
 function portsOf(v: DataView, o: number): number {
   const l4 = o + IPV4_SIZE;
-  if (v.getUint8(o + IPV4_PROTOCOL) === PROTO_UDP) return v.getInt32(l4);
+  if (v.getUint8(o + IPV4_PROTOCOL) !== PROTO_ICMP) return v.getInt32(l4);
   return (v.getUint16(l4 + ICMPV4_ID) << 16) | v.getUint16(l4);
 }

@@ -90,7 +90,7 @@ export class Walk {
     this.sock = new Sockets(k);
     this.vnet = new Fabric(k, fabric);
     this.sock.routeError = (ns, dst, src) => routeErrno(ipRouteOutput(this.ip, ns, dst, src));
-    this.cache = new FlowCache(k, this.link, this.ip, this.nf.t, this.vnet);
+    this.cache = new FlowCache(k, this.link, this.ip, this.nf, this.vnet);
     this.emitter = new FlowEmitter(this.cache, this.sock);
     this.sock.sent = () => this.drain();
     this.link.fdb.settle = () => this.cache.paths.flushAll();

@@ -10,7 +10,10 @@ import { RouteType } from "../../src/ip/fib.ts";
 import { Nud } from "../../src/ip/neigh-table.ts";
 import { DevKind } from "../../src/node/net-device.ts";
 import { nsSysctl } from "../../src/node/sysctl.ts";
+import { SocketKind } from "../../src/socket/sockets.ts";
 import { sourceOpen, sourceStart } from "../../src/socket/source.ts";
+import { tcpConnect, tcpListen, tcpReceive, tcpSend } from "../../src/socket/tcp/calls.ts";
+import { TcpState } from "../../src/socket/tcp/state.ts";
 import { PROTO_ICMP, PROTO_UDP } from "../../src/wire/ipv4.ts";
 import { between, chance, pick, randomTopology } from "./world.ts";
 
@@ -38,10 +41,12 @@ export function runWith({ seed, cni }: CacheRun, flowCache: boolean): CacheResul
   const arrivals = watchArrivals(net);
   const names = net.hosts.hostNames().sort();
   for (let i = between(r, 2, 6); i > 0; i--) openStream(r, net, names, i);
+  const talks = conversations(r, net, names);
   for (let i = between(r, 0, 12); i > 0; i--) change(r, net, names);
   let cached = 0;
   for (let at = STEP; at <= LENGTH; at += STEP) {
     net.run({ until: at });
+    for (const talk of talks) talk();
     cached = Math.max(cached, net.walk.cache.size);
     if (chance(r, 0.1)) net.walk.cache.flush();
   }
@@ -96,6 +101,34 @@ function openStream(r: Random, net: Net, names: string[], i: number): void {
     firstPort: 10_000 + i * 10,
     at: net.now + r.below(ms(60)),
   });
+}
+
+/** TCP connections to echoing pods: each call of an answer sends some bytes and reads what came back. */
+function conversations(r: Random, net: Net, names: string[]): (() => void)[] {
+  const { tcp } = net.walk.sock;
+  const talks: (() => void)[] = [];
+  for (const name of names.filter((one) => /^[abcd]-/.test(one))) {
+    tcpListen(tcp, net.hosts.host(name).ns, 10, { kind: SocketKind.ECHO, port: 8080 });
+  }
+  const servers = names.filter((name) => /^[abcd]-/.test(name));
+  for (let i = servers.length > 0 ? between(r, 0, 5) : 0; i > 0; i--) {
+    const from = net.hosts.host(pick(r, names)).ns;
+    const to = pick(r, chance(r, 0.9) ? servers : names);
+    const service = net.clusters[0]!.services[r.below(4)]!;
+    const [addr, port] = chance(r, 0.5) ? [service.clusterIp, 81] : [net.hosts.host(to).ip, 8080];
+    const row = tcpConnect(tcp, from, addr, port, { kind: SocketKind.SCRIPT, noDelay: chance(r, 0.5) });
+    if (row < 0) continue;
+    const draw = new Random(r.u32(), "talk");
+    const data = new Uint8Array(6000);
+    talks.push(() => {
+      if (tcp.state[row] === TcpState.FREE || tcp.ns[row] !== from) return;
+      if (tcp.remoteAddr[row] !== addr || tcp.remotePort[row] !== port) return;
+      for (let j = between(draw, 0, 3); j > 0; j--) tcpSend(tcp, row, data, 0, draw.below(data.length));
+      tcpReceive(tcp, row, data, 0, data.length);
+      net.walk.drain();
+    });
+  }
+  return talks;
 }
 
 /** Echo requests of a stream of their own. */
