@@ -22,14 +22,11 @@ import {
   IPS_FIXED_TIMEOUT,
   IPS_NAT_CLASH,
   IPS_SEEN_REPLY,
-  NF_ACCEPT,
-  NF_INET_PRE_ROUTING,
   SECOND,
   TCP_CONNTRACK_ESTABLISHED,
 } from "../netfilter/enums.ts";
 import type { Netfilter } from "../netfilter/netfilter.ts";
 import { A_BYTES, A_PACKETS, A_TIMEOUT, ACCT, R_STATUS, REC, TCPI, TS_STATE } from "../netfilter/nf-conn.ts";
-import { tcpPacket } from "../netfilter/tcp-tracker.ts";
 import { CONNECTIONS_MAX, NOTE_WORDS, NOTES_MAX, Noted, RECORDS_MAX } from "../node/consulted.ts";
 import type { Kernel } from "../node/kernel.ts";
 import { DevKind } from "../node/net-device.ts";
@@ -81,6 +78,7 @@ import {
   HOP,
 } from "./flow-entry.ts";
 import { FlowPaths } from "./flow-paths.ts";
+import { FlowTracker } from "./flow-tracker.ts";
 
 const VERSION_4_IHL_5 = 0x45;
 /** Flags a locally made packet may have; any other makes it unusual. */
@@ -103,11 +101,8 @@ const S_LENGTH = 5;
 export class FlowCache implements ConnectionMemo {
   readonly paths: FlowPaths;
   private readonly k: Kernel;
-  private readonly nf: Netfilter;
+  private readonly tracker: FlowTracker;
   private readonly t: ConntrackTable;
-  // Connections as they were before a tracker was asked.
-  private readonly savedTcp = new Int32Array(TCPI * CONNECTIONS_MAX);
-  private readonly savedAcct = new Float64Array(ACCT * CONNECTIONS_MAX);
   words = new Int32Array(ENTRY * 64);
   flows = new Float64Array(FLOW * 64);
   /**
@@ -125,7 +120,7 @@ export class FlowCache implements ConnectionMemo {
 
   constructor(k: Kernel, link: Link, ip: Ip, nf: Netfilter, vnet: Fabric) {
     this.k = k;
-    this.nf = nf;
+    this.tracker = new FlowTracker(k, nf);
     this.t = nf.t;
     this.paths = new FlowPaths(k, link, ip, vnet);
     k.consulted.flush = () => this.flush();
@@ -211,7 +206,8 @@ export class FlowCache implements ConnectionMemo {
       }
       return 0;
     }
-    if (tcp && !this.track(f, i, o + IPV4_SIZE, o + length)) return 0;
+    if (tcp && !this.tracker.track(f, this.connections, i * CONNECTIONS_MAX, o + IPV4_SIZE, o + length))
+      return 0;
     flows[n + F_LAST] = now;
     if (!tcp) {
       flows[n + F_PACKETS]++;
@@ -331,54 +327,6 @@ export class FlowCache implements ConnectionMemo {
     skb.pktType[f] = PacketType.HOST;
     skb.flags[f] = words[w + E_FLAGS];
     skb.rtType[f] = words[w + E_ROUTE];
-  }
-
-  /**
-   * Asks the trackers of all connections of the entry about a segment, as the walk would on its way. False,
-   * and nothing has happened, when one of them is no longer established or finds the segment unusual.
-   */
-  private track(f: number, i: number, l4: number, end: number): boolean {
-    const { nf } = this;
-    const { t } = nf;
-    const { skb } = this.k;
-    const ns = skb.ns[f];
-    const flags = skb.flags[f];
-    for (let c = 0; c < CONNECTIONS_MAX; c++) {
-      const e = this.connections[i * CONNECTIONS_MAX + c] >> 1;
-      if (e < 0) continue;
-      if (t.tcp[e * TCPI + TS_STATE] !== TCP_CONNTRACK_ESTABLISHED || t.isExpired(e)) return false;
-    }
-    // IP_LOCAL_OUT writes the checksum.
-    skb.flags[f] = (flags & ~SkbFlag.CSUM_PARTIAL) | SkbFlag.CSUM_OK;
-    let fine = true;
-    let asked = 0;
-    for (; fine && asked < CONNECTIONS_MAX; asked++) {
-      const row = this.connections[i * CONNECTIONS_MAX + asked];
-      if (row < 0) continue;
-      this.save(asked, row >> 1);
-      skb.ns[f] = t.rec[(row >> 1) * REC] >>> 8;
-      fine = tcpPacket(nf, f, row >> 1, row & 1, l4, end, NF_INET_PRE_ROUTING) === NF_ACCEPT;
-    }
-    skb.ns[f] = ns;
-    if (fine) return true;
-    skb.flags[f] = flags;
-    for (let c = 0; c < asked; c++) {
-      const row = this.connections[i * CONNECTIONS_MAX + c];
-      if (row >= 0) this.restore(c, row >> 1);
-    }
-    return false;
-  }
-
-  private save(c: number, e: number): void {
-    const { t, savedTcp, savedAcct } = this;
-    for (let x = 0; x < TCPI; x++) savedTcp[c * TCPI + x] = t.tcp[e * TCPI + x];
-    for (let x = 0; x < ACCT; x++) savedAcct[c * ACCT + x] = t.acct[e * ACCT + x];
-  }
-
-  private restore(c: number, e: number): void {
-    const { t, savedTcp, savedAcct } = this;
-    for (let x = 0; x < TCPI; x++) t.tcp[e * TCPI + x] = savedTcp[c * TCPI + x];
-    for (let x = 0; x < ACCT; x++) t.acct[e * ACCT + x] = savedAcct[c * ACCT + x];
   }
 
   private record(f: number, key: number, src: number, dst: number, ports: number): void {
