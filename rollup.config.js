@@ -5,8 +5,10 @@
 import { readFileSync } from "node:fs";
 import { builtinModules } from "node:module";
 
-const { dependencies } = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8"));
-const packages = Object.keys(dependencies);
+const { dependencies, peerDependencies } = JSON.parse(
+  readFileSync(new URL("package.json", import.meta.url), "utf8"),
+);
+const packages = Object.keys({ ...dependencies, ...peerDependencies });
 
 export default {
   input: {

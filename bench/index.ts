@@ -1,13 +1,17 @@
 // The benchmarks by name, and what they print.
 
 import Table from "cli-table3";
+import { KernelUnavailable, measureBesideKernel } from "./beside.ts";
 import { buildBench } from "./build-bench.ts";
 import { type Measurement, measure, type Settings } from "./measure.ts";
 import { micro } from "./micro.ts";
-import type { BuildResult, MicroResult } from "./result.ts";
+import type { Beside, BuildResult, MicroResult } from "./result.ts";
 import { FLOWS_MAX, TRAFFIC_SCENARIOS, type TrafficScenario } from "./rig.ts";
 
-export { FLOWS_MAX, type Settings };
+export { FLOWS_MAX, KernelUnavailable, type Settings };
+
+/** What a scenario can be measured beside. */
+export const BESIDE: readonly string[] = ["kernel"];
 
 export const SCENARIOS: readonly string[] = [...TRAFFIC_SCENARIOS, "build", "micro"];
 
@@ -16,6 +20,13 @@ export interface Outcome {
   json: object;
   text: string;
   ok: boolean;
+}
+
+/** Throws KernelUnavailable when this machine cannot. */
+export async function runBesideKernel(settings: Settings): Promise<Outcome> {
+  const found = await measureBesideKernel(settings);
+  const text = `${scenarioText(found)}\n${kernelText(found.result)}`;
+  return { json: found.result, text, ok: found.result.misdelivered === 0 };
 }
 
 /** @param name one of SCENARIOS */
@@ -37,7 +48,6 @@ function scenarioText({ result: r, spread: s }: Measurement): string {
   const walks = r.flowCache ? "" : ", every packet walks";
   const what = `${r.scenario}: ${r.frameBytes}-byte frames, ${count(r.flows)} flows${churn}${walks}`;
   const dropped = Object.entries(r.dropped).map(([reason, n]) => `${count(n)} ${reason}`);
-  const rate = (ns: number): string => (1e3 / ns).toFixed(3);
   const table = plainTable();
   table.push(
     ["throughput", `${r.mpps.toFixed(3)} Mpps on one core, ${r.nsPerPacket} ns per packet`],
@@ -53,6 +63,19 @@ function scenarioText({ result: r, spread: s }: Measurement): string {
     ["machine", `Node ${r.node}, ${r.cpu}`],
   );
   return `${what}\n${table.toString()}`;
+}
+
+function kernelText({ kernel: k, ratio }: Beside): string {
+  const { spread: s } = k;
+  const table = plainTable();
+  table.push(
+    ["throughput", `${k.mpps.toFixed(3)} Mpps on one core, ${k.nsPerPacket} ns per packet`],
+    [`median of ${s.repeats}`, `${rate(s.medianNs)} Mpps ± ${percent(s.deviationNs / s.medianNs)}`],
+    ["slowest to fastest", `${rate(s.slowestNs)} to ${rate(s.fastestNs)} Mpps`],
+    ["offered, delivered", `${count(k.offered)}, ${count(k.delivered)}`],
+    ["vnetem ÷ kernel", String(ratio)],
+  );
+  return `the same path in the kernel of this machine\n${table.toString()}`;
 }
 
 function buildText(r: BuildResult): string {
@@ -76,6 +99,8 @@ function microText(r: MicroResult): string {
 }
 
 const plainTable = (): Table.Table => new Table({ style: { head: [], border: [] } });
+/** Mpps of so many nanoseconds per packet. */
+const rate = (ns: number): string => (1e3 / ns).toFixed(3);
 const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
 /** 1234567 as 1,234,567. */
 const count = (n: number): string => String(n).replace(/\B(?=(\d{3})+$)/g, ",");

@@ -42,10 +42,12 @@ export interface Measurement {
   spread: Spread;
 }
 
+/** @param between called before each slice, outside its time */
 export async function measure(
   scenario: TrafficScenario,
   s: Settings,
   effort: Effort = EFFORT,
+  between?: () => void,
 ): Promise<Measurement> {
   const rig = new Rig(scenario, s.flows, s.frameBytes, s.flowCache ?? true);
   const warm = scenario === "connect" ? effort.warmPackets : Math.max(2 * s.flows, effort.warmPackets);
@@ -55,7 +57,7 @@ export async function measure(
   const timed = new Timed(rig, s.churnPerSecond);
   const slices = Math.max(1, Math.round(s.seconds / effort.slice));
   const packets = Math.max(BATCH, speed * (s.seconds / slices));
-  const spread = await repeat(timed, slices, packets);
+  const spread = await repeat(timed, slices, packets, between);
   const after = count(rig);
   const { times, nanoseconds } = timed;
   const delivered = after.delivered - before.delivered;
@@ -130,11 +132,15 @@ class Timed {
   }
 }
 
-async function repeat(timed: Timed, slices: number, packets: number): Promise<Spread> {
+async function repeat(
+  timed: Timed,
+  slices: number,
+  packets: number,
+  between: (() => void) | undefined,
+): Promise<Spread> {
   const bench = new Bench({ iterations: slices, time: 0, warmup: false, throws: true });
-  bench.add("slice", () => {
-    timed.slice(packets);
-  });
+  const slice = (): void => timed.slice(packets);
+  bench.add("slice", slice, between === undefined ? {} : { beforeEach: between });
   await bench.run();
   const { result } = bench.tasks[0];
   if (!("latency" in result)) throw new Error("tinybench has no times");

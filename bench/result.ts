@@ -33,6 +33,20 @@ export interface ScenarioResult {
   cpu: string;
 }
 
+/** What `--beside kernel` adds: the same path in the kernel of this machine, measured in turns. */
+export interface Beside {
+  /** vnetem's packets per second divided by the kernel's. */
+  ratio: number;
+  kernel: {
+    mpps: number;
+    nsPerPacket: number;
+    /** Packets the sender gave to the kernel, and datagrams the backends' sockets received. */
+    offered: number;
+    delivered: number;
+    spread: Spread;
+  };
+}
+
 export interface BuildResult {
   scenario: "build";
   nodes: number;

@@ -19,15 +19,15 @@ export const TRAFFIC_SCENARIOS: readonly TrafficScenario[] = ["l2", "pod", "vip"
 
 /** Packets that are made together and then walked one by one; between batches the clocks are looked at. */
 export const BATCH = 64;
-const PORT = 8080;
+export const PORT = 8080;
 /**
  * Endpoints of the Service, all on one large node (AKS allows 250 pods): a replacement takes this share of
  * the flows along, each of which is a new connection then.
  */
 export const BACKENDS = 200;
-const FIRST_PORT = 1024;
+export const FIRST_PORT = 1024;
 /** Flows of one client pod: a source port each. */
-const PORTS_PER_CLIENT = 50_000;
+export const PORTS_PER_CLIENT = 50_000;
 /** Virtual time between two packets of steady flows, ns: a million packets per second. */
 const INTERVAL = 1000;
 /** The kubelet probes each pod this often, per second; a bridge forgets a pod that is silent for 300 s. */

@@ -11,7 +11,7 @@ import { findRoot, makeSource, readSources, type Source } from "./tidy/source.ts
 const root = findRoot();
 const sources = readSources(root, ["src", "bench", "test", "topologies"]);
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-const dependencyNames = Object.keys(manifest.dependencies);
+const dependencyNames = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies });
 
 type Snippet = readonly [path: string, ...lines: string[]];
 

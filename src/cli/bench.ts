@@ -1,6 +1,13 @@
 // vnetem bench: throughput of the scenarios of bench/, as a table or as JSON.
 
-import { FLOWS_MAX, runScenario, SCENARIOS } from "../../bench/index.ts";
+import {
+  BESIDE,
+  FLOWS_MAX,
+  KernelUnavailable,
+  runBesideKernel,
+  runScenario,
+  SCENARIOS,
+} from "../../bench/index.ts";
 import { didYouMean } from "../emulator/hosts.ts";
 import { EXIT_FAILED, UsageError } from "./errors.ts";
 
@@ -10,10 +17,12 @@ export interface BenchOptions {
   churn?: string;
   seconds?: string;
   flowCache?: boolean;
+  beside?: string;
   json?: boolean;
 }
 
 const DEFAULT_SCENARIO = "vip";
+const BESIDE_SCENARIO = "vip";
 const BYTES_MAX = 1_518;
 
 /** Exit code: EXIT_FAILED when a packet went where it does not belong. */
@@ -31,13 +40,32 @@ export async function bench(scenarios: readonly string[], options: BenchOptions)
     seconds: seconds(options.seconds ?? "3"),
     flowCache: options.flowCache ?? true,
   };
+  if (options.beside !== undefined) checkBeside(options.beside, chosen, settings.churnPerSecond);
   let exit = 0;
   for (const name of chosen) {
-    const { json, text, ok } = await runScenario(name, settings);
+    const { json, text, ok } = await (options.beside === undefined
+      ? runScenario(name, settings)
+      : beside(settings));
     console.log(options.json ? JSON.stringify(json) : text);
     if (!ok) exit = EXIT_FAILED;
   }
   return exit;
+}
+
+function checkBeside(what: string, chosen: readonly string[], churn: number): void {
+  if (!BESIDE.includes(what)) throw new UsageError(`--beside takes ${BESIDE.join(", ")}, not "${what}"`);
+  if (chosen.some((name) => name !== BESIDE_SCENARIO))
+    throw new UsageError(`--beside ${what} measures ${BESIDE_SCENARIO} only`);
+  if (churn > 0) throw new UsageError(`--beside ${what} replaces no pods: leave --churn out`);
+}
+
+async function beside(settings: Parameters<typeof runBesideKernel>[0]): ReturnType<typeof runBesideKernel> {
+  try {
+    return await runBesideKernel(settings);
+  } catch (e) {
+    if (e instanceof KernelUnavailable) throw new UsageError(e.message);
+    throw e;
+  }
 }
 
 function whole(flag: string, text: string, least: number, most: number): number {

@@ -69,6 +69,7 @@ function program(): Command {
     .option("--bytes <n>", "bytes of an Ethernet frame with its checksum", "64")
     .option("--churn <n>", "pod replacements per second", "0")
     .option("--no-flow-cache", "let every packet walk")
+    .option("--beside <what>", "measure vip in turns with the same path in this machine's kernel: kernel")
     .option("--seconds <s>", "seconds to measure", "3")
     .option("--json", "print one JSON object per scenario and nothing else")
     .action(action(async (scenarios, options) => (await import("./bench.ts")).bench(scenarios, options)));

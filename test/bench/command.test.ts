@@ -19,6 +19,14 @@ const REFUSED: [string, string[], Parameters<typeof bench>[1], RegExp][] = [
   ["a frame longer than the MTU", [], { bytes: "1519" }, /not "1519"/],
   ["negative churn", [], { churn: "-1" }, /--churn/],
   ["no time", [], { seconds: "0" }, /--seconds takes a number from 0.01 to 3600/],
+  ["beside what nobody knows", [], { beside: "dpdk" }, /^--beside takes kernel, not "dpdk"$/],
+  [
+    "beside the kernel without a Service",
+    ["l2"],
+    { beside: "kernel" },
+    /^--beside kernel measures vip only$/,
+  ],
+  ["beside the kernel with churn", [], { beside: "kernel", churn: "400" }, /leave --churn out/],
   ["endless time", [], { seconds: "Infinity" }, /not "Infinity"/],
 ];
 
