@@ -25,6 +25,7 @@ export { ExpectationError, type Problem, SnapshotError, TopologyError } from "./
 export { expect } from "./emulator/expect.ts";
 export { Datagram, Impairment, Ping, Traffic, type TrafficReport } from "./emulator/handles.ts";
 export { UnknownNameError } from "./emulator/hosts.ts";
+export { type Imported, importAzure } from "./emulator/import-azure.ts";
 export { type Counters, Net, type PodInfo, type ServiceDeliveries } from "./emulator/net.ts";
 export type { Received } from "./emulator/script.ts";
 export type { EndpointInfo, ServiceInfo, ServicePortInfo } from "./emulator/service-info.ts";

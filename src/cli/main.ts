@@ -85,7 +85,13 @@ function program(): Command {
     .option("--node <name>", "the node whose runtime calls; default the first")
     .action(action(async (options) => (await import("./cni.ts")).cni(options)));
   const diagnose = addDiagnose(vnetem);
-  for (const command of [vnetem, ...vnetem.commands, ...diagnose.commands]) {
+  const from = vnetem.command("import").description("topologies out of other descriptions");
+  from
+    .command("azure <files...>")
+    .description("a topology out of what az network ... -o json or ARM templates say")
+    .option("-o, --output <file>", "write the topology there; default stdout")
+    .action(action(async (files, options) => (await import("./import.ts")).azure(files, options)));
+  for (const command of [vnetem, ...vnetem.commands, ...diagnose.commands, ...from.commands]) {
     command
       .exitOverride()
       .configureOutput({ writeErr: () => {} })
