@@ -2,10 +2,11 @@
 // specification says; the saved emulation is read before and written after, under a lock, so that a runtime
 // may call in parallel.
 
-import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { cniCommand } from "../emulator/cni-command.ts";
 import { type Net, openSnapshot, SnapshotError } from "../index.ts";
+import { makeDirectory } from "./directories.ts";
 import { openTopology } from "./topology.ts";
 
 export interface CniOptions {
@@ -42,7 +43,7 @@ export async function cni(options: CniOptions): Promise<number> {
 async function init(topology: string, state: string): Promise<number> {
   const { topology: described } = await openTopology(topology);
   const net = described.build();
-  mkdirSync(dirname(state), { recursive: true });
+  makeDirectory(dirname(state));
   writeFileSync(state, net.snapshot());
   const nodes = net.clusters.flatMap((c) => c.nodes.map((n) => n.name));
   console.log(`saved the emulation of ${topology} (nodes ${nodes.join(", ")}) to ${state}`);
@@ -81,7 +82,7 @@ function fail(code: number, msg: string, details: string): number {
 }
 
 async function lock(state: string): Promise<boolean> {
-  mkdirSync(dirname(state), { recursive: true });
+  makeDirectory(dirname(state));
   for (let tries = 0; tries < LOCK_TRIES; tries++) {
     try {
       closeSync(openSync(`${state}.lock`, "wx"));

@@ -1,9 +1,10 @@
 // vnetem run: builds a topology, runs its script, prints what happened.
 
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import Table from "cli-table3";
 import { ExpectationError, formatTime, type Net, sec } from "../index.ts";
+import { makeDirectory } from "./directories.ts";
 import { UsageError } from "./errors.ts";
 import { openTopology, parseSeed } from "./topology.ts";
 
@@ -62,7 +63,7 @@ function save(net: Net, file: string, options: RunOptions): string[] {
 
 function write(path: string, bytes: Uint8Array): void {
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makeDirectory(dirname(path));
     writeFileSync(path, bytes);
   } catch (error) {
     throw new UsageError(`cannot write ${path}: ${(error as Error).message}`);

@@ -42,6 +42,10 @@ const ROWS: [string[], RegExp][] = [
   [["run", "no-default.ts"], /^vnetem: no-default\.ts has no default export made by defineTopology\(\)$/],
   [["run", "bad-run.ts"], /^vnetem: bad-run\.ts: the export "run" is no function$/],
   [["run", QUICKSTART, "--pcap", "plain-file"], /^vnetem: cannot write plain-file\/quickstart\.pcapng: /],
+  [
+    ["run", QUICKSTART, "--pcap", "/proc/nope"],
+    /^vnetem: cannot write \/proc\/nope\/quickstart\.pcapng: ENOENT/,
+  ],
   [["run", QUICKSTART, "--record", "folder"], /^vnetem: cannot write folder: /],
   [
     ["explain", QUICKSTART, "clinet", "web:80"],
