@@ -1,5 +1,5 @@
-// Directories for the files a command writes. Node's own `recursive` never ends below /proc, where a directory
-// can neither be made nor be found.
+// Directories for the files a command writes. Node's own `recursive` never ends below /proc, where a
+// directory can neither be made nor be found.
 
 import { existsSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
