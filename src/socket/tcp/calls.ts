@@ -190,7 +190,7 @@ const MAY_SEND = (1 << TcpState.ESTABLISHED) | (1 << TcpState.CLOSE_WAIT);
 
 /** send() of [start, end) of the bytes: how many were taken, -EAGAIN for none. */
 export function tcpSend(t: Tcp, row: number, bytes: Uint8Array, start: number, end: number): number {
-  const failed = takeSocketError(t, row);
+  const failed = takeHardError(t, row);
   if (failed !== 0) return -failed;
   if (t.flags[row] & TcpFlag.SEND_SHUTDOWN) return -Errno.EPIPE;
   const state = t.state[row];
@@ -212,7 +212,7 @@ export function tcpReceive(t: Tcp, row: number, bytes: Uint8Array, start: number
   const waiting = unread(t, row);
   if (waiting === 0) {
     if (t.flags[row] & TcpFlag.DONE) return 0;
-    const failed = takeSocketError(t, row);
+    const failed = takeHardError(t, row);
     if (failed !== 0) return -failed;
     if (t.flags[row] & TcpFlag.RCV_SHUTDOWN) return 0;
     if (t.state[row] === TcpState.CLOSE || t.state[row] === TcpState.LISTEN) return -Errno.ENOTCONN;
@@ -229,10 +229,19 @@ export function tcpReceive(t: Tcp, row: number, bytes: Uint8Array, start: number
 }
 
 /** sock_error(): the pending error, which is then forgotten. */
-export function takeSocketError(t: Tcp, row: number): number {
+function takeHardError(t: Tcp, row: number): number {
   const error = t.error[row];
   t.error[row] = 0;
   return error;
+}
+
+/** getsockopt(SO_ERROR): the pending error, or else the soft one; then it is forgotten. */
+export function takeSocketError(t: Tcp, row: number): number {
+  const hard = takeHardError(t, row);
+  if (hard !== 0) return hard;
+  const soft = t.softError[row];
+  t.softError[row] = 0;
+  return soft;
 }
 
 /** shutdown(SHUT_WR): what waits is sent, then a FIN. */

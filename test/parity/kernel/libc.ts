@@ -10,6 +10,8 @@ const fn = {
   socket: c.func("int socket(int domain, int type, int protocol)"),
   bind: c.func("int bind(int fd, const void *addr, uint len)"),
   listen: c.func("int listen(int fd, int backlog)"),
+  connect: c.func("int connect(int fd, const void *addr, uint len)"),
+  shutdown: c.func("int shutdown(int fd, int how)"),
   accept4: c.func("int accept4(int fd, void *addr, void *len, int flags)"),
   setsockopt: c.func("int setsockopt(int fd, int level, int name, const void *value, uint len)"),
   getsockopt: c.func("int getsockopt(int fd, int level, int name, void *value, void *len)"),
@@ -38,6 +40,7 @@ export const SOCK_CLOEXEC = 0o2000000;
 export const SOL_SOCKET = 1;
 export const SOL_PACKET = 263;
 export const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
 const CLONE_NEWNET = 0x40000000;
 
 /** An errno that nobody expected, with the call that returned it. */
@@ -68,6 +71,28 @@ export function listen(fd: number, backlog: number): void {
   check(fn.listen(fd, backlog), "listen");
 }
 
+/** 0, or the errno: EINPROGRESS for a socket that does not wait. */
+export function connect(fd: number, address: Uint8Array): number {
+  return fn.connect(fd, address, address.length) < 0 ? koffi.errno() : 0;
+}
+
+/** shutdown(SHUT_WR). */
+export function shutdownWrite(fd: number): void {
+  check(fn.shutdown(fd, 1), "shutdown");
+}
+
+/** Bytes taken, or a negative errno. */
+export function sendSome(fd: number, bytes: Uint8Array): number {
+  const n = Number(fn.send(fd, bytes, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL));
+  return n < 0 ? -koffi.errno() : n;
+}
+
+/** Bytes received, 0 at the end of the stream, or a negative errno. */
+export function receiveSome(fd: number, bytes: Uint8Array): number {
+  const n = Number(fn.recvfrom(fd, bytes, bytes.length, MSG_DONTWAIT, null, null));
+  return n < 0 ? -koffi.errno() : n;
+}
+
 /** The new connection's descriptor, or -1 when none waits. */
 export function accept(fd: number): number {
   return fn.accept4(fd, null, null, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -76,6 +101,12 @@ export function accept(fd: number): number {
 /** The value is an int, or a structure of several. */
 export function setOption(fd: number, level: number, name: number, ...value: number[]): void {
   const v = new Uint8Array(Int32Array.from(value).buffer);
+  check(fn.setsockopt(fd, level, name, v, v.length), `setsockopt ${level}/${name}`);
+}
+
+/** The value is a name, such as that of a congestion control. */
+export function setOptionText(fd: number, level: number, name: number, value: string): void {
+  const v = new TextEncoder().encode(value);
   check(fn.setsockopt(fd, level, name, v, v.length), `setsockopt ${level}/${name}`);
 }
 

@@ -35,15 +35,15 @@ import { parseIpv4 } from "../../../src/wire/address.ts";
 import { icmpErrorFrame, ipPacketOf, tcpFrame } from "../../../src/wire/build.ts";
 import { type Segment, segmentOf } from "./segment.ts";
 
-const HOST = "10.0.0.2";
-const PEER = "10.0.0.1";
-const PORT = 80;
-const PEER_PORT = 40_000;
+export const HOST = "10.0.0.2";
+export const PEER = "10.0.0.1";
+export const PORT = 80;
+export const PEER_PORT = 40_000;
 /** The peer's initial sequence number: near the end, so that every longer timeline wraps. */
-const PEER_ISN = 0xffff_ff00;
+export const PEER_ISN = 0xffff_ff00;
 const US = 1000;
 
-const FLAGS: Readonly<Record<string, number>> = { F: 1, S: 2, R: 4, P: 8, ".": 16, U: 32 };
+export const FLAGS: Readonly<Record<string, number>> = { F: 1, S: 2, R: 4, P: 8, ".": 16, U: 32 };
 
 export class Host {
   readonly k: Kernel;
@@ -69,17 +69,25 @@ export class Host {
   }
 }
 
+/** A script, and what its socket is set to. */
+export interface Timeline {
+  title: string;
+  script: string;
+  setup?: Setup;
+  /** Why no kernel is asked. */
+  notOnKernel?: string;
+}
+
+export interface Setup {
+  mtu?: number;
+  options?: Partial<TcpOptions>;
+  backlog?: number;
+}
+
 /** Runs a script. @param setup options of the socket and the MTU of the host's device */
-export function play(
-  t: ExecutionContext,
-  script: string,
-  setup: { mtu?: number; options?: Partial<TcpOptions>; backlog?: number; host?: Host } = {},
-): Host {
+export function play(t: ExecutionContext, script: string, setup: Setup & { host?: Host } = {}): Host {
   const run = new Run(t, setup);
-  for (const line of script.split("\n")) {
-    const text = line.replace(/#.*/, "").trim();
-    if (text !== "") run.line(text);
-  }
+  for (const line of linesOf(script)) run.line(line);
   run.end();
   return run.host;
 }
@@ -110,12 +118,8 @@ class Run {
   }
 
   line(text: string): void {
-    const m = /^(\+?)([\d.]+)\s+(.*)$/.exec(text);
-    if (m === null) throw new Error(`no time: ${text}`);
-    const time = Math.round(Number(m[2]) * 1e9);
-    const at = m[1] === "+" ? this.now + time : time;
+    const { at, rest } = timeOf(text, this.now);
     this.advance(at, text);
-    const rest = m[3]!;
     if (rest.startsWith("< icmp")) this.icmp(rest);
     else if (rest.startsWith("<")) this.inject(rest.slice(1).trim());
     else if (rest.startsWith(">")) this.expect(rest.slice(1).trim(), text);
@@ -134,43 +138,13 @@ class Run {
   }
 
   private inject(text: string): void {
-    const s = parseSegment(text);
     const { walk, k, eth0 } = this.host;
-    const ack = s.ack === null ? 0 : ((this.isns.get(s.port ?? PEER_PORT) ?? 0) + s.ack) >>> 0;
-    const frame = tcpFrame({
-      srcMac: "02:00:00:00:00:01",
-      dstMac: "02:00:00:00:00:02",
-      src: PEER,
-      dst: HOST,
-      sport: s.port ?? PEER_PORT,
-      dport: this.port,
-      seq: (PEER_ISN + s.seq) >>> 0,
-      ack,
-      flags: s.flags,
-      window: s.win ?? 65_535,
-      options: s.options === null ? new Uint8Array(0) : optionBytes(s.options, this.isn),
-      payload: patternBytes(s.seq, s.length),
-    });
-    if (injectFrame(k, eth0, frame) !== 0) throw new Error("not injected");
+    if (injectFrame(k, eth0, segmentFrame(text, this.isns, this.port)) !== 0) throw new Error("not injected");
     walk.run(this.now);
   }
 
   private icmp(text: string): void {
-    const m = /^< icmp (\d+)\/(\d+)(?: mtu (\d+))?(?: seq (-?\d+))?$/.exec(text);
-    if (m === null || this.lastSent === null) throw new Error(text);
-    const quote = ipPacketOf(this.lastSent.bytes, 28);
-    if (m[4] !== undefined) new DataView(quote.buffer).setUint32(24, (this.isn + Number(m[4])) >>> 0);
-    const frame = icmpErrorFrame({
-      srcMac: "02:00:00:00:00:01",
-      dstMac: "02:00:00:00:00:02",
-      src: PEER,
-      dst: HOST,
-      type: Number(m[1]),
-      code: Number(m[2]),
-      mtu: Number(m[3] ?? 0),
-      quote,
-    });
-    injectFrame(this.host.k, this.host.eth0, frame);
+    injectFrame(this.host.k, this.host.eth0, icmpFrame(text, this.lastSent, this.isn));
     this.host.walk.run(this.now);
   }
 
@@ -187,19 +161,7 @@ class Run {
       this.port = got.sourcePort;
     }
     const seq = (got.seq - (this.isns.get(got.destinationPort) ?? 0)) | 0;
-    const ack = got.flags & 16 ? (got.ack - PEER_ISN) | 0 : null;
-    const flags = Object.keys(FLAGS)
-      .filter((f) => got.flags & FLAGS[f]!)
-      .join("");
-    let shown = `${flags} ${seq}:${seq + got.length}(${got.length})`;
-    if (ack !== null) shown += ` ack ${ack}`;
-    if (want.win !== null) shown += ` win ${got.window}`;
-    if (want.options !== null) shown += ` <${got.options((n) => (n - PEER_ISN) | 0)}>`;
-    this.t.is(
-      shown,
-      text.replace(/^([A-Z.]+)/, (f) => order(f)),
-      line,
-    );
+    this.t.is(shownAs(got, want, seq), normal(text), line);
     if (got.length > 0 && (got.flags & 6) === 0) {
       const start = seq;
       this.t.deepEqual([...got.payload], [...writtenBytes(start, got.length)], `bytes of ${line}`);
@@ -305,6 +267,75 @@ class Run {
   }
 }
 
+/** "0.1 < S …" as its time and the rest; `now` is the time of the line before, ns. */
+export function timeOf(text: string, now: number): { at: number; rest: string } {
+  const m = /^(\+?)([\d.]+)\s+(.*)$/.exec(text);
+  if (m === null) throw new Error(`no time: ${text}`);
+  const time = Math.round(Number(m[2]) * 1e9);
+  return { at: m[1] === "+" ? now + time : time, rest: m[3]! };
+}
+
+/** Lines of a script, without comments. */
+export function linesOf(script: string): string[] {
+  return script
+    .split("\n")
+    .map((line) => line.replace(/#.*/, "").trim())
+    .filter((line) => line !== "");
+}
+
+/** The peer's segment as a frame. @param isns our initial sequence numbers, by port of the peer */
+export function segmentFrame(text: string, isns: ReadonlyMap<number, number>, port: number): Uint8Array {
+  const s = parseSegment(text);
+  const isn = isns.get(s.port ?? PEER_PORT) ?? 0;
+  return tcpFrame({
+    srcMac: "02:00:00:00:00:01",
+    dstMac: "02:00:00:00:00:02",
+    src: PEER,
+    dst: HOST,
+    sport: s.port ?? PEER_PORT,
+    dport: port,
+    seq: (PEER_ISN + s.seq) >>> 0,
+    ack: s.ack === null ? 0 : (isn + s.ack) >>> 0,
+    flags: s.flags,
+    window: s.win ?? 65_535,
+    options: s.options === null ? new Uint8Array(0) : optionBytes(s.options, isn),
+    payload: patternBytes(s.seq, s.length),
+  });
+}
+
+/** An ICMP error about the segment sent last. */
+export function icmpFrame(text: string, about: Segment | null, isn: number): Uint8Array {
+  const m = /^< icmp (\d+)\/(\d+)(?: mtu (\d+))?(?: seq (-?\d+))?$/.exec(text);
+  if (m === null || about === null) throw new Error(text);
+  const quote = ipPacketOf(about.bytes, 28);
+  if (m[4] !== undefined) new DataView(quote.buffer).setUint32(24, (isn + Number(m[4])) >>> 0);
+  return icmpErrorFrame({
+    srcMac: "02:00:00:00:00:01",
+    dstMac: "02:00:00:00:00:02",
+    src: PEER,
+    dst: HOST,
+    type: Number(m[1]),
+    code: Number(m[2]),
+    mtu: Number(m[3] ?? 0),
+    quote,
+  });
+}
+
+/** A segment in the words of a script, with window and options only where the script names them. */
+export function shownAs(got: Segment, want: Parsed, seq: number): string {
+  const flags = Object.keys(FLAGS)
+    .filter((f) => got.flags & FLAGS[f]!)
+    .join("");
+  let shown = `${flags} ${seq}:${seq + got.length}(${got.length})`;
+  if (got.flags & 16) shown += ` ack ${(got.ack - PEER_ISN) | 0}`;
+  if (want.win !== null) shown += ` win ${got.window}`;
+  if (want.options !== null) shown += ` <${got.options((n) => (n - PEER_ISN) | 0)}>`;
+  return shown;
+}
+
+/** What a script expects, its flags in the order of shownAs(). */
+export const normal = (text: string): string => text.replace(/^([A-Z.]+)/, (f) => order(f));
+
 const order = (flags: string): string =>
   Object.keys(FLAGS)
     .filter((f) => flags.includes(f))
@@ -315,7 +346,7 @@ const SEGMENT = new RegExp(
     "(?: ack (-?\\d+))?(?: win (\\d+))?(?: from (\\d+))?(?: <(.*)>)?$",
 );
 
-interface Parsed {
+export interface Parsed {
   flags: number;
   seq: number;
   length: number;
@@ -325,7 +356,7 @@ interface Parsed {
   port: number | null;
 }
 
-function parseSegment(text: string): Parsed {
+export function parseSegment(text: string): Parsed {
   const m = SEGMENT.exec(text);
   if (m === null) throw new Error(`not a segment: ${text}`);
   let flags = 0;
@@ -367,11 +398,11 @@ function optionBytes(text: string, isn: number): Uint8Array {
 }
 
 /** Byte n of the peer's stream. */
-function patternBytes(seq: number, length: number): Uint8Array {
+export function patternBytes(seq: number, length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => ((seq + i) * 7 + 3) & 255);
 }
 
 /** Byte n of the host's stream. */
-function writtenBytes(seq: number, length: number): Uint8Array {
+export function writtenBytes(seq: number, length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => ((seq + i) * 13 + 5) & 255);
 }

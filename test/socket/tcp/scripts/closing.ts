@@ -1,13 +1,12 @@
-// How connections end: RFC 9293 3.6 and 3.10.7, RFC 5961, RFC 1122 4.2.2.13, TIME-WAIT of 60 s (K 5.3).
+// How connections end: RFC 9293 3.6 and 3.10.7, RFC 5961, RFC 1122 4.2.2.13, TIME-WAIT (K 5.3).
 
-import test from "ava";
-import { SERVER } from "./established.ts";
-import { play } from "./timeline.ts";
+import { SERVER } from "../established.ts";
+import type { Timeline } from "../timeline.ts";
 
-test("active close: FIN-WAIT-1, FIN-WAIT-2, TIME-WAIT for 60 s", (t) => {
-  play(
-    t,
-    `${SERVER}
+export const CLOSING: readonly Timeline[] = [
+  {
+    title: "active close: FIN-WAIT-1, FIN-WAIT-2, TIME-WAIT for 60 s",
+    script: `${SERVER}
      0.1 shutdown
      0.1 > F. 1:1(0) ack 1
      0.1 state FIN_WAIT1
@@ -20,13 +19,10 @@ test("active close: FIN-WAIT-1, FIN-WAIT-2, TIME-WAIT for 60 s", (t) => {
      60.3 state CLOSE
      60.3 < . 2:2(0) ack 2
      60.3 > R 2:2(0)`,
-  );
-});
-
-test("passive close: CLOSE-WAIT, LAST-ACK", (t) => {
-  play(
-    t,
-    `${SERVER}
+  },
+  {
+    title: "passive close: CLOSE-WAIT, LAST-ACK",
+    script: `${SERVER}
      0.1 < F. 1:1(0) ack 1
      0.1 > . 1:1(0) ack 2
      0.2 state CLOSE_WAIT
@@ -36,13 +32,10 @@ test("passive close: CLOSE-WAIT, LAST-ACK", (t) => {
      0.2 state LAST_ACK
      0.3 < . 2:2(0) ack 2
      0.3 state CLOSE`,
-  );
-});
-
-test("half-close: after our FIN the peer still sends, and is heard", (t) => {
-  play(
-    t,
-    `${SERVER}
+  },
+  {
+    title: "half-close: after our FIN the peer still sends, and is heard",
+    script: `${SERVER}
      0.1 shutdown
      0.1 > F. 1:1(0) ack 1
      0.1 < . 1:1(0) ack 2
@@ -52,13 +45,10 @@ test("half-close: after our FIN the peer still sends, and is heard", (t) => {
      0.3 < F. 101:101(0) ack 2
      0.3 > . 2:2(0) ack 102
      0.3 state TIME_WAIT`,
-  );
-});
-
-test("half-close the other way: after the peer's FIN we still send", (t) => {
-  play(
-    t,
-    `${SERVER}
+  },
+  {
+    title: "half-close the other way: after the peer's FIN we still send",
+    script: `${SERVER}
      0.1 < F. 1:1(0) ack 1
      0.1 > . 1:1(0) ack 2
      0.2 write 100
@@ -68,13 +58,10 @@ test("half-close the other way: after the peer's FIN we still send", (t) => {
      0.3 > F. 101:101(0) ack 2
      0.3 < . 2:2(0) ack 102
      0.3 state CLOSE`,
-  );
-});
-
-test("simultaneous close: CLOSING, then TIME-WAIT", (t) => {
-  play(
-    t,
-    `${SERVER}
+  },
+  {
+    title: "simultaneous close: CLOSING, then TIME-WAIT",
+    script: `${SERVER}
      0.1 shutdown
      0.1 > F. 1:1(0) ack 1
      0.1 < F. 1:1(0) ack 1
@@ -82,25 +69,19 @@ test("simultaneous close: CLOSING, then TIME-WAIT", (t) => {
      0.1 state CLOSING
      0.2 < . 2:2(0) ack 2
      0.2 state TIME_WAIT`,
-  );
-});
-
-test("FIN with the ACK of our FIN: TIME-WAIT at once", (t) => {
-  play(
-    t,
-    `${SERVER}
+  },
+  {
+    title: "FIN with the ACK of our FIN: TIME-WAIT at once",
+    script: `${SERVER}
      0.1 shutdown
      0.1 > F. 1:1(0) ack 1
      0.1 < F. 1:1(0) ack 2
      0.1 > . 2:2(0) ack 2
      0.1 state TIME_WAIT`,
-  );
-});
-
-test("data and FIN go in one segment", (t) => {
-  play(
-    t,
-    `${SERVER}
+  },
+  {
+    title: "data and FIN go in one segment",
+    script: `${SERVER}
      0.1 write 100
      0.1 > P. 1:101(100) ack 1
      0.1 write 50
@@ -108,13 +89,10 @@ test("data and FIN go in one segment", (t) => {
      0.1 shutdown
      0.1 > FP. 101:151(50) ack 1
      0.2 < . 1:1(0) ack 152`,
-  );
-});
-
-test("TIME-WAIT answers a FIN that comes again, and waits 60 s from then", (t) => {
-  play(
-    t,
-    `${SERVER}
+  },
+  {
+    title: "TIME-WAIT answers a FIN that comes again, and waits 60 s from then",
+    script: `${SERVER}
      0.1 shutdown
      0.1 > F. 1:1(0) ack 1
      0.1 < F. 1:1(0) ack 2
@@ -123,108 +101,84 @@ test("TIME-WAIT answers a FIN that comes again, and waits 60 s from then", (t) =
      20.0 > . 2:2(0) ack 2
      79.9 state TIME_WAIT
      80.0 state CLOSE`,
-  );
-});
-
-test("TIME-WAIT takes a new SYN beyond the old numbers (RFC 6191)", (t) => {
-  play(
-    t,
-    `${SERVER}
+  },
+  {
+    title: "TIME-WAIT takes a new SYN beyond the old numbers (RFC 6191)",
+    script: `${SERVER}
      0.1 shutdown
      0.1 > F. 1:1(0) ack 1
      0.1 < F. 1:1(0) ack 2
      0.1 > . 2:2(0) ack 2
      1.0 < S 5000:5000(0) win 65535 <mss 1460>
      1.0 > S. 65539:65539(0) ack 5001 <mss 1460>`,
-  );
-});
-
-test("TIME-WAIT answers an old SYN with an ACK", (t) => {
-  play(
-    t,
-    `${SERVER}
+  },
+  {
+    title: "TIME-WAIT answers an old SYN with an ACK",
+    script: `${SERVER}
      0.1 shutdown
      0.1 > F. 1:1(0) ack 1
      0.1 < F. 1:1(0) ack 2
      0.1 > . 2:2(0) ack 2
      1.0 < S -100:-100(0) win 65535
      1.0 > . 2:2(0) ack 2`,
-  );
-});
-
-test("a reset ends TIME-WAIT", (t) => {
-  play(
-    t,
-    `${SERVER}
+  },
+  {
+    title: "a reset ends TIME-WAIT",
+    script: `${SERVER}
      0.1 shutdown
      0.1 > F. 1:1(0) ack 1
      0.1 < F. 1:1(0) ack 2
      0.1 > . 2:2(0) ack 2
      1.0 < R 2:2(0)
      1.0 state CLOSE`,
-  );
-});
-
-test("close() in FIN-WAIT-2 waits 60 s for the peer's FIN", (t) => {
-  play(
-    t,
-    `${SERVER}
+  },
+  {
+    title: "close() in FIN-WAIT-2 waits 60 s for the peer's FIN",
+    script: `${SERVER}
      0.1 close
      0.1 > F. 1:1(0) ack 1
      0.2 < . 1:1(0) ack 2
      60.1 < F. 1:1(0) ack 2
      60.1 > . 2:2(0) ack 2`,
-  );
-  play(
-    t,
-    `${SERVER}
+  },
+  {
+    title: "close() in FIN-WAIT-2: after 60 s the connection is gone",
+    script: `${SERVER}
      0.1 close
      0.1 > F. 1:1(0) ack 1
      0.2 < . 1:1(0) ack 2
      60.3 < F. 1:1(0) ack 2
      60.3 > R 2:2(0)`,
-  );
-});
-
-test("close() with unread data is a reset", (t) => {
-  play(
-    t,
-    `${SERVER}
+  },
+  {
+    title: "close() with unread data is a reset",
+    script: `${SERVER}
      0.1 < P. 1:101(100) ack 1
      0.1 > . 1:1(0) ack 101
      0.2 close
      0.2 > R. 1:1(0) ack 101`,
-  );
-});
-
-test("data for a program that has closed is answered with a reset", (t) => {
-  play(
-    t,
-    `${SERVER}
+  },
+  {
+    title: "data for a program that has closed is answered with a reset",
+    script: `${SERVER}
      0.1 close
      0.1 > F. 1:1(0) ack 1
      0.2 < P. 1:101(100) ack 2
      0.2 > R 2:2(0)`,
-  );
-});
-
-test("data behind the peer's own FIN is answered with a reset", (t) => {
-  play(
-    t,
-    `${SERVER}
+  },
+  {
+    title: "data behind the peer's own FIN is answered with a reset",
+    script: `${SERVER}
      0.1 < F. 1:1(0) ack 1
      0.1 > . 1:1(0) ack 2
      0.2 < P. 1:101(100) ack 1
      0.2 > R 1:1(0)
      0.2 state CLOSE
      0.2 error EPIPE`,
-  );
-});
-
-test("of two FINs out of order the first in the stream counts", (t) => {
-  play(
-    t,
-    `${SERVER}
+  },
+  {
+    title: "of two FINs out of order the first in the stream counts",
+    script: `${SERVER}
      0.1 < F. 301:301(0) ack 1
      0.1 > . 1:1(0) ack 1
      0.1 < FP. 101:201(100) ack 1
@@ -233,35 +187,26 @@ test("of two FINs out of order the first in the stream counts", (t) => {
      0.2 > . 1:1(0) ack 202
      0.2 read 1000 = 200
      0.2 read 10 = 0`,
-  );
-});
-
-test("abort() sends a reset at once, unsent data is lost", (t) => {
-  play(
-    t,
-    `${SERVER}
+  },
+  {
+    title: "abort() sends a reset at once, unsent data is lost",
+    script: `${SERVER}
      0.1 abort
      0.1 > R. 1:1(0) ack 1
      0.2 < . 1:1(0) ack 1
      0.2 > R 1:1(0)`,
-  );
-});
-
-test("RST at RCV.NXT: ECONNRESET", (t) => {
-  play(
-    t,
-    `${SERVER}
+  },
+  {
+    title: "RST at RCV.NXT: ECONNRESET",
+    script: `${SERVER}
      0.1 < R 1:1(0)
      0.1 state CLOSE
      0.1 read 10 = ECONNRESET
      0.1 read 10 = 0`,
-  );
-});
-
-test("RST elsewhere in the window: challenge ACK, one in 500 ms (RFC 5961 3)", (t) => {
-  play(
-    t,
-    `${SERVER}
+  },
+  {
+    title: "RST elsewhere in the window: challenge ACK, one in 500 ms (RFC 5961 3)",
+    script: `${SERVER}
      0.1 < R 2:2(0)
      0.1 > . 1:1(0) ack 1
      0.2 < R 3:3(0)
@@ -269,46 +214,34 @@ test("RST elsewhere in the window: challenge ACK, one in 500 ms (RFC 5961 3)", (
      0.7 < R 3:3(0)
      0.7 > . 1:1(0) ack 1
      0.7 state ESTABLISHED`,
-  );
-});
-
-test("RST outside the window: silence", (t) => {
-  play(
-    t,
-    `${SERVER}
+  },
+  {
+    title: "RST outside the window: silence",
+    script: `${SERVER}
      0.1 < R 70000:70000(0)
      0.1 < R 0:0(0)
      0.1 quiet
      0.1 state ESTABLISHED`,
-  );
-});
-
-test("RST after the peer's FIN is EPIPE to the writer", (t) => {
-  play(
-    t,
-    `${SERVER}
+  },
+  {
+    title: "RST after the peer's FIN is EPIPE to the writer",
+    script: `${SERVER}
      0.1 < F. 1:1(0) ack 1
      0.1 > . 1:1(0) ack 2
      0.2 < R 2:2(0)
      0.2 write 10 = EPIPE`,
-  );
-});
-
-test("RST with the number of the peer's FIN is taken in CLOSE-WAIT", (t) => {
-  play(
-    t,
-    `${SERVER}
+  },
+  {
+    title: "RST with the number of the peer's FIN is taken in CLOSE-WAIT",
+    script: `${SERVER}
      0.1 < F. 1:1(0) ack 1
      0.1 > . 1:1(0) ack 2
      0.2 < R 1:1(0)
      0.2 state CLOSE`,
-  );
-});
-
-test("RST behind a hole, at the end of the last SACK block, is taken", (t) => {
-  play(
-    t,
-    `0.0 listen
+  },
+  {
+    title: "RST behind a hole, at the end of the last SACK block, is taken",
+    script: `0.0 listen
      0.0 < S 0:0(0) win 65535 <mss 1460,sackOK>
      0.0 > S. 0:0(0) ack 1
      0.0 < . 1:1(0) ack 1
@@ -317,57 +250,42 @@ test("RST behind a hole, at the end of the last SACK block, is taken", (t) => {
      0.1 > . 1:1(0) ack 1 <nop,nop,sack 101:201>
      0.2 < R 201:201(0)
      0.2 state CLOSE`,
-  );
-});
-
-test("SYN in the window: challenge ACK (RFC 5961 4)", (t) => {
-  play(
-    t,
-    `${SERVER}
+  },
+  {
+    title: "SYN in the window: challenge ACK (RFC 5961 4)",
+    script: `${SERVER}
      0.1 < S 1:1(0)
      0.1 > . 1:1(0) ack 1
      0.7 < S. 500:500(0) ack 1
      0.7 > . 1:1(0) ack 1
      0.7 state ESTABLISHED`,
-  );
-});
-
-test("an ACK of what was never sent is dropped in ESTABLISHED, challenged when closing", (t) => {
-  play(
-    t,
-    `${SERVER}
+  },
+  {
+    title: "an ACK of what was never sent is challenged",
+    script: `${SERVER}
      0.1 < P. 1:101(100) ack 5000
-     0.1 quiet
+     0.1 > . 1:1(0) ack 1
      0.1 shutdown
      0.1 > F. 1:1(0) ack 1
-     0.2 < . 1:1(0) ack 5000
-     0.2 > . 2:2(0) ack 1`,
-  );
-});
-
-test("an ACK too old is challenged (RFC 5961 5)", (t) => {
-  play(
-    t,
-    `${SERVER}
+     0.7 < . 1:1(0) ack 5000
+     0.7 quiet`,
+  },
+  {
+    title: "an ACK too old is challenged (RFC 5961 5)",
+    script: `${SERVER}
      0.1 < . 1:1(0) ack -70000
      0.1 > . 1:1(0) ack 1`,
-  );
-});
-
-test("no ACK flag: dropped in silence", (t) => {
-  play(
-    t,
-    `${SERVER}
+  },
+  {
+    title: "no ACK flag: dropped in silence",
+    script: `${SERVER}
      0.1 < P 1:101(100)
      0.1 < - 1:101(100)
      0.1 quiet`,
-  );
-});
-
-test("closing a listener: requests go in silence, connections nobody accepted with a reset", (t) => {
-  play(
-    t,
-    `0.0 listen
+  },
+  {
+    title: "closing a listener: requests go in silence, connections nobody accepted with a reset",
+    script: `0.0 listen
      0.0 < S 0:0(0) win 65535 from 40001
      0.0 > S. 0:0(0) ack 1
      0.0 < S 0:0(0) win 65535 <mss 1460>
@@ -376,26 +294,5 @@ test("closing a listener: requests go in silence, connections nobody accepted wi
      0.1 close-listener
      0.1 > R. 1:1(0) ack 1
      10.0 quiet`,
-  );
-});
-
-test("an orphan's FIN goes 9 times more, the distances doubling (tcp_orphan_retries)", (t) => {
-  const times: string[] = [];
-  let at = 0.1;
-  for (let i = 0, rto = 0.200001; i < 9; i++, rto *= 2) {
-    at += rto;
-    times.push(`${at.toFixed(6)} > F. 1:1(0) ack 1`);
-  }
-  play(
-    t,
-    [
-      SERVER,
-      "0.1 close",
-      "0.1 > F. 1:1(0) ack 1",
-      ...times,
-      "300 quiet",
-      "300 < . 1:1(0) ack 2",
-      "300 > R 2:2(0)",
-    ].join("\n"),
-  );
-});
+  },
+];
