@@ -12,8 +12,8 @@ import type { Tcp } from "./table.ts";
 const BETA = 717;
 const BETA_SCALE = 1024;
 const C = 0.4;
-/** tcp_friendliness: alpha of the Reno-friendly window, 3 (1 - beta) / (1 + beta). */
-const ALPHA = (3 * (BETA_SCALE - BETA)) / (BETA_SCALE + BETA);
+/** beta_scale: ACKs per segment of the Reno-friendly window, in eighths of the window. */
+const FRIENDLY = Math.floor((8 * (BETA_SCALE + BETA)) / 3 / (BETA_SCALE - BETA));
 const CWND_CLAMP = 1 << 20;
 
 /** The window a loss leaves. */
@@ -63,6 +63,7 @@ function cubicCount(t: Tcp, row: number, acked: number): number {
   if (t.epochStart[row] === 0) {
     t.epochStart[row] = Math.max(1, now);
     t.renoCwnd[row] = cwnd;
+    t.cubicCount[row] = 0;
     if (t.lastMax[row] <= cwnd) {
       t.cubicK[row] = 0;
       t.originPoint[row] = cwnd;
@@ -73,12 +74,18 @@ function cubicCount(t: Tcp, row: number, acked: number): number {
   }
   const seconds = (now - t.epochStart[row] + t.minRtt[row]) / 1e9;
   const offset = seconds - t.cubicK[row];
-  const target = t.originPoint[row] + C * offset * offset * offset;
-  let count = target > cwnd ? cwnd / (target - cwnd) : 100 * cwnd;
+  // Whole segments, rounded towards the origin as the kernel's integers are.
+  const target = t.originPoint[row] + Math.trunc(C * offset * offset * offset);
+  let count = target > cwnd ? Math.floor(cwnd / (target - cwnd)) : 100 * cwnd;
   // Nothing was lost yet: grow 5 % per round trip at least.
   if (t.lastMax[row] === 0 && count > 20) count = 20;
-  t.renoCwnd[row] += (ALPHA * acked) / cwnd;
-  if (t.renoCwnd[row] > cwnd) count = Math.min(count, cwnd / (t.renoCwnd[row] - cwnd));
+  t.cubicCount[row] += acked;
+  const per = Math.max(1, (cwnd * FRIENDLY) >> 3);
+  while (t.cubicCount[row] > per) {
+    t.cubicCount[row] -= per;
+    t.renoCwnd[row]++;
+  }
+  if (t.renoCwnd[row] > cwnd) count = Math.min(count, Math.floor(cwnd / (t.renoCwnd[row] - cwnd)));
   return Math.max(count, 2);
 }
 

@@ -146,10 +146,7 @@ function endReduction(t: Tcp, row: number): void {
 export function congestionControl(t: Tcp, row: number, delivered: number, lost: number, flag: number): void {
   const ca = t.caState[row];
   if (ca === CaState.CWR || ca === CaState.RECOVERY) reduceCwnd(t, row, delivered, lost, flag);
-  else if (flag & (AckFlag.DATA_ACKED | AckFlag.SYN_ACKED | AckFlag.DATA_SACKED) && delivered > 0) {
-    // Disordered: only progress opens the window (tcp_may_raise_cwnd).
-    if (ca !== CaState.DISORDER || flag & AckFlag.SND_UNA_ADVANCED) grow(t, row, delivered);
-  }
+  else if (flag & AckFlag.DATA_ACKED && delivered > 0) grow(t, row, delivered);
 }
 
 /**

@@ -267,8 +267,10 @@ export const CLOSING: readonly Timeline[] = [
      0.1 > . 1:1(0) ack 1
      0.1 shutdown
      0.1 > F. 1:1(0) ack 1
-     0.7 < . 1:1(0) ack 5000
-     0.7 quiet`,
+     0.15 < . 1:1(0) ack 5000
+     0.15 quiet
+     0.15 state FIN_WAIT1
+     0.2 < . 1:1(0) ack 2`,
   },
   {
     title: "an ACK too old is challenged (RFC 5961 5)",

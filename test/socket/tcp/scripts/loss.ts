@@ -34,7 +34,7 @@ export const LOSS: readonly Timeline[] = [
      0.6 < . 1:1(0) ack 101`,
   },
   {
-    title: "three SACKed segments: the hole is sent again at once, the window is 0.7 of what it was",
+    title: "three SACKed segments: the hole is sent again at once, the window falls to 0.7 and grows on",
     script: `${SACK_SERVER}
      ${TEN}
      0.3 < . 1:1(0) ack 1 <sack 1001:2001>
@@ -43,7 +43,7 @@ export const LOSS: readonly Timeline[] = [
      0.3 < . 1:1(0) ack 1 <sack 1001:4001>
      0.3 > . 1:1001(1000) ack 1
      0.4 < . 1:1(0) ack 10001
-     0.4 cwnd 7`,
+     0.4 cwnd 8`,
   },
   {
     title: "NewReno without SACK: the third duplicate, then one hole per partial ACK (RFC 6582)",
