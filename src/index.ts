@@ -27,6 +27,8 @@ export { Datagram, Impairment, Ping, Traffic, type TrafficReport } from "./emula
 export { UnknownNameError } from "./emulator/hosts.ts";
 export { type Imported, importAzure } from "./emulator/import-azure.ts";
 export { type Counters, Net, type PodInfo, type ServiceDeliveries } from "./emulator/net.ts";
+export { NodeSocket, type SocketError } from "./emulator/node-socket.ts";
+export { HostNet, type NodeConnectOptions, NodeServer } from "./emulator/programs.ts";
 export type { Received } from "./emulator/script.ts";
 export type { EndpointInfo, ServiceInfo, ServicePortInfo } from "./emulator/service-info.ts";
 export type {

@@ -24,6 +24,7 @@ import { probe } from "./explain-probe.ts";
 import type { Impairment, Traffic, TrafficReport } from "./handles.ts";
 import { didYouMean, Hosts, UnknownNameError } from "./hosts.ts";
 import { collectReceived, perform } from "./perform.ts";
+import { HostNet, Programs } from "./programs.ts";
 import { type Action, Script } from "./script.ts";
 import { type ServiceInfo, serviceInfo } from "./service-info.ts";
 import { restoreState, saveState } from "./snapshot.ts";
@@ -71,6 +72,7 @@ export class Net {
   readonly script: Script;
   readonly names: Names;
   readonly spec: TopologySpec;
+  readonly programs: Programs;
   /** Lines of net.log(), for whoever runs the script to print. */
   readonly lines: string[] = [];
 
@@ -82,11 +84,15 @@ export class Net {
     this.hosts = new Hosts(walk, pods);
     this.script = new Script(walk.k);
     this.names = walkNames(walk);
+    this.programs = new Programs(this);
     walk.onEvent = (op, a, b) => {
       if (op === Op.SCRIPT) perform(this, a);
+      else if (op === Op.PROGRAM_TIMEOUT) this.programs.timeout(a);
       else if (op === Op.PROXY_SYNC) this.hosts.clusters[a].sync(b);
     };
-    walk.sock.tcp.program = (row, events) => tellScript(this, row, events);
+    walk.sock.tcp.program = (row, events) => {
+      if (!tellScript(this, row, events)) this.programs.tell(row, events);
+    };
     walk.sock.isRight = (source, ns) => isRight(this, source, ns);
   }
 
@@ -104,6 +110,19 @@ export class Net {
     const end = options.until ?? (options.for === undefined ? NEVER : this.now + options.for);
     try {
       this.walk.run(end);
+    } finally {
+      collectReceived(this);
+    }
+  }
+
+  /**
+   * Runs Node programs in pods (`node(host)`) and the emulation in turn, until both are idle or a time is
+   * reached.
+   */
+  async settle(options: { until?: number } = {}): Promise<void> {
+    if (options.until !== undefined) checkTime(options.until, "settle.until");
+    try {
+      await this.programs.settle(options.until ?? NEVER);
     } finally {
       collectReceived(this);
     }
@@ -182,6 +201,12 @@ export class Net {
     const found = this.podInfos().find((p) => p.name === name);
     if (found === undefined) throw new UnknownNameError(`"${name}" is no pod`);
     return found;
+  }
+
+  /** node:net of a pod, node or VM, for Node programs that run there. @throws UnknownNameError */
+  node(host: string): HostNet {
+    this.hosts.host(host);
+    return new HostNet(this, host);
   }
 
   /** TCP of a pod, node or VM. @throws UnknownNameError */

@@ -46,6 +46,9 @@ export function saveState(net: Net): Uint8Array {
     }
   }
   net.walk.cache.clear();
+  if (net.programs.open > 0) {
+    throw new SnapshotError("an emulation with open sockets of Node programs cannot be saved");
+  }
   const writer = new Writer();
   writer.value(roots(net));
   const document: Document = {

@@ -23,5 +23,7 @@ export const Op = {
   TCP_TIMER: 10,
   /** programs have something to be told of their TCP sockets. */
   TCP_READY: 11,
+  /** a = number of a Node socket's timeout (emulator/programs.ts). */
+  PROGRAM_TIMEOUT: 12,
 } as const;
 export type Op = (typeof Op)[keyof typeof Op];

@@ -70,6 +70,28 @@ hub-and-spoke.ts: 1 pods on 1 nodes, seed 7, 1 s of virtual time
 └─────────┴───────────────────────┴──────────┘
 `,
 
+  "http-rolling-update": `\
+60 requests over kept connections; answered by: web-0 from #1, web-1 from #11, web-2 from #21, web-3 from #31
+connections to the pods of now: {"web-3":1,"web-4":0,"web-5":0}
+
+http-rolling-update.ts: 4 pods on 3 nodes, seed 7, 2 s of virtual time
+205 packets made, 147 delivered to sockets, 30 drops
+Service web (10.0.0.11): web-3 1, web-4 0, web-5 0
+┌─────────┬─────────────────────┬───────────────────┐
+│ dropped │ reason              │ device            │
+├─────────┼─────────────────────┼───────────────────┤
+│ 5       │ NAT_ICMP            │ n0/azva7a3e029a7b │
+├─────────┼─────────────────────┼───────────────────┤
+│ 5       │ CT_INVALID          │ n0/eth0           │
+├─────────┼─────────────────────┼───────────────────┤
+│ 10      │ NAT_ICMP            │ n0/eth0           │
+├─────────┼─────────────────────┼───────────────────┤
+│ 5       │ VNET_SPOOFED_SOURCE │ n1/eth0           │
+├─────────┼─────────────────────┼───────────────────┤
+│ 5       │ VNET_SPOOFED_SOURCE │ n2/eth0           │
+└─────────┴─────────────────────┴───────────────────┘
+`,
+
   kubenet: `\
 web-0 10.244.0.2 on n0: 2
 web-1 10.244.1.2 on n1: 2

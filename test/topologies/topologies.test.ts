@@ -32,6 +32,7 @@ const SENSE: Record<string, (t: ExecutionContext, out: string) => void> = {
     t.true(Number(sent) >= 40_000);
   },
   kubenet: (t, out) => t.regex(out, /ping web-1 on n1: VNET_NOT_ADDRESSED/),
+  "http-rolling-update": (t, out) => t.regex(out, /60 requests .* web-0 from #1, .* web-3 from #31\n/),
   "long-lived-connections": (t, out) => {
     t.regex(out, /backend removed: .* end at 2 s\n/);
     // Fifteen retransmissions without an answer: tcp_retries2 (kube-proxy.md 5.3).

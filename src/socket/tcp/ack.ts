@@ -21,7 +21,7 @@ import { hasUnsent, inFlight, syncMss } from "./xmit.ts";
 /** What tcp_ack() says of the segment. */
 export const AckResult = { OK: 0, OLD: 1, TOO_OLD: 2, UNSENT: 3 } as const;
 
-/** tcp_ack(). @param challenge answer what is too old, or was never sent, with a challenge ACK (RFC 5961 5.2) */
+/** tcp_ack(). @param challenge answer what is too old or was never sent with an ACK (RFC 5961 5.2) */
 export function tcpAck(t: Tcp, row: number, challenge: boolean): number {
   const priorUna = t.sndUna[row];
   const ack = t.rxAck;
