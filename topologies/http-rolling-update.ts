@@ -1,8 +1,8 @@
-// A rolling update under HTTP: Node's own http servers in the backends, Node's own http client with keep-alive
-// connections in another pod. Every backend is replaced, one each 100 ms, while requests go out. A request on
-// a new connection finds a live backend every time. A kept connection dies with its backend: the server's
-// pod is killed and says FIN, so the client's agent drops the idle connection and opens another. What was
-// under way at that very moment would fail; between requests nothing is.
+// A rolling update under HTTP: Node's own http servers in the backends, Node's own http client with keep-
+// alive connections in another pod. Every backend is replaced, one each 100 ms, while requests go out. A
+// request on a new connection finds a live backend every time. A kept connection dies with its backend: the
+// server's pod is killed and says FIN, so the client's agent drops the idle connection and opens another.
+// What was under way at that very moment would fail; between requests nothing is.
 
 import http from "node:http";
 import { defineTopology, expect, ms, type Net, sec } from "vnetem";

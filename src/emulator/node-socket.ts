@@ -1,8 +1,8 @@
-// Sockets for Node programs in pods: a Duplex over an emulated TCP connection, with what node:net's Socket has
-// and HTTP asks for. Data moves when the emulation runs; the program's side runs on Node's own event loop
+// Sockets for Node programs in pods: a Duplex over an emulated TCP connection, with what node:net's Socket
+// has and HTTP asks for. Data moves when the emulation runs; the program's side runs on Node's own event loop
 // (net.settle() alternates between the two).
-// Absent: fd, pipes, allowHalfOpen changes after creation, per-socket timers of Node (setTimeout counts virtual
-// time), abort signals.
+// Absent: fd, pipes, allowHalfOpen changes after creation, per-socket timers of Node (setTimeout counts
+// virtual time), abort signals.
 
 import { Duplex } from "node:stream";
 import { errnoName } from "../socket/errno.ts";

@@ -19,12 +19,12 @@ export const ALLOWED: readonly Allowed[] = [
     reason: "what commands print, as they print it",
   },
   {
-    rule: "virtual time",
+    rule: "virtual time and seeded chance",
     path: "src/emulator/programs.ts",
     reason: "settle() lets Node's own event loop turn, for the programs that run on it; no time is read",
   },
   {
-    rule: "virtual time",
+    rule: "virtual time and seeded chance",
     path: "src/emulator/node-socket.ts",
     reason: "socket.setTimeout() is the name node:net has; it counts virtual time",
   },
