@@ -117,7 +117,7 @@ export function udpConnect(s: Sockets, sock: number, addr: number, port: number,
     s.clearLocal(sock);
     s.setLocal(sock, local, s.localPort[sock]);
   }
-  s.bindings++;
+  s.rebound(s.ns[sock]);
   s.remoteAddr[sock] = to;
   s.remotePort[sock] = port;
   return 0;

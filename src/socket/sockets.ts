@@ -111,8 +111,8 @@ export class Sockets {
    * Sends packets of a source that need not walk, from its next one on and at most `n`; how many there were.
    */
   fromMemory: (row: number, n: number) => number = () => 0;
-  /** Grows whenever a socket gets or loses an address or a peer. */
-  bindings = 0;
+  /** Per namespace: grows whenever a socket gets or loses an address or a peer. */
+  bindings = new Int32Array(64);
   /** ping_port_rover. */
   pingRover = 0;
   /** By (protocol, namespace, local address, port) and by (protocol, namespace, port). */
@@ -206,16 +206,22 @@ export class Sockets {
 
   /** Puts an unindexed row under its address and port. */
   setLocal(row: number, addr: number, port: number): void {
-    this.bindings++;
+    this.rebound(this.ns[row]);
     this.localAddr[row] = addr;
     this.localPort[row] = port;
     this.byAddress.insert(addressHash(this.proto[row], this.ns[row], addr, port), row);
     this.byPort.insert(addressHash(this.proto[row], this.ns[row], 0, port), row);
   }
 
+  /** Who takes which packets of this namespace is about to change. */
+  rebound(ns: number): void {
+    if (ns >= this.bindings.length) this.bindings = growI32(this.bindings, Math.max(ns + 1, ns * 2));
+    this.bindings[ns]++;
+  }
+
   /** Takes the row out of both indexes. */
   clearLocal(row: number): void {
-    this.bindings++;
+    this.rebound(this.ns[row]);
     const addr = this.localAddr[row];
     const port = this.localPort[row];
     this.byAddress.remove(addressHash(this.proto[row], this.ns[row], addr, port), row);

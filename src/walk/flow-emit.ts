@@ -153,7 +153,8 @@ export class FlowEmitter {
       if (w < 0) break;
       const i = w / ENTRY;
       if (length > words[w + E_LENGTH] || ttl <= words[w + E_TTL] || !cache.isCurrent(i, now)) break;
-      const sock = words[w + E_BINDINGS] === s.bindings ? words[w + E_SINK] : this.receiver(w);
+      const ns = k.dev.ns[words[w + E_DEV]];
+      const sock = words[w + E_BINDINGS] === s.bindings[ns] ? words[w + E_SINK] : this.receiver(w, ns);
       if (sock < 0) break;
       const f = k.skb.alloc(length);
       if (f < 0) break;
@@ -168,20 +169,19 @@ export class FlowEmitter {
       paths.last[p] = now;
       paths.packets[p]++;
       paths.bytes[p] += length;
-      this.deliver(f, sock, flow, words[w + E_DEV]);
+      this.deliver(f, sock, flow, words[w + E_DEV], ns);
     }
     sources.cursor[row] = cursor;
     return sent;
   }
 
   /** The sink that an entry's packets are for, -1 when a program or nobody takes them. */
-  private receiver(w: number): number {
+  private receiver(w: number, ns: number): number {
     const { s } = this;
     const { words } = this.cache;
     const ports = words[w + E_NEW_PORTS];
     let sock = -1;
     if ((words[w + E_STAGE] & (HOP - 1)) === Stage.UDP_RCV) {
-      const ns = s.k.dev.ns[words[w + E_DEV]];
       sock = s.lookup(
         PROTO_UDP,
         ns,
@@ -193,7 +193,7 @@ export class FlowEmitter {
     }
     if (sock >= 0 && s.kind[sock] !== SocketKind.SINK) sock = -1;
     words[w + E_SINK] = sock;
-    words[w + E_BINDINGS] = s.bindings;
+    words[w + E_BINDINGS] = s.bindings[ns];
     return sock;
   }
 
@@ -224,7 +224,7 @@ export class FlowEmitter {
     view.setUint16(o + IPV4_SIZE + UDP_CHECKSUM, sum === 0 ? 0xffff : sum);
   }
 
-  private deliver(f: number, sock: number, flow: number, dev: number): void {
+  private deliver(f: number, sock: number, flow: number, dev: number, ns: number): void {
     const { s } = this;
     const { k } = s;
     const { skb } = k;
@@ -234,7 +234,7 @@ export class FlowEmitter {
     skb.born[f] = k.clock.now;
     skb.l3[f] = o;
     skb.l4[f] = o + IPV4_SIZE;
-    skb.ns[f] = k.dev.ns[dev];
+    skb.ns[f] = ns;
     skb.dev[f] = dev;
     skb.tag[f] = flow;
     if (k.watch !== null) k.watch.arrived(f);
