@@ -56,6 +56,8 @@ export function ipLocalOut(ip: Ip, f: number): Stage {
   const cut = skb.len[f] > ip.rtMtu || ip.exceptions.isLocked(ns, ipv4Dst(v, l3));
   if (ipv4Df(v, l3) && cut && ipv4Protocol(v, l3) !== PROTO_TCP) {
     setIpv4Fragment(v, l3, ipv4Fragment(v, l3) & ~IPV4_DF);
+    // It gets an ID of its own, yet DNAT may find it a way on which it stays whole.
+    k.consulted.giveUp(f);
   }
   setIpv4Id(v, l3, ipv4Df(v, l3) ? 0 : ++k.ns.ipId[ns]);
   ipv4FillChecksum(v, l3);
