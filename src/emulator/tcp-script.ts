@@ -63,6 +63,8 @@ export interface ScriptConnection {
   received: Uint8Array[];
   /** What send() was given and the socket has not taken yet. */
   outbox: Uint8Array[];
+  /** Bytes of the first of them that it has taken. */
+  outboxAt: number;
   /** Bytes the socket has taken. */
   sent: number;
   /** What follows once the outbox is empty. */
@@ -99,6 +101,7 @@ export class TcpScript {
         seen: [],
         received: [],
         outbox: [],
+        outboxAt: 0,
         sent: 0,
         ending: "",
         local: "",
@@ -264,7 +267,7 @@ function flush(net: Net, number: number): void {
   const t = net.walk.sock.tcp;
   while (alive(net, c) && c.outbox.length > 0) {
     const data = c.outbox[0];
-    const n = tcpSend(t, c.row, data, 0, data.length);
+    const n = tcpSend(t, c.row, data, c.outboxAt, data.length);
     if (n < 0) {
       const error = errnoName(n);
       if (error === "EAGAIN") return;
@@ -273,10 +276,9 @@ function flush(net: Net, number: number): void {
       return;
     }
     c.sent += n;
-    if (n < data.length) {
-      c.outbox[0] = data.slice(n);
-      return;
-    }
+    c.outboxAt += n;
+    if (c.outboxAt < data.length) return;
+    c.outboxAt = 0;
     c.outbox.shift();
   }
   if (!alive(net, c) || c.ending === "" || c.outbox.length > 0) return;
