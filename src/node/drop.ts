@@ -141,11 +141,9 @@ export const Drop = {
   TCP_ACK_UNSENT_DATA: 189,
   /** The answer to a SYN acknowledges something else. */
   TCP_INVALID_ACK_SEQUENCE: 190,
-  /** Data for a closed window. */
-  TCP_ZEROWINDOW: 191,
   /** Data that was received already. */
   TCP_OLD_DATA: 192,
-  /** Data behind the window. */
+  /** Data behind the window, or for a closed one. */
   TCP_OVERWINDOW: 193,
   /** The listener's queue is full. */
   TCP_LISTEN_OVERFLOW: 194,

@@ -94,7 +94,6 @@ const SENTENCES: Record<keyof typeof Drop, string> = {
   TCP_TOO_OLD_ACK: "it acknowledges something too long ago",
   TCP_ACK_UNSENT_DATA: "it acknowledges what was never sent",
   TCP_INVALID_ACK_SEQUENCE: "it answers a SYN with the wrong acknowledgment",
-  TCP_ZEROWINDOW: "data for a closed window",
   TCP_OLD_DATA: "data that was received already",
   TCP_OVERWINDOW: "data behind the receive window",
   TCP_LISTEN_OVERFLOW: "the queue of the listener is full",

@@ -23,7 +23,7 @@ export function dataQueue(t: Tcp, row: number): number {
   const next = t.rcvNxt[row];
   if (seq === next) {
     // A bare FIN is taken even when the window is closed.
-    if (receiveWindow(t, row) === 0 && t.rxLength > 0) return outOfWindow(t, row, Drop.TCP_ZEROWINDOW);
+    if (receiveWindow(t, row) === 0 && t.rxLength > 0) return outOfWindow(t, row, Drop.TCP_OVERWINDOW);
     takeInOrder(t, row);
     return 0;
   }
@@ -34,7 +34,7 @@ export function dataQueue(t: Tcp, row: number): number {
   if (!before(seq, (next + receiveWindow(t, row)) | 0)) return outOfWindow(t, row, Drop.TCP_OVERWINDOW);
   if (before(seq, next)) {
     setDsack(t, row, seq, next);
-    if (receiveWindow(t, row) === 0) return outOfWindow(t, row, Drop.TCP_ZEROWINDOW);
+    if (receiveWindow(t, row) === 0) return outOfWindow(t, row, Drop.TCP_OVERWINDOW);
     takeInOrder(t, row);
     return 0;
   }
