@@ -494,6 +494,25 @@ test("K8 a flow that was never answered stops with the policy, one that was goes
   end(t, net);
 });
 
+test("K8 steady traffic that is never answered stops with the policy, and goes on without it", (t) => {
+  const net = cluster((aks) => {
+    aks.pod("a", { node: "n0" });
+    aks.pod("b", { node: "n1", udpSink: 9 });
+  });
+  const traffic = net.traffic({ from: "a", to: "b:9", flows: 4, rate: 10_000 });
+  net.run({ for: ms(20) });
+  t.is(traffic.report().lost, 0);
+  net.soon.networkPolicy("deny", { podSelector: { matchLabels: { app: "b" } } });
+  net.run({ for: ms(20) });
+  net.soon.removeNetworkPolicy("deny");
+  net.run({ for: ms(20) });
+  traffic.stop();
+  net.run({ for: ms(1) });
+  const { sent, lost } = traffic.report();
+  t.true(sent > 590 && lost > 190 && lost < 210, `${lost} of ${sent}`);
+  end(t, net);
+});
+
 test("what the API server refuses, each mistake with its path", (t) => {
   const lines = linesOf(() =>
     clusterTopology((aks) => {

@@ -114,6 +114,18 @@ test("pods there is no room for come when others have gone; a rollout within a r
   t.throws(() => net.run({ for: ms(2) }), { message: /the rollout before is not over/ });
 });
 
+test("old pods that are not ready go first, but no more than new ones have become ready for", (t) => {
+  const net = world(4);
+  for (const p of ["web-0", "web-2", "web-3"]) net.soon.ready(p, false);
+  net.run({ for: ms(1) });
+  net.soon.rollout("web", { maxSurge: 0, maxUnavailable: 2, readyAfter: ms(10), gracePeriod: 0 });
+  net.run({ for: ms(2) });
+  t.is(names(net), "1 3 4 5", "two may be missing: web-0 and web-2");
+  net.run({ for: ms(30) });
+  t.deepEqual([names(net), counts(net).join()], ["4 5 6 7", "4,4"]);
+  end(t, net);
+});
+
 test("shares round up for surge, down for unavailable; what makes no sense is refused", (t) => {
   t.deepEqual([share("25%", 10, true), share("25%", 10, false), share(3, 10, true)], [3, 2, 3]);
   const net = clusterTopology((aks) => {
