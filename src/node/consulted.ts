@@ -65,6 +65,8 @@ export class Consulted {
   recording = 0;
   /** Slot of each frame, -1 when it is not under record. */
   readonly slot: Int32Array;
+  /** Frame of each slot, -1 when it is free. */
+  private readonly frame = new Int32Array(RECORDS_MAX).fill(-1);
   /** Notes of each slot, NOTE_WORDS each: kind, a, b. */
   readonly notes = new Int32Array(RECORDS_MAX * NOTES_MAX * NOTE_WORDS);
   readonly count = new Int32Array(RECORDS_MAX);
@@ -112,6 +114,7 @@ export class Consulted {
     if (this.freeCount === 0) return -1;
     const s = this.freeSlots[--this.freeCount];
     this.slot[f] = s;
+    this.frame[s] = f;
     this.count[s] = 0;
     this.connectionCount[s] = 0;
     this.recording++;
@@ -123,6 +126,7 @@ export class Consulted {
     const s = this.slot[f];
     if (s < 0) return;
     this.slot[f] = -1;
+    this.frame[s] = -1;
     this.freeSlots[this.freeCount++] = s;
     this.recording--;
   }
@@ -223,7 +227,8 @@ export class Consulted {
   // What frames under way have noted may be true no longer.
   private abandon(): void {
     if (this.recording === 0) return;
-    for (let f = 0; f < this.slot.length && this.recording > 0; f++) this.giveUp(f);
+    // Slots of low numbers are taken first.
+    for (let s = 0; this.recording > 0; s++) if (this.frame[s] >= 0) this.giveUp(this.frame[s]);
   }
 
   // The last path takes the thing away with it.
