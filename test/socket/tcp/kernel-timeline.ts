@@ -60,7 +60,7 @@ const TCP_USER_TIMEOUT = 18;
 /** Where tcpi_snd_cwnd stands in struct tcp_info. */
 const CWND_AT = 80;
 /**
- * How far a segment may be off, ms: a tick and a wake-up, and a tenth of its time, since what the machine adds
+ * How far a segment may be off, ms: a tick and a wake-up, and a tenth of its time: what the machine adds
  * to the round trip is in the RTO three times over and doubles with it.
  */
 const tolerance = (at: number): number => 25 + at / 1e7;
