@@ -56,8 +56,8 @@ function sendSyn(net: Net, from: string, to: string): number {
 function closeProbe(net: Net, from: string): void {
   const { tcp } = net.walk.sock;
   const { ns } = net.hosts.host(from);
-  for (let row = tcp.firstOfNs[ns] ?? -1; row >= 0; ) {
-    const next = tcp.next[row];
+  for (let row = tcp.ofNs.firstOf(ns); row >= 0; ) {
+    const next = tcp.ofNs.next[row];
     if (tcp.localPort[row] === PROBE_PORT && tcp.kind[row] === SocketKind.SINK) tcpAbort(tcp, row);
     row = next;
   }

@@ -250,7 +250,8 @@ export class Net {
   receivedBy(p: number): number {
     const { sock } = this.walk;
     let count = 0;
-    for (let s = sock.firstOfNs[this.pods.ns[p]] ?? -1; s >= 0; s = sock.next[s]) count += sock.rxPackets[s];
+    for (let s = sock.ofNs.firstOf(this.pods.ns[p]); s >= 0; s = sock.ofNs.next[s])
+      count += sock.rxPackets[s];
     return count;
   }
 
@@ -260,7 +261,7 @@ export class Net {
     for (const workload of cluster.selected(service)) {
       for (const p of this.pods.oldestFirst(workload.pods)) {
         let count = 0;
-        for (let s = sock.firstOfNs[this.pods.ns[p]] ?? -1; s >= 0; s = sock.next[s]) {
+        for (let s = sock.ofNs.firstOf(this.pods.ns[p]); s >= 0; s = sock.ofNs.next[s]) {
           const [port, protocol] = [sock.localPort[s], sock.proto[s]];
           const isTarget = service.ports.some((sp) => sp.targetPort === port && sp.protocol === protocol);
           if (isTarget) count += sock.rxPackets[s];

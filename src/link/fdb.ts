@@ -4,6 +4,7 @@
 
 import { growF64, growI32, growU8, growU16, Ids } from "../core/columns.ts";
 import { HashIndex, hash4 } from "../core/hash-index.ts";
+import { RowLists } from "../core/row-lists.ts";
 import { Noted } from "../node/consulted.ts";
 import type { Kernel } from "../node/kernel.ts";
 
@@ -18,10 +19,8 @@ export class Fdb {
   flags = new Uint8Array(64);
   /** When the address was last seen as a source, ns. */
   updated = new Float64Array(64);
-  // Entries of one port, doubly linked, so that a port that goes costs what was known behind it; -1 ends.
-  private portNext = new Int32Array(64);
-  private portPrev = new Int32Array(64);
-  private portHead = new Int32Array(64).fill(-1);
+  /** Entries of each port. */
+  private readonly ofPort = new RowLists();
   /** Called when an entry looks aged: whoever forwards without walking then tells what it saw. */
   settle: () => void = () => {};
   readonly rows = new Ids();
@@ -85,7 +84,8 @@ export class Fdb {
       this.macHi[row] = hi;
       this.macLo[row] = lo;
       this.index.insert(hash4(bridge, hi, lo, 0), row);
-      this.linkPort(row, port);
+      this.port[row] = port;
+      this.ofPort.add(row, port);
     } else if (this.flags[row] & FdbFlag.LOCAL) return;
     else this.move(row, port);
     this.flags[row] = flags;
@@ -94,8 +94,8 @@ export class Fdb {
 
   /** Forgets what was learned on a port (br_fdb_delete_by_port); with `all`, its local entries too. */
   removePort(bridge: number, port: number, all: boolean): void {
-    for (let row = port < this.portHead.length ? this.portHead[port] : -1; row >= 0; ) {
-      const next = this.portNext[row];
+    for (let row = this.ofPort.firstOf(port); row >= 0; ) {
+      const next = this.ofPort.next[row];
       if (this.bridge[row] === bridge && (all || this.flags[row] === 0)) this.remove(row);
       row = next;
     }
@@ -124,41 +124,16 @@ export class Fdb {
   private remove(row: number): void {
     this.k.consulted.changed(Noted.FDB, row, 0);
     this.index.remove(hash4(this.bridge[row], this.macHi[row], this.macLo[row], 0), row);
-    this.unlinkPort(row);
+    this.ofPort.remove(row, this.port[row]);
     this.bridge[row] = -1;
     this.rows.give(row);
   }
 
   private move(row: number, port: number): void {
     this.k.consulted.changed(Noted.FDB, row, 0);
-    this.unlinkPort(row);
-    this.linkPort(row, port);
-  }
-
-  private linkPort(row: number, port: number): void {
-    if (port >= this.portHead.length) this.growPorts(port + 1);
-    const head = this.portHead[port];
+    this.ofPort.remove(row, this.port[row]);
     this.port[row] = port;
-    this.portNext[row] = head;
-    this.portPrev[row] = -1;
-    if (head >= 0) this.portPrev[head] = row;
-    this.portHead[port] = row;
-  }
-
-  private unlinkPort(row: number): void {
-    const next = this.portNext[row];
-    const prev = this.portPrev[row];
-    if (prev >= 0) this.portNext[prev] = next;
-    else this.portHead[this.port[row]] = next;
-    if (next >= 0) this.portPrev[next] = prev;
-  }
-
-  private growPorts(need: number): void {
-    const used = this.portHead.length;
-    let n = used;
-    while (n < need) n *= 2;
-    this.portHead = growI32(this.portHead, n);
-    this.portHead.fill(-1, used);
+    this.ofPort.add(row, port);
   }
 
   private grow(need: number): void {
@@ -170,7 +145,6 @@ export class Fdb {
     this.port = growI32(this.port, n);
     this.flags = growU8(this.flags, n);
     this.updated = growF64(this.updated, n);
-    this.portNext = growI32(this.portNext, n);
-    this.portPrev = growI32(this.portPrev, n);
+    this.ofPort.grow(n);
   }
 }

@@ -9,6 +9,7 @@
 
 import { growF64, growI32, Ids } from "../core/columns.ts";
 import { HashIndex, hash4 } from "../core/hash-index.ts";
+import { RowLists } from "../core/row-lists.ts";
 import type { Kernel } from "../node/kernel.ts";
 import { nsSysctl } from "../node/sysctl.ts";
 import {
@@ -20,7 +21,6 @@ import {
   TCP_CONNTRACK_CLOSE,
   TCP_CONNTRACK_FIN_WAIT,
 } from "./enums.ts";
-import { MasqueradeChains } from "./masquerade-chains.ts";
 import {
   A_CREATED,
   A_ID,
@@ -76,7 +76,11 @@ export class ConntrackTable {
   readonly ids = new Ids();
   readonly index = new HashIndex(128);
   readonly sources = new SourceIndex();
-  readonly masq = new MasqueradeChains();
+  /**
+   * Entries masqueraded for each device, so that they die with it without a scan (nf_nat_masquerade.c
+   * device_cmp, inet_cmp).
+   */
+  readonly masq = new RowLists();
   readonly flows = new UdpFlows();
   /** Entries per namespace, unconfirmed ones included (cnet->count). */
   count = new Int32Array(64);
@@ -157,7 +161,7 @@ export class ConntrackTable {
     this.index.insert(rec[b + R_REPLY_HASH], e * 2 + 1);
     this.index.insert(rec[b + R_HASH], e * 2);
     this.flows.insert(this, e);
-    if (rec[b + R_MASQ] >= 0) this.masq.insert(e, rec[b + R_MASQ]);
+    if (rec[b + R_MASQ] >= 0) this.masq.add(e, rec[b + R_MASQ]);
   }
 
   /** The loser of a clash is findable by its replies only (nf_ct_resolve_clash_harder). */

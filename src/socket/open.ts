@@ -129,9 +129,7 @@ export function socketClose(s: Sockets, sock: number): void {
 
 /** Closes every socket of a namespace that goes away; its sources keep their counts (Sources.orphan). */
 export function closeNamespace(s: Sockets, ns: number): void {
-  if (ns < s.firstOfNs.length) {
-    while (s.firstOfNs[ns] >= 0) s.remove(s.firstOfNs[ns]);
-  }
+  for (let row = s.ofNs.firstOf(ns); row >= 0; row = s.ofNs.firstOf(ns)) s.remove(row);
   closeNamespaceTcp(s.tcp, ns);
   if (ns >= s.sources.firstOfNs.length) return;
   while (s.sources.firstOfNs[ns] >= 0) s.sources.orphan(s.sources.firstOfNs[ns]);

@@ -23,10 +23,9 @@ export function openServers(s: Sockets, ns: number, ports: ServerPorts): void {
 /** Every process of the namespace exits: its TCP sockets are closed as close() does (do_exit, exit_files). */
 export function exitNamespace(s: Sockets, ns: number): void {
   const t = s.tcp;
-  if (ns >= t.firstOfNs.length) return;
   for (let row = listenerOf(s, ns); row >= 0; row = listenerOf(s, ns)) tcpClose(t, row);
-  for (let row = t.firstOfNs[ns]; row >= 0; ) {
-    const next = t.next[row];
+  for (let row = t.ofNs.firstOf(ns); row >= 0; ) {
+    const next = t.ofNs.next[row];
     if ((t.flags[row] & TcpFlag.DEAD) === 0) tcpClose(t, row);
     row = next;
   }
@@ -34,7 +33,7 @@ export function exitNamespace(s: Sockets, ns: number): void {
 
 function listenerOf(s: Sockets, ns: number): number {
   const t = s.tcp;
-  for (let row = t.firstOfNs[ns]; row >= 0; row = t.next[row]) {
+  for (let row = t.ofNs.firstOf(ns); row >= 0; row = t.ofNs.next[row]) {
     if (t.state[row] === TcpState.LISTEN) return row;
   }
   return -1;

@@ -7,6 +7,7 @@ import { assert } from "../core/assert.ts";
 import { growF64, growI32, growU8, growU16, Ids } from "../core/columns.ts";
 import { HashIndex, hash4 } from "../core/hash-index.ts";
 import { Random } from "../core/random.ts";
+import { RowLists } from "../core/row-lists.ts";
 import type { Kernel } from "../node/kernel.ts";
 import { Flows } from "./flows.ts";
 import { ReceiveQueue, RMEM_DEFAULT } from "./receive-queue.ts";
@@ -74,11 +75,8 @@ export class Sockets {
   txPackets = new Float64Array(64);
   /** Row of a sink's counters in `sinks`; -1 for other kinds. */
   sink = new Int32Array(64);
-  /** Neighbours in the list of sockets of the same namespace; -1 ends. */
-  next = new Int32Array(64);
-  previous = new Int32Array(64);
-  /** First socket of each namespace; -1 when none. */
-  firstOfNs = new Int32Array(64).fill(-1);
+  /** Sockets of each namespace. */
+  readonly ofNs = new RowLists();
   /** Receive queue of each SCRIPT socket. */
   queue: (ReceiveQueue | null)[] = [];
   /** How many sockets were opened before. */
@@ -200,7 +198,7 @@ export class Sockets {
     this.sink[row] = kind === SocketKind.SINK ? this.sinks.add() : -1;
     this.queue[row] = kind === SocketKind.SCRIPT ? new ReceiveQueue() : null;
     this.setLocal(row, addr, port);
-    this.link(row);
+    this.ofNs.add(row, ns);
     return row;
   }
 
@@ -232,33 +230,11 @@ export class Sockets {
   remove(row: number): void {
     assert(this.kind[row] !== SocketKind.NONE, "closing a socket twice");
     this.clearLocal(row);
-    this.unlink(row);
+    this.ofNs.remove(row, this.ns[row]);
     if (this.sink[row] >= 0) this.sinks.remove(this.sink[row]);
     this.kind[row] = SocketKind.NONE;
     this.queue[row] = null;
     this.ids.give(row);
-  }
-
-  private link(row: number): void {
-    const ns = this.ns[row];
-    if (ns >= this.firstOfNs.length) {
-      const used = this.firstOfNs.length;
-      this.firstOfNs = growI32(this.firstOfNs, Math.max(ns + 1, used * 2));
-      this.firstOfNs.fill(-1, used);
-    }
-    const first = this.firstOfNs[ns];
-    this.next[row] = first;
-    this.previous[row] = -1;
-    if (first >= 0) this.previous[first] = row;
-    this.firstOfNs[ns] = row;
-  }
-
-  private unlink(row: number): void {
-    const next = this.next[row];
-    const previous = this.previous[row];
-    if (next >= 0) this.previous[next] = previous;
-    if (previous >= 0) this.next[previous] = next;
-    else this.firstOfNs[this.ns[row]] = next;
   }
 
   private grow(need: number): void {
@@ -284,8 +260,7 @@ export class Sockets {
     this.txPackets = growF64(this.txPackets, n);
     this.opened = growF64(this.opened, n);
     this.sink = growI32(this.sink, n);
-    this.next = growI32(this.next, n);
-    this.previous = growI32(this.previous, n);
+    this.ofNs.grow(n);
   }
 }
 

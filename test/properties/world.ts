@@ -206,7 +206,7 @@ function addHost(net: Net, world: World, name: string): void {
     ip,
     next: next < 0 ? FABRIC : formatMac(k.dev.macHi[next]!, k.dev.macLo[next]!),
   });
-  for (let s = sock.firstOfNs[ns] ?? -1; s >= 0; s = sock.next[s]!) {
+  for (let s = sock.ofNs.firstOf(ns); s >= 0; s = sock.ofNs.next[s]!) {
     if (sock.proto[s] === PROTO_UDP) world.listeners.push({ ip, port: sock.localPort[s]! });
   }
 }

@@ -348,7 +348,7 @@ test("sockets closed in any order leave the others of their namespace in place",
   const socks = [1, 2, 3, 4, 5].map((port) => script(h, { port }));
   for (const i of [0, 4, 2]) socketClose(h.s, socks[i]!);
   const left: number[] = [];
-  for (let r = h.s.firstOfNs[h.ns]!; r >= 0; r = h.s.next[r]!) left.push(r);
+  for (let r = h.s.ofNs.firstOf(h.ns); r >= 0; r = h.s.ofNs.next[r]!) left.push(r);
   t.deepEqual(left, [socks[3]!, socks[1]!]);
   socketClose(h.s, socks[1]!);
   closeNamespace(h.s, h.ns);

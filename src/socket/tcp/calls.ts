@@ -302,8 +302,8 @@ export function tcpAbort(t: Tcp, row: number): void {
 
 /** inet_csk_listen_stop(): requests go in silence, connections nobody accepted with a reset. */
 function closeListener(t: Tcp, row: number): void {
-  for (let at = t.firstOfNs[t.ns[row]]; at >= 0; ) {
-    const next = t.next[at];
+  for (let at = t.ofNs.firstOf(t.ns[row]); at >= 0; ) {
+    const next = t.ofNs.next[at];
     if (t.parent[at] === row && t.state[at] === TcpState.NEW_SYN_RECV) finish(t, at, 0);
     at = next;
   }
@@ -320,8 +320,7 @@ function closeListener(t: Tcp, row: number): void {
 
 /** Every socket of a namespace that goes away, in silence: its devices are gone already. */
 export function closeNamespaceTcp(t: Tcp, ns: number): void {
-  if (ns >= t.firstOfNs.length) return;
-  for (let row = t.firstOfNs[ns]; row >= 0; row = t.firstOfNs[ns]) {
+  for (let row = t.ofNs.firstOf(ns); row >= 0; row = t.ofNs.firstOf(ns)) {
     const state = t.state[row];
     if (state === TcpState.LISTEN) t.unhashListener(row);
     else if (state !== TcpState.CLOSE) t.unhash(row);

@@ -23,9 +23,6 @@ export class TcpColumns {
   kind = new Uint8Array(FIRST);
   /** Grows with every tenant of the row. */
   generation = new Int32Array(FIRST);
-  /** Neighbours in the list of sockets of the namespace; -1 ends. */
-  next = new Int32Array(FIRST);
-  previous = new Int32Array(FIRST);
 
   // Listeners and who waits: the listener of a request or of a child not yet accepted, the accept queue.
   parent = new Int32Array(FIRST);
@@ -219,8 +216,6 @@ const I32_COLUMNS = [
   "localAddr",
   "remoteAddr",
   "generation",
-  "next",
-  "previous",
   "parent",
   "acceptNext",
   "acceptTail",

@@ -3,10 +3,11 @@
 // their four numbers, listeners by port.
 // Absent: SO_REUSEPORT, SO_BINDTODEVICE, TCP_DEFER_ACCEPT, fast open, MD5 and AO, ULP, repair.
 
-import { growI32, Ids } from "../../core/columns.ts";
+import { Ids } from "../../core/columns.ts";
 import { HashIndex, hash4 } from "../../core/hash-index.ts";
 import { Random } from "../../core/random.ts";
 import { PairRing } from "../../core/ring.ts";
+import { RowLists } from "../../core/row-lists.ts";
 import type { Kernel } from "../../node/kernel.ts";
 import { Buffers } from "./buffers.ts";
 import { TcpColumns } from "./columns.ts";
@@ -25,8 +26,8 @@ export class Tcp extends TcpColumns {
   readonly receiveBuffers = new Buffers();
   readonly ids = new Ids(FIRST);
 
-  /** First socket of each namespace; -1 when none. */
-  firstOfNs = new Int32Array(64).fill(-1);
+  /** Sockets of each namespace. */
+  readonly ofNs = new RowLists();
   /** Connections and requests by their four numbers; listeners by namespace and port. */
   readonly byTuple = new HashIndex(FIRST);
   readonly listeners = new HashIndex(FIRST);
@@ -117,13 +118,16 @@ export class Tcp extends TcpColumns {
   /** A new row, every column 0 but those whose 0 means something else. */
   add(ns: number, kind: number): number {
     const row = this.ids.take();
-    if (row >= this.state.length) this.grow(row * 2);
+    if (row >= this.state.length) {
+      this.grow(row * 2);
+      this.ofNs.grow(row * 2);
+    }
     this.clear(row);
     this.ns[row] = ns;
     this.kind[row] = kind;
     this.generation[row]++;
     this.state[row] = TcpState.CLOSE;
-    this.link(row);
+    this.ofNs.add(row, ns);
     return row;
   }
 
@@ -147,7 +151,7 @@ export class Tcp extends TcpColumns {
   /** The row is nobody's any more. It must be out of the indexes. */
   free(row: number): void {
     this.freeBuffers(row);
-    this.unlink(row);
+    this.ofNs.remove(row, this.ns[row]);
     this.state[row] = TcpState.FREE;
     this.generation[row]++;
     this.ids.give(row);
@@ -166,27 +170,5 @@ export class Tcp extends TcpColumns {
   private tupleHash(row: number): number {
     const ports = (this.localPort[row] << 16) | this.remotePort[row];
     return hash4(this.ns[row], this.localAddr[row], this.remoteAddr[row], ports);
-  }
-
-  private link(row: number): void {
-    const ns = this.ns[row];
-    if (ns >= this.firstOfNs.length) {
-      const used = this.firstOfNs.length;
-      this.firstOfNs = growI32(this.firstOfNs, Math.max(ns + 1, used * 2));
-      this.firstOfNs.fill(-1, used);
-    }
-    const first = this.firstOfNs[ns];
-    this.next[row] = first;
-    this.previous[row] = -1;
-    if (first >= 0) this.previous[first] = row;
-    this.firstOfNs[ns] = row;
-  }
-
-  private unlink(row: number): void {
-    const next = this.next[row];
-    const previous = this.previous[row];
-    if (next >= 0) this.previous[next] = previous;
-    if (previous >= 0) this.next[previous] = next;
-    else this.firstOfNs[this.ns[row]] = next;
   }
 }
