@@ -60,7 +60,7 @@ const CONNTRACK_MAX = nsSysctl("net.netfilter.nf_conntrack_max");
 /** Who forwards packets of connections without walking (walk/flow-cache.ts), by number of its entry. */
 export interface ConnectionMemo {
   /** Tells the connections of an entry what passed. */
-  tellConnection(entry: number): void;
+  tell(entry: number): void;
   /** The entry is no longer so. */
   forget(entry: number): void;
 }
@@ -239,8 +239,8 @@ export class ConntrackTable {
   /** Counters and timeout of the entry as if all its packets had walked. */
   settle(e: number): void {
     if (this.memo === null) return;
-    if (this.links[e * 2] >= 0) this.memo.tellConnection(this.links[e * 2]);
-    if (this.links[e * 2 + 1] >= 0) this.memo.tellConnection(this.links[e * 2 + 1]);
+    if (this.links[e * 2] >= 0) this.memo.tell(this.links[e * 2]);
+    if (this.links[e * 2 + 1] >= 0) this.memo.tell(this.links[e * 2 + 1]);
   }
 
   /** What the entry does to packets changes. */

@@ -145,20 +145,8 @@ export class FlowCache implements ConnectionMemo {
   }
 
   clear(): void {
-    for (let i = 0; i < this.ids.used; i++) if (this.isLive(i)) this.remove(i);
+    for (let i = 0; i < this.ids.used; i++) if (this.isLive(i)) this.forget(i);
     this.paths.evictAll();
-  }
-
-  // ---- conntrack's side (ConnectionMemo) ----
-
-  /** The entry of a connection tells it what passed. */
-  tellConnection(entry: number): void {
-    this.tell(entry);
-  }
-
-  /** The connection changes its ways or goes. */
-  forget(entry: number): void {
-    this.remove(entry);
   }
 
   // ---- data plane ----
@@ -193,7 +181,7 @@ export class FlowCache implements ConnectionMemo {
     const length = skb.len[f];
     const now = clock.now;
     if (!this.isCurrent(i, now)) {
-      this.remove(i);
+      this.forget(i);
       this.record(f, key, src, dst, ports);
       return 0;
     }
@@ -201,7 +189,7 @@ export class FlowCache implements ConnectionMemo {
     if (length > words[w + E_LENGTH] || ttl <= words[w + E_TTL]) {
       // A longer packet that gets through is remembered in place of the shorter one.
       if (ttl > words[w + E_TTL]) {
-        this.remove(i);
+        this.forget(i);
         this.record(f, key, src, dst, ports);
       }
       return 0;
@@ -213,10 +201,7 @@ export class FlowCache implements ConnectionMemo {
       flows[n + F_PACKETS]++;
       flows[n + F_BYTES] += length;
     }
-    const { paths } = this;
-    paths.last[p] = now;
-    paths.packets[p]++;
-    paths.bytes[p] += length;
+    this.paths.count(p, length, now);
     this.rewrite(f, v, o, w, ttl);
     return words[w + E_STAGE];
   }
@@ -273,7 +258,8 @@ export class FlowCache implements ConnectionMemo {
     return type === ICMP_ECHO || type === ICMP_ECHO_REPLY;
   }
 
-  private find(key: number, src: number, dst: number, ports: number, hash: number): number {
+  /** The entry of a flow, or -1. */
+  find(key: number, src: number, dst: number, ports: number, hash: number): number {
     const { slots, hashes, mask } = this.index;
     const { words } = this;
     for (let s = hash & mask, r = slots[s]; r !== 0; s = (s + 1) & mask, r = slots[s]) {
@@ -369,7 +355,7 @@ export class FlowCache implements ConnectionMemo {
     for (let x = 0; x < 4; x++) words[w + x] = start[s + x];
     const hash = hash4(words[w], words[w + E_SRC], words[w + E_DST], words[w + E_PORTS]);
     const old = this.find(words[w], words[w + E_SRC], words[w + E_DST], words[w + E_PORTS], hash);
-    if (old >= 0) this.remove(old);
+    if (old >= 0) this.forget(old);
     words[w + E_HASH] = hash;
     words[w + E_PATH] = p;
     words[w + E_GENERATION] = this.paths.generation[p];
@@ -386,7 +372,7 @@ export class FlowCache implements ConnectionMemo {
       const row = consulted.connections[slot * CONNECTIONS_MAX + c];
       const timeout = consulted.seconds[slot * CONNECTIONS_MAX + c] * SECOND;
       // A walk may meet a connection twice.
-      if (this.t.links[row] >= 0 && this.t.links[row] !== i) this.remove(this.t.links[row]);
+      if (this.t.links[row] >= 0 && this.t.links[row] !== i) this.forget(this.t.links[row]);
       this.t.links[row] = i;
       this.connections[at] = row;
       this.timeouts[at] = timeout;
@@ -407,7 +393,7 @@ export class FlowCache implements ConnectionMemo {
       if (!this.isLive(i)) continue;
       const w = i * ENTRY;
       const gone = this.paths.generation[this.words[w + E_PATH]] !== this.words[w + E_GENERATION];
-      if (gone || this.k.clock.now - this.flows[i * FLOW] >= this.flows[i * FLOW + F_IDLE]) this.remove(i);
+      if (gone || this.k.clock.now - this.flows[i * FLOW] >= this.flows[i * FLOW + F_IDLE]) this.forget(i);
     }
   }
 
@@ -416,7 +402,7 @@ export class FlowCache implements ConnectionMemo {
   }
 
   /** Gives the connections of an entry what they would have had from each packet (accounting.ts refresh). */
-  private tell(i: number): void {
+  tell(i: number): void {
     const { flows, t } = this;
     const n = i * FLOW;
     const packets = flows[n + F_PACKETS];
@@ -434,7 +420,8 @@ export class FlowCache implements ConnectionMemo {
     }
   }
 
-  private remove(i: number): void {
+  /** The entry is no longer so. */
+  forget(i: number): void {
     this.tell(i);
     const w = i * ENTRY;
     for (let c = 0; c < CONNECTIONS_MAX; c++) {

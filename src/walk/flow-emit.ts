@@ -18,15 +18,12 @@ import type { FlowCache } from "./flow-cache.ts";
 import {
   E_BINDINGS,
   E_DEV,
-  E_DST,
   E_LENGTH,
   E_NEW_DST,
   E_NEW_PORTS,
   E_NEW_SRC,
   E_PATH,
-  E_PORTS,
   E_SINK,
-  E_SRC,
   E_STAGE,
   E_TTL,
   ENTRY,
@@ -123,8 +120,6 @@ export class FlowEmitter {
     const { cache, s, hashes } = this;
     const { k, sources } = s;
     const { words, flows, paths } = cache;
-    const { slots, mask } = cache.index;
-    const tags = cache.index.hashes;
     const { cells } = s.flows;
     const key = (sources.ns[row] << 8) | PROTO_UDP;
     const src = sources.src[row];
@@ -139,19 +134,9 @@ export class FlowEmitter {
     let cursor = sources.cursor[row];
     let sent = 0;
     for (; sent < n; sent++) {
-      const h = hashes[sent];
-      const ports = ((firstPort + cursor) << 16) | dport;
-      let w = -1;
-      for (let x = h & mask, r = slots[x]; r !== 0; x = (x + 1) & mask, r = slots[x]) {
-        if (tags[x] !== h) continue;
-        const at = (r - 1) * ENTRY;
-        if (words[at + E_PORTS] !== ports || words[at + E_SRC] !== src) continue;
-        if (words[at + E_DST] !== dst || words[at] !== key) continue;
-        w = at;
-        break;
-      }
-      if (w < 0) break;
-      const i = w / ENTRY;
+      const i = cache.find(key, src, dst, ((firstPort + cursor) << 16) | dport, hashes[sent]);
+      if (i < 0) break;
+      const w = i * ENTRY;
       if (length > words[w + E_LENGTH] || ttl <= words[w + E_TTL] || !cache.isCurrent(i, now)) break;
       const ns = k.dev.ns[words[w + E_DEV]];
       const sock = words[w + E_BINDINGS] === s.bindings[ns] ? words[w + E_SINK] : this.receiver(w, ns);
@@ -166,9 +151,7 @@ export class FlowEmitter {
       flows[at + F_LAST] = now;
       flows[at + F_PACKETS]++;
       flows[at + F_BYTES] += length;
-      paths.last[p] = now;
-      paths.packets[p]++;
-      paths.bytes[p] += length;
+      paths.count(p, length, now);
       this.deliver(f, sock, flow, words[w + E_DEV], ns);
     }
     sources.cursor[row] = cursor;

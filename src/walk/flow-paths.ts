@@ -25,7 +25,7 @@ export class FlowPaths {
   validUntil = new Float64Array(64);
   private alive = new Uint8Array(64);
   private notes = new Int32Array(64 * WORDS);
-  private count = new Int32Array(64);
+  private noteCount = new Int32Array(64);
   private hash = new Int32Array(64);
   private firstLink = new Int32Array(64);
   private readonly ids = new Ids();
@@ -51,9 +51,9 @@ export class FlowPaths {
       const o = from + i * NOTE_WORDS;
       h = hash4(h, notes[o], notes[o + 1], notes[o + 2]);
     }
-    let p = this.find(h, from, count);
-    if (p < 0) p = this.add(h, from, count);
-    return this.renew(p) ? p : -1;
+    const known = this.find(h, from, count);
+    const p = known < 0 ? this.add(h, from, count) : known;
+    return this.k.clock.now < this.validUntil[p] || this.renew(p) ? p : -1;
   }
 
   /** What the path's forwarding entries say now; false when one has aged, and then the path is gone. */
@@ -61,7 +61,7 @@ export class FlowPaths {
     this.flush(p);
     const { fdb } = this.link;
     let until = Number.MAX_VALUE;
-    for (let i = 0, o = p * WORDS; i < this.count[p]; i++, o += NOTE_WORDS) {
+    for (let i = 0, o = p * WORDS; i < this.noteCount[p]; i++, o += NOTE_WORDS) {
       if (this.notes[o] !== Noted.FDB) continue;
       const end = fdb.expires(this.notes[o + 1]);
       if (end < until) until = end;
@@ -72,6 +72,13 @@ export class FlowPaths {
     return false;
   }
 
+  /** A packet of this many bytes passed. */
+  count(p: number, bytes: number, now: number): void {
+    this.last[p] = now;
+    this.packets[p]++;
+    this.bytes[p] += bytes;
+  }
+
   /** Tells counters and forwarding entries what passed since the last time. */
   flush(p: number): void {
     const packets = this.packets[p];
@@ -79,7 +86,7 @@ export class FlowPaths {
     const bytes = this.bytes[p];
     this.packets[p] = 0;
     this.bytes[p] = 0;
-    for (let i = 0, o = p * WORDS; i < this.count[p]; i++, o += NOTE_WORDS) {
+    for (let i = 0, o = p * WORDS; i < this.noteCount[p]; i++, o += NOTE_WORDS) {
       if (this.notes[o] < FIRST_EFFECT) continue;
       this.effect(
         this.notes[o],
@@ -146,7 +153,7 @@ export class FlowPaths {
   }
 
   private equals(p: number, from: number, count: number): boolean {
-    if (this.count[p] !== count) return false;
+    if (this.noteCount[p] !== count) return false;
     const { notes } = this.k.consulted;
     const o = p * WORDS;
     for (let i = 0; i < count * NOTE_WORDS; i++) if (this.notes[o + i] !== notes[from + i]) return false;
@@ -159,10 +166,10 @@ export class FlowPaths {
     if (p >= this.alive.length) this.grow();
     const o = p * WORDS;
     for (let i = 0; i < count * NOTE_WORDS; i++) this.notes[o + i] = consulted.notes[from + i];
-    this.count[p] = count;
+    this.noteCount[p] = count;
     this.hash[p] = h;
     this.alive[p] = 1;
-    this.packets[p] = this.bytes[p] = 0;
+    this.packets[p] = this.bytes[p] = this.validUntil[p] = 0;
     let link = -1;
     for (let i = 0; i < count; i++) {
       const n = o + i * NOTE_WORDS;
@@ -194,7 +201,7 @@ export class FlowPaths {
     this.last = growF64(this.last, n);
     this.validUntil = growF64(this.validUntil, n);
     this.notes = growI32(this.notes, n * WORDS);
-    this.count = growI32(this.count, n);
+    this.noteCount = growI32(this.noteCount, n);
     this.hash = growI32(this.hash, n);
     this.firstLink = growI32(this.firstLink, n);
   }
