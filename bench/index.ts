@@ -1,17 +1,16 @@
 // The benchmarks by name, and what they print.
 
 import Table from "cli-table3";
-import { KernelUnavailable, measureBesideKernel } from "./beside.ts";
+import { KernelUnavailable, measureBesideKernel } from "./beside-kernel.ts";
+import { measureBesideProgram, ProgramError } from "./beside-program.ts";
 import { buildBench } from "./build-bench.ts";
 import { type Measurement, measure, type Settings } from "./measure.ts";
 import { micro } from "./micro.ts";
-import type { Beside, BuildResult, MicroResult } from "./result.ts";
-import { FLOWS_MAX, TRAFFIC_SCENARIOS, type TrafficScenario } from "./rig.ts";
+import type { Pause } from "./pauses.ts";
+import type { BuildResult, MicroResult, Other, ScenarioResult } from "./result.ts";
+import { FLOWS_MAX, hasPath, TRAFFIC_SCENARIOS, type TrafficScenario } from "./rig.ts";
 
-export { FLOWS_MAX, KernelUnavailable, type Settings };
-
-/** What a scenario can be measured beside. */
-export const BESIDE: readonly string[] = ["kernel"];
+export { FLOWS_MAX, hasPath, KernelUnavailable, ProgramError, type Settings, TRAFFIC_SCENARIOS };
 
 export const SCENARIOS: readonly string[] = [...TRAFFIC_SCENARIOS, "build", "micro"];
 
@@ -25,8 +24,27 @@ export interface Outcome {
 /** Throws KernelUnavailable when this machine cannot. */
 export async function runBesideKernel(settings: Settings): Promise<Outcome> {
   const found = await measureBesideKernel(settings);
-  const text = `${scenarioText(found)}\n${kernelText(found.result)}`;
-  return { json: found.result, text, ok: found.result.misdelivered === 0 };
+  const { kernel, ratio, misdelivered } = found.result;
+  const title = "the same path in the kernel of this machine";
+  const packets = `${count(kernel.offered)}, ${count(kernel.delivered)}`;
+  const text = otherText(title, kernel, ["offered, delivered", packets], ["vnetem ÷ kernel", String(ratio)]);
+  return { json: found.result, text: `${scenarioText(found)}\n${text}`, ok: misdelivered === 0 };
+}
+
+/**
+ * @param program a path; called with the number of flows and seconds, it prints a line of JSON with `mpps`
+ * @param scenario one of TRAFFIC_SCENARIOS
+ * Throws ProgramError when it cannot be run.
+ */
+export async function runBesideProgram(
+  program: string,
+  scenario: string,
+  settings: Settings,
+): Promise<Outcome> {
+  const found = await measureBesideProgram(program, scenario as TrafficScenario, settings);
+  const { limit, ratio, misdelivered } = found.result;
+  const text = otherText(program, limit, ["vnetem ÷ program", String(ratio)]);
+  return { json: found.result, text: `${scenarioText(found)}\n${text}`, ok: misdelivered === 0 };
 }
 
 /** @param name one of SCENARIOS */
@@ -46,7 +64,9 @@ export async function runScenario(name: string, settings: Settings): Promise<Out
 function scenarioText({ result: r, spread: s }: Measurement): string {
   const churn = r.churnPerSecond === 0 ? "" : `, ${r.churnPerSecond} pod replacements per second`;
   const walks = r.flowCache ? "" : ", every packet walks";
-  const what = `${r.scenario}: ${r.frameBytes}-byte frames, ${count(r.flows)} flows${churn}${walks}`;
+  const cluster = r.services > 1 ? `${r.cni}, ${count(r.services)} Services` : r.cni;
+  const traffic = `${r.frameBytes}-byte frames, ${count(r.flows)} flows`;
+  const what = `${r.scenario} (${cluster}): ${traffic}${churn}${walks}`;
   const dropped = Object.entries(r.dropped).map(([reason, n]) => `${count(n)} ${reason}`);
   const table = plainTable();
   table.push(
@@ -58,24 +78,38 @@ function scenarioText({ result: r, spread: s }: Measurement): string {
     ["misdelivered", count(r.misdelivered)],
     ["pods replaced", count(r.churnApplied)],
     ["ns per packet", `p50 ${r.p50Ns}, p99 ${r.p99Ns}, p99.9 ${r.p999Ns}`],
-    ["worst pause", `${(r.maxNs / 1e6).toFixed(2)} ms`],
+    ["longest pauses", r.longestPauses.map(pauseText).join("\n")],
     ["heap", `${r.bytesAllocatedPerPacket} bytes per packet`],
+    ["tables", memoryText(r)],
     ["machine", `Node ${r.node}, ${r.cpu}`],
   );
   return `${what}\n${table.toString()}`;
 }
 
-function kernelText({ kernel: k, ratio }: Beside): string {
-  const { spread: s } = k;
+function memoryText({ bytesPerFlow, bytesPerFlowOf: of }: ScenarioResult): string {
+  const parts = `conntrack ${of.conntrack}, cache ${of.flowCache}, dependencies ${of.dependencies}`;
+  return `${bytesPerFlow} bytes per flow (${parts})`;
+}
+
+function otherText(title: string, { spread: s, ...o }: Other, ...more: [string, string][]): string {
   const table = plainTable();
   table.push(
-    ["throughput", `${k.mpps.toFixed(3)} Mpps on one core, ${k.nsPerPacket} ns per packet`],
+    ["throughput", `${o.mpps.toFixed(3)} Mpps on one core, ${o.nsPerPacket} ns per packet`],
     [`median of ${s.repeats}`, `${rate(s.medianNs)} Mpps ± ${percent(s.deviationNs / s.medianNs)}`],
     ["slowest to fastest", `${rate(s.slowestNs)} to ${rate(s.fastestNs)} Mpps`],
-    ["offered, delivered", `${count(k.offered)}, ${count(k.delivered)}`],
-    ["vnetem ÷ kernel", String(ratio)],
+    ...more,
   );
-  return `the same path in the kernel of this machine\n${table.toString()}`;
+  return `${title}\n${table.toString()}`;
+}
+
+/** The length of a pause and what was seen to happen in it. */
+function pauseText({ ns, collectionNs, grownBytes, replaced }: Pause): string {
+  const seen = [
+    ...(collectionNs > 0 ? [`${milliseconds(collectionNs)} of it garbage collection`] : []),
+    ...(grownBytes > 0 ? [`tables grew by ${(grownBytes / 1e6).toFixed(1)} MB`] : []),
+    ...(replaced > 0 ? [`${count(replaced)} pods replaced`] : []),
+  ];
+  return seen.length === 0 ? milliseconds(ns) : `${milliseconds(ns)}: ${seen.join(", ")}`;
 }
 
 function buildText(r: BuildResult): string {
@@ -86,7 +120,7 @@ function buildText(r: BuildResult): string {
     ["Services, endpoints", `${count(services)}, ${count(endpoints)}`],
     ["time", `${r.seconds} s`],
     ["memory", `${count(r.rssMb)} MB at most, ${count(r.heapMb)} MB JavaScript heap`],
-    ["first packet", r.firstPacketDelivered ? `answered, ${(r.firstPacketNs / 1e6).toFixed(2)} ms` : "lost"],
+    ["first packet", r.firstPacketDelivered ? `answered, ${milliseconds(r.firstPacketNs)}` : "lost"],
     ["machine", `Node ${r.node}, ${r.cpu}`],
   );
   return `build\n${table.toString()}`;
@@ -101,6 +135,7 @@ function microText(r: MicroResult): string {
 const plainTable = (): Table.Table => new Table({ style: { head: [], border: [] } });
 /** Mpps of so many nanoseconds per packet. */
 const rate = (ns: number): string => (1e3 / ns).toFixed(3);
+const milliseconds = (ns: number): string => `${(ns / 1e6).toFixed(2)} ms`;
 const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
 /** 1234567 as 1,234,567. */
 const count = (n: number): string => String(n).replace(/\B(?=(\d{3})+$)/g, ",");

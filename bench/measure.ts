@@ -1,12 +1,13 @@
 // One measurement: warm up, measure for some seconds while pods churn, check every frame, say it in numbers.
-// tinybench repeats slices of equal work and keeps their times; inside a slice every batch is timed.
+// How it is timed: timed.ts.
 
-import { Bench } from "tinybench";
+import type { CniMode } from "../src/emulator/spec.ts";
 import { DROP_REASONS, dropName } from "../src/node/drop.ts";
 import { bytesPerPacket } from "./allocation.ts";
-import { Histogram } from "./histogram.ts";
+import { flowMemory, total } from "./memory.ts";
 import { machine, round, type ScenarioResult, type Spread } from "./result.ts";
 import { BATCH, Rig, type TrafficScenario } from "./rig.ts";
+import { type Beside, Timed } from "./timed.ts";
 
 export interface Settings {
   flows: number;
@@ -16,6 +17,10 @@ export interface Settings {
   seconds: number;
   /** False: every packet walks. */
   flowCache?: boolean;
+  /** Services of the cluster, the measured one included. Default 1. */
+  services?: number;
+  /** How pods are attached. Default "azure-bridge". */
+  cni?: CniMode;
 }
 
 /** How much work; tests take little. */
@@ -42,45 +47,55 @@ export interface Measurement {
   spread: Spread;
 }
 
-/** @param between called before each slice, outside its time */
+/** @param beside what else is done, slice by slice */
 export async function measure(
   scenario: TrafficScenario,
   s: Settings,
   effort: Effort = EFFORT,
-  between?: () => void,
+  beside?: Beside,
 ): Promise<Measurement> {
-  const rig = new Rig(scenario, s.flows, s.frameBytes, s.flowCache ?? true);
-  const warm = scenario === "connect" ? effort.warmPackets : Math.max(2 * s.flows, effort.warmPackets);
-  warmUp(rig, warm, s.churnPerSecond > 0 ? effort.warmReplacements : 0);
+  const { flows, frameBytes, churnPerSecond, flowCache = true, services = 1, cni = "azure-bridge" } = s;
+  const rig = new Rig({ scenario, flows, frameBytes, flowCache, services, cni });
+  const empty = flowMemory(rig.net.walk);
+  const warm = scenario === "connect" ? effort.warmPackets : Math.max(2 * flows, effort.warmPackets);
+  warmUp(rig, warm, churnPerSecond > 0 ? effort.warmReplacements : 0);
   const allocated = await bytesPerPacket((n) => walkPackets(rig, n), effort.heapPackets);
-  const speed = pace(rig, s.churnPerSecond, effort.slice);
+  const filled = flowMemory(rig.net.walk);
   const before = count(rig);
-  const timed = new Timed(rig, s.churnPerSecond);
+  const timed = new Timed(rig, churnPerSecond);
   const slices = Math.max(1, Math.round(s.seconds / effort.slice));
-  const packets = Math.max(BATCH, speed * (s.seconds / slices));
-  const spread = await repeat(timed, slices, packets, between);
+  const spread = await timed.repeat(slices, s.seconds / slices, beside);
   const after = count(rig);
   const { times, nanoseconds } = timed;
   const delivered = after.delivered - before.delivered;
   const result: ScenarioResult = {
     scenario,
-    flows: s.flows,
-    frameBytes: s.frameBytes,
-    flowCache: s.flowCache ?? true,
-    churnPerSecond: s.churnPerSecond,
+    flows,
+    frameBytes,
+    flowCache,
+    services,
+    cni,
+    churnPerSecond,
     seconds: round(nanoseconds / 1e9, 3),
     offered: after.offered - before.offered,
     delivered,
     dropped: differences(before.dropped, after.dropped),
     misdelivered: after.misdelivered - before.misdelivered,
     mpps: round((delivered * 1e3) / nanoseconds, 4),
-    nsPerPacket: round(nanoseconds / delivered, 1),
+    nsPerPacket: delivered === 0 ? 0 : round(nanoseconds / delivered, 1),
     churnApplied: timed.replaced,
     bytesAllocatedPerPacket: round(allocated, 2),
+    bytesPerFlow: round((total(filled) - total(empty)) / flows, 1),
+    bytesPerFlowOf: {
+      conntrack: round((filled.conntrack - empty.conntrack) / flows, 1),
+      flowCache: round((filled.flowCache - empty.flowCache) / flows, 1),
+      dependencies: round((filled.dependencies - empty.dependencies) / flows, 1),
+    },
     p50Ns: round(times.quantile(0.5) / BATCH, 1),
     p99Ns: round(times.quantile(0.99) / BATCH, 1),
     p999Ns: round(times.quantile(0.999) / BATCH, 1),
     maxNs: Math.round(times.longest),
+    longestPauses: await timed.pauses.longest(),
     ...machine(),
   };
   return { result, spread };
@@ -94,66 +109,8 @@ function warmUp(rig: Rig, packets: number, replacements: number): void {
   walkPackets(rig, packets / 2);
 }
 
-/** Packets per second while pods churn: many replacements take more of the time than the packets. */
-function pace(rig: Rig, churnPerSecond: number, seconds: number): number {
-  const trial = new Timed(rig, churnPerSecond);
-  let packets = 0;
-  for (; trial.nanoseconds < seconds * 1e9; packets += BATCH) trial.slice(BATCH);
-  return (packets * 1e9) / trial.nanoseconds;
-}
-
 function walkPackets(rig: Rig, packets: number): void {
   for (let sent = 0; sent < packets; sent += BATCH) rig.batch(BATCH);
-}
-
-/** Batches with the time of each; replacements come when their moment on the wall has come. */
-class Timed {
-  readonly times = new Histogram();
-  nanoseconds = 0;
-  replaced = 0;
-  private readonly rig: Rig;
-  private readonly churnPerSecond: number;
-
-  constructor(rig: Rig, churnPerSecond: number) {
-    this.rig = rig;
-    this.churnPerSecond = churnPerSecond;
-  }
-
-  slice(packets: number): void {
-    const { rig, times, churnPerSecond } = this;
-    const from = performance.now();
-    const before = this.nanoseconds;
-    let last = from;
-    for (let sent = 0; sent < packets; sent += BATCH) {
-      rig.batch(BATCH);
-      if (churnPerSecond > 0) {
-        const due = ((before + (last - from) * 1e6) / 1e9) * churnPerSecond;
-        for (; this.replaced < due; this.replaced++) rig.replaceOne();
-      }
-      const now = performance.now();
-      times.add((now - last) * 1e6, 1);
-      last = now;
-    }
-    this.nanoseconds = before + (last - from) * 1e6;
-  }
-}
-
-async function repeat(
-  timed: Timed,
-  slices: number,
-  packets: number,
-  between: (() => void) | undefined,
-): Promise<Spread> {
-  const bench = new Bench({ iterations: slices, time: 0, warmup: false, throws: true });
-  const slice = (): void => timed.slice(packets);
-  bench.add("slice", slice, between === undefined ? {} : { beforeEach: between });
-  await bench.run();
-  const { result } = bench.tasks[0];
-  if (!("latency" in result)) throw new Error("tinybench has no times");
-  const { p50, mad, min, max } = result.latency;
-  // tinybench keeps milliseconds.
-  const ns = (ms: number): number => round((ms * 1e6) / (Math.ceil(packets / BATCH) * BATCH), 1);
-  return { repeats: slices, medianNs: ns(p50), deviationNs: ns(mad), fastestNs: ns(min), slowestNs: ns(max) };
 }
 
 interface Count {

@@ -104,7 +104,7 @@ function learned(): Fdb {
 }
 
 function tracked(): ConntrackTable {
-  const rig = new Rig("vip", FLOWS, 64);
+  const rig = new Rig({ scenario: "vip", flows: FLOWS });
   for (let sent = 0; sent < FLOWS; sent += BATCH) rig.batch(BATCH);
   return rig.net.walk.nf.t;
 }

@@ -1,6 +1,8 @@
 // What a scenario reports: the JSON that people and scripts compare.
 
 import { cpus } from "node:os";
+import type { FlowMemory } from "./memory.ts";
+import type { Pause } from "./pauses.ts";
 
 export interface ScenarioResult {
   scenario: string;
@@ -9,6 +11,9 @@ export interface ScenarioResult {
   /** Bytes of the Ethernet frame with its checksum. */
   frameBytes: number;
   flowCache: boolean;
+  /** Services of the cluster, and how its pods are attached. */
+  services: number;
+  cni: string;
   churnPerSecond: number;
   /** Time on the wall that was measured. */
   seconds: number;
@@ -20,31 +25,48 @@ export interface ScenarioResult {
   /** Delivered to a pod without that address, to no endpoint of the Service, or changed on the way. */
   misdelivered: number;
   mpps: number;
+  /** 0 when none was delivered. */
   nsPerPacket: number;
   churnApplied: number;
   bytesAllocatedPerPacket: number;
+  /** What the tables of connections, cached flows and their dependencies grew by, and each of them. */
+  bytesPerFlow: number;
+  bytesPerFlowOf: FlowMemory;
   /** Time per packet over batches of BATCH packets, pauses for churn and collection included. */
   p50Ns: number;
   p99Ns: number;
   p999Ns: number;
   /** The longest time between the ends of two batches: the worst pause. */
   maxNs: number;
+  /** The longest ones, and what happened in them. */
+  longestPauses: Pause[];
   node: string;
   cpu: string;
 }
 
-/** What `--beside kernel` adds: the same path in the kernel of this machine, measured in turns. */
-export interface Beside {
+/** Another program or the kernel on the same path, measured in turns. */
+export interface Other {
+  mpps: number;
+  nsPerPacket: number;
+  spread: Spread;
+}
+
+/** What `--beside kernel` adds. */
+export interface BesideKernel {
   /** vnetem's packets per second divided by the kernel's. */
   ratio: number;
-  kernel: {
-    mpps: number;
-    nsPerPacket: number;
+  kernel: Other & {
     /** Packets the sender gave to the kernel, and datagrams the backends' sockets received. */
     offered: number;
     delivered: number;
-    spread: Spread;
   };
+}
+
+/** What `--beside PROGRAM` adds. */
+export interface BesideProgram {
+  /** vnetem's packets per second divided by the program's. */
+  ratio: number;
+  limit: Other & { program: string };
 }
 
 export interface BuildResult {
@@ -71,7 +93,7 @@ export interface MicroResult {
   cpu: string;
 }
 
-/** How much the repeats of a scenario differ: medians of their nanoseconds per packet, from tinybench. */
+/** How much the slices of a measurement differ, in nanoseconds per packet. */
 export interface Spread {
   repeats: number;
   medianNs: number;
@@ -87,3 +109,23 @@ export const machine = (): { node: string; cpu: string } => ({
 });
 
 export const round = (n: number, digits: number): number => Number(n.toFixed(digits));
+
+/** Of times that are in ascending order. */
+function median(sorted: readonly number[]): number {
+  const half = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+}
+
+/** @param times nanoseconds per packet, slice by slice */
+export function spreadOf(times: readonly number[]): Spread {
+  const sorted = [...times].sort((a, b) => a - b);
+  const middle = median(sorted);
+  const distances = sorted.map((ns) => Math.abs(ns - middle)).sort((a, b) => a - b);
+  return {
+    repeats: sorted.length,
+    medianNs: round(middle, 1),
+    deviationNs: round(median(distances), 1),
+    fastestNs: round(sorted[0], 1),
+    slowestNs: round(sorted[sorted.length - 1], 1),
+  };
+}

@@ -8,6 +8,7 @@
 import type { Cluster } from "../src/cluster/cluster.ts";
 import { defineTopology } from "../src/emulator/define.ts";
 import type { Net } from "../src/emulator/net.ts";
+import type { CniMode } from "../src/emulator/spec.ts";
 import { Drop } from "../src/node/drop.ts";
 import { sourceClose, sourceEmit, sourceOpen, sourceStart } from "../src/socket/source.ts";
 import { SourceStat, STATS_WORDS } from "../src/socket/sources.ts";
@@ -42,6 +43,29 @@ const MAX_PODS = 250;
 /** Clients and backends share nobody's node but theirs; ports below 1024 are left out. */
 export const FLOWS_MAX = PORTS_PER_CLIENT * (MAX_PODS - BACKENDS - 4);
 
+/** Endpoints that all Services but the measured one share. */
+const OTHER_PODS = 10;
+/** Ways to attach pods in which two pods of a node meet on a bridge. */
+const BRIDGED: readonly CniMode[] = ["azure-bridge", "kubenet"];
+
+export interface RigOptions {
+  scenario: TrafficScenario;
+  /** Steady flows; for `connect`, connections alive at one time. */
+  flows: number;
+  /** Bytes of an Ethernet frame with its checksum. Default 64. */
+  frameBytes?: number;
+  /** False: every packet walks. Default true. */
+  flowCache?: boolean;
+  /** Services of the cluster, the measured one included. Default 1. */
+  services?: number;
+  /** How pods are attached. Default "azure-bridge". */
+  cni?: CniMode;
+}
+
+/** Does the path of the scenario exist where pods are attached like that? */
+export const hasPath = (scenario: string, cni: CniMode): boolean =>
+  scenario !== "l2" || BRIDGED.includes(cni);
+
 export class Rig {
   readonly net: Net;
   readonly cluster: Cluster;
@@ -53,13 +77,13 @@ export class Rig {
   private readonly byAge: number[];
   private readonly probes: number[];
 
-  /** @param flows steady flows; for `connect`, connections alive at one time */
-  constructor(scenario: TrafficScenario, flows: number, frameBytes: number, flowCache = true) {
+  constructor(options: RigOptions) {
+    const { scenario, flows, frameBytes = 64, flowCache = true } = options;
     const isConnect = scenario === "connect";
     const ports = isConnect ? Math.max(Math.ceil(flows * SPARE_PORTS), PORTS_PER_CLIENT) : flows;
     const clients = Math.ceil(ports / PORTS_PER_CLIENT);
     this.interval = isConnect ? Math.ceil(UNREPLIED / flows) : INTERVAL;
-    this.net = topology(scenario, clients, flows).build({ flowCache });
+    this.net = topology(options, clients).build({ flowCache });
     this.cluster = this.net.clusters[0];
     const { walk, pods, hosts } = this.net;
     const viaService = scenario === "vip" || isConnect;
@@ -156,21 +180,24 @@ export class Rig {
   }
 }
 
-function topology(
-  scenario: TrafficScenario,
-  clients: number,
-  flows: number,
-): ReturnType<typeof defineTopology> {
+function topology(options: RigOptions, clients: number): ReturnType<typeof defineTopology> {
+  const { scenario, flows, services = 1, cni = "azure-bridge" } = options;
   return defineTopology({ seed: 1, frames: 4096 }, (t) => {
     const vnet = t.vnet("prod", { addressSpace: ["10.224.0.0/12"] });
     const subnet = vnet.subnet("nodes", "10.224.0.0/16");
     const bridgeNetfilter = scenario !== "l2";
-    const aks = t.cluster("aks", { subnet, cni: "azure-bridge", maxPods: MAX_PODS, bridgeNetfilter });
+    const aks = t.cluster("aks", { subnet, cni, maxPods: MAX_PODS, bridgeNetfilter });
     const room = Math.max(CONNTRACK_MAX, Math.ceil(flows * 2));
     aks.nodes(2, { sysctls: { "net.netfilter.nf_conntrack_max": room } });
     const node = scenario === "l2" ? "n0" : "n1";
     aks.deployment("web", { replicas: BACKENDS, udpSink: PORT, node });
     aks.service("web", { port: PORT, protocol: "UDP" });
+    if (services > 1) {
+      aks.node("n2");
+      aks.deployment("other", { replicas: OTHER_PODS, udpSink: PORT, node: "n2" });
+      const selector = { app: "other" };
+      for (let i = 1; i < services; i++) aks.service(`other-${i}`, { port: PORT, protocol: "UDP", selector });
+    }
     aks.deployment("client", { replicas: clients, node: "n0" });
   });
 }

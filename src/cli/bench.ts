@@ -1,20 +1,28 @@
 // vnetem bench: throughput of the scenarios of bench/, as a table or as JSON.
 
 import {
-  BESIDE,
   FLOWS_MAX,
+  hasPath,
   KernelUnavailable,
+  type Outcome,
+  ProgramError,
   runBesideKernel,
+  runBesideProgram,
   runScenario,
   SCENARIOS,
+  type Settings,
+  TRAFFIC_SCENARIOS,
 } from "../../bench/index.ts";
 import { didYouMean } from "../emulator/hosts.ts";
+import { CNI_MODES, type CniMode } from "../emulator/spec.ts";
 import { EXIT_FAILED, UsageError } from "./errors.ts";
 
 export interface BenchOptions {
   flows?: string;
   bytes?: string;
   churn?: string;
+  services?: string;
+  cni?: string;
   seconds?: string;
   flowCache?: boolean;
   beside?: string;
@@ -22,8 +30,10 @@ export interface BenchOptions {
 }
 
 const DEFAULT_SCENARIO = "vip";
-const BESIDE_SCENARIO = "vip";
+const KERNEL = "kernel";
+const KERNEL_SCENARIO = "vip";
 const BYTES_MAX = 1_518;
+const SERVICES_MAX = 10_000;
 
 /** Exit code: EXIT_FAILED when a packet went where it does not belong. */
 export async function bench(scenarios: readonly string[], options: BenchOptions): Promise<number> {
@@ -33,37 +43,59 @@ export async function bench(scenarios: readonly string[], options: BenchOptions)
     const known = `the scenarios are ${SCENARIOS.join(", ")}`;
     throw new UsageError(`there is no scenario "${name}"${didYouMean(name, SCENARIOS)} (${known})`);
   }
-  const settings = {
+  const cni = cniMode(options.cni ?? "azure-bridge");
+  checkPaths(chosen, cni);
+  const settings: Settings = {
     flows: whole("--flows", options.flows ?? "1000", 1, FLOWS_MAX),
     frameBytes: whole("--bytes", options.bytes ?? "64", 64, BYTES_MAX),
     churnPerSecond: whole("--churn", options.churn ?? "0", 0, 100_000),
+    services: whole("--services", options.services ?? "1", 1, SERVICES_MAX),
+    cni,
     seconds: seconds(options.seconds ?? "3"),
     flowCache: options.flowCache ?? true,
   };
-  if (options.beside !== undefined) checkBeside(options.beside, chosen, settings.churnPerSecond);
+  if (options.beside !== undefined) checkBeside(options.beside, chosen, settings);
   let exit = 0;
   for (const name of chosen) {
     const { json, text, ok } = await (options.beside === undefined
       ? runScenario(name, settings)
-      : beside(settings));
+      : beside(options.beside, name, settings));
     console.log(options.json ? JSON.stringify(json) : text);
     if (!ok) exit = EXIT_FAILED;
   }
   return exit;
 }
 
-function checkBeside(what: string, chosen: readonly string[], churn: number): void {
-  if (!BESIDE.includes(what)) throw new UsageError(`--beside takes ${BESIDE.join(", ")}, not "${what}"`);
-  if (chosen.some((name) => name !== BESIDE_SCENARIO))
-    throw new UsageError(`--beside ${what} measures ${BESIDE_SCENARIO} only`);
-  if (churn > 0) throw new UsageError(`--beside ${what} replaces no pods: leave --churn out`);
+function cniMode(text: string): CniMode {
+  const mode = CNI_MODES.find((m) => m === text);
+  if (mode !== undefined) return mode;
+  throw new UsageError(`--cni takes ${CNI_MODES.join(", ")}, not "${text}"`);
 }
 
-async function beside(settings: Parameters<typeof runBesideKernel>[0]): ReturnType<typeof runBesideKernel> {
+function checkPaths(chosen: readonly string[], cni: CniMode): void {
+  const without = chosen.find((name) => !hasPath(name, cni));
+  if (without !== undefined) throw new UsageError(`${without} needs a bridge: ${cni} has none between pods`);
+}
+
+function checkBeside(what: string, chosen: readonly string[], settings: Settings): void {
+  if (what !== KERNEL) {
+    const unlike = chosen.find((name) => !TRAFFIC_SCENARIOS.some((traffic) => traffic === name));
+    if (unlike !== undefined) throw new UsageError(`${unlike} cannot be measured beside a program`);
+    return;
+  }
+  if (chosen.some((name) => name !== KERNEL_SCENARIO))
+    throw new UsageError(`--beside kernel measures ${KERNEL_SCENARIO} only`);
+  if (settings.churnPerSecond > 0)
+    throw new UsageError("--beside kernel replaces no pods: leave --churn out");
+  if (settings.cni !== "azure-bridge" || settings.services !== 1)
+    throw new UsageError("--beside kernel knows azure-bridge and one Service only");
+}
+
+async function beside(what: string, scenario: string, settings: Settings): Promise<Outcome> {
   try {
-    return await runBesideKernel(settings);
+    return await (what === KERNEL ? runBesideKernel(settings) : runBesideProgram(what, scenario, settings));
   } catch (e) {
-    if (e instanceof KernelUnavailable) throw new UsageError(e.message);
+    if (e instanceof KernelUnavailable || e instanceof ProgramError) throw new UsageError(e.message);
     throw e;
   }
 }

@@ -69,7 +69,12 @@ function program(): Command {
     .option("--bytes <n>", "bytes of an Ethernet frame with its checksum", "64")
     .option("--churn <n>", "pod replacements per second", "0")
     .option("--no-flow-cache", "let every packet walk")
-    .option("--beside <what>", "measure vip in turns with the same path in this machine's kernel: kernel")
+    .option("--services <n>", "Services of the cluster", "1")
+    .option("--cni <mode>", "how pods are attached", "azure-bridge")
+    .option(
+      "--beside <what>",
+      "measure in turns with vip in this machine's kernel: kernel; or with a program like limit.c: its path",
+    )
     .option("--seconds <s>", "seconds to measure", "3")
     .option("--json", "print one JSON object per scenario and nothing else")
     .action(action(async (scenarios, options) => (await import("./bench.ts")).bench(scenarios, options)));

@@ -7,7 +7,7 @@ import { Drop } from "../../src/node/drop.ts";
 import { PAYLOAD_HEAD } from "../../src/socket/sink.ts";
 
 function warm(scenario: "vip" | "pod" = "vip"): Rig {
-  const rig = new Rig(scenario, 60, 64);
+  const rig = new Rig({ scenario, flows: 60 });
   for (let i = 0; i < 10; i++) rig.batch(BATCH);
   return rig;
 }

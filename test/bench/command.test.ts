@@ -1,6 +1,11 @@
 // vnetem bench as a command: what it refuses, in one line each.
 
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import test from "ava";
+import { runBesideProgram } from "../../bench/index.ts";
+import type { BesideProgram, ScenarioResult } from "../../bench/result.ts";
 import { bench } from "../../src/cli/bench.ts";
 import { UsageError } from "../../src/cli/errors.ts";
 
@@ -19,7 +24,13 @@ const REFUSED: [string, string[], Parameters<typeof bench>[1], RegExp][] = [
   ["a frame longer than the MTU", [], { bytes: "1519" }, /not "1519"/],
   ["negative churn", [], { churn: "-1" }, /--churn/],
   ["no time", [], { seconds: "0" }, /--seconds takes a number from 0.01 to 3600/],
-  ["beside what nobody knows", [], { beside: "dpdk" }, /^--beside takes kernel, not "dpdk"$/],
+  ["beside what nobody knows", [], { beside: "/no/such" }, /^cannot run \/no\/such: /],
+  ["beside what says nothing", [], { beside: "/bin/echo" }, /^\/bin\/echo does not print .* but "1000 /],
+  ["beside a program without packets", ["micro"], { beside: "x" }, /^micro cannot be measured beside/],
+  ["beside the kernel in another mode", [], { beside: "kernel", cni: "kubenet" }, /azure-bridge/],
+  ["no Services", [], { services: "0" }, /^--services takes a whole number from 1 to 10000/],
+  ["pods attached as nobody does", [], { cni: "cilium" }, /^--cni takes azure-bridge, .*, not "cilium"$/],
+  ["one bridge where there is none", ["l2"], { cni: "azure-overlay" }, /^l2 needs a bridge/],
   [
     "beside the kernel without a Service",
     ["l2"],
@@ -37,3 +48,22 @@ for (const [name, scenarios, options, message] of REFUSED) {
     t.false(error.message.includes("\n"));
   });
 }
+
+test("beside a program: slices in turns, and the ratio", async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), "vnetem-bench-"));
+  const program = join(dir, "limit");
+  const log = join(dir, "called");
+  const line = '{"flows":20,"delivered":1000,"missed":0,"mpps":50}';
+  writeFileSync(program, `#!/bin/sh\necho "$@" >> ${log}\necho '${line}'\n`, { mode: 0o755 });
+  const settings = { flows: 20, frameBytes: 64, churnPerSecond: 0, seconds: 0.5 };
+  const { json, text, ok } = await runBesideProgram(program, "vip", settings);
+  const { mpps, ratio, limit, misdelivered } = json as ScenarioResult & BesideProgram;
+  t.true(ok);
+  t.is(misdelivered, 0);
+  t.is(limit.mpps, 50);
+  t.is(limit.spread.repeats, 2);
+  t.true(Math.abs(ratio - mpps / 50) < 1e-3 && ratio > 0);
+  t.regex(text, /vnetem ÷ program/);
+  t.deepEqual(readFileSync(log, "utf8"), "20 0.25\n".repeat(3), "once to try, then before each slice");
+  rmSync(dir, { recursive: true });
+});

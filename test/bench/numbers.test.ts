@@ -5,7 +5,11 @@ import test from "ava";
 import { bytesPerPacket } from "../../bench/allocation.ts";
 import { buildBench } from "../../bench/build-bench.ts";
 import { Histogram } from "../../bench/histogram.ts";
+import { flowMemory } from "../../bench/memory.ts";
 import { micro, operations } from "../../bench/micro.ts";
+import { Pauses } from "../../bench/pauses.ts";
+import { spreadOf } from "../../bench/result.ts";
+import { BATCH, Rig } from "../../bench/rig.ts";
 
 test("histogram: quantiles of known values", (t) => {
   const h = new Histogram();
@@ -39,6 +43,50 @@ test("heap watch: sees what is allocated, and nothing when nothing is", async (t
     for (let i = 0; i < n; i++) sum = (sum + i) | 0;
   }, 2_000_000);
   t.true(idle < 1, `${idle} bytes for nothing`);
+});
+
+test("spread: median, distance from it, fastest and slowest", (t) => {
+  const spread = { repeats: 5, medianNs: 30, deviationNs: 10, fastestNs: 10, slowestNs: 90 };
+  t.deepEqual(spreadOf([90, 20, 30, 10, 35]), { ...spread, deviationNs: 10 });
+  t.is(spreadOf([1, 2]).medianNs, 1.5);
+});
+
+test("memory: the tables of flows grow by what their columns say", (t) => {
+  const rig = new Rig({ scenario: "vip", flows: 4096 });
+  const { walk } = rig.net;
+  const empty = flowMemory(walk);
+  const { rec, acct } = walk.nf.t;
+  const before = rec.byteLength + acct.byteLength;
+  for (let i = 0; i < 3 * 64; i++) rig.batch(BATCH);
+  const full = flowMemory(walk);
+  t.is(walk.cache.size, 4096);
+  const grown = walk.nf.t.rec.byteLength + walk.nf.t.acct.byteLength - before;
+  t.true(grown > 0 && full.conntrack - empty.conntrack > grown);
+  // A cached flow has 18 words and 4 numbers, its connections and its place in the index.
+  const perFlow = (full.flowCache - empty.flowCache) / 4096;
+  t.true(perFlow > 18 * 4 + 4 * 8 && perFlow < 400, `${perFlow} bytes per flow`);
+  t.true(full.dependencies > empty.dependencies);
+});
+
+test("pauses: the three longest, the longest first, with what happened in them", async (t) => {
+  const rig = new Rig({ scenario: "vip", flows: 4096 });
+  const pauses = new Pauses(rig.net.walk);
+  for (const ms of [1, 5, 3, 2]) pauses.add(0, ms, ms);
+  for (let i = 0; i < 3 * 64; i++) rig.batch(BATCH);
+  pauses.add(1, 5, 0);
+  const found = await pauses.longest();
+  t.deepEqual(
+    found.map(({ ns, replaced }) => [ns, replaced]),
+    [
+      [5e6, 5],
+      [4e6, 0],
+      [3e6, 3],
+    ],
+  );
+  t.deepEqual(
+    found.map(({ grownBytes }) => grownBytes > 0),
+    [false, true, false],
+  );
 });
 
 test("micro: every operation finds what it looks for", (t) => {

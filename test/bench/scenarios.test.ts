@@ -4,7 +4,16 @@
 import test, { type ExecutionContext } from "ava";
 import { type Effort, measure } from "../../bench/measure.ts";
 import type { ScenarioResult } from "../../bench/result.ts";
-import { BACKENDS, BATCH, FLOWS_MAX, Rig, TRAFFIC_SCENARIOS, type TrafficScenario } from "../../bench/rig.ts";
+import {
+  BACKENDS,
+  BATCH,
+  FLOWS_MAX,
+  hasPath,
+  Rig,
+  TRAFFIC_SCENARIOS,
+  type TrafficScenario,
+} from "../../bench/rig.ts";
+import { CNI_MODES } from "../../src/emulator/spec.ts";
 import { A_ID, ACCT, REC } from "../../src/netfilter/nf-conn.ts";
 import { PROTO_UDP } from "../../src/wire/ipv4.ts";
 
@@ -17,6 +26,8 @@ const SHAPE = {
   flows: "number",
   frameBytes: "number",
   flowCache: "boolean",
+  services: "number",
+  cni: "string",
   churnPerSecond: "number",
   seconds: "number",
   offered: "number",
@@ -27,10 +38,13 @@ const SHAPE = {
   nsPerPacket: "number",
   churnApplied: "number",
   bytesAllocatedPerPacket: "number",
+  bytesPerFlow: "number",
+  bytesPerFlowOf: "object",
   p50Ns: "number",
   p99Ns: "number",
   p999Ns: "number",
   maxNs: "number",
+  longestPauses: "object",
   node: "string",
   cpu: "string",
 };
@@ -55,6 +69,7 @@ for (const scenario of TRAFFIC_SCENARIOS) {
     t.deepEqual(result.dropped, {});
     t.true(result.p50Ns <= result.p99Ns && result.p99Ns <= result.p999Ns);
     t.true(result.p999Ns * BATCH <= result.maxNs * 1.02);
+    t.is(result.longestPauses[0]?.ns, result.maxNs);
     t.is(spread.repeats, 2);
     t.true(spread.fastestNs <= spread.medianNs && spread.medianNs <= spread.slowestNs);
     accounted(t, result);
@@ -76,9 +91,33 @@ test("frames of every length", async (t) => {
   }
 });
 
+for (const cni of CNI_MODES) {
+  test(`${cni}, three Services`, async (t) => {
+    const { result } = await measure("vip", { ...SETTINGS, cni, services: 3 }, LITTLE);
+    t.is(result.cni, cni);
+    t.is(result.services, 3);
+    t.deepEqual(result.dropped, {});
+    accounted(t, result);
+    const rig = new Rig({ scenario: "vip", flows: 10, cni, services: 3 });
+    t.is(rig.cluster.services.length, 3);
+    t.deepEqual(
+      rig.net.spec.clusters.map((c) => c.cni),
+      [cni],
+    );
+  });
+}
+
+test("l2 has a path where pods meet on a bridge", (t) => {
+  t.deepEqual(
+    CNI_MODES.filter((cni) => hasPath("l2", cni)),
+    ["azure-bridge", "kubenet"],
+  );
+  t.true(CNI_MODES.every((cni) => hasPath("vip", cni)));
+});
+
 /** Nodes on which the frames of a scenario are tracked. */
 function trackedOn(scenario: TrafficScenario): string[] {
-  const rig = new Rig(scenario, 10, 64);
+  const rig = new Rig({ scenario, flows: 10 });
   rig.batch(BATCH);
   const { k, nf } = rig.net.walk;
   const nodes = new Set<string>();
@@ -96,7 +135,7 @@ test("l2 meets no conntrack; pod and vip meet it on both nodes", (t) => {
 });
 
 test("round robin: each backend of vip gets its share of the flows", (t) => {
-  const rig = new Rig("vip", 3 * BACKENDS, 64);
+  const rig = new Rig({ scenario: "vip", flows: 3 * BACKENDS });
   for (let i = 0; i < 3 * BACKENDS; i++) rig.batch(1);
   const received = rig.net.podInfos("web").map((pod) => pod.received);
   t.deepEqual(received, new Array(BACKENDS).fill(3));
@@ -104,7 +143,7 @@ test("round robin: each backend of vip gets its share of the flows", (t) => {
 
 test("connect: every packet is a new connection, and the table stays as large as asked", (t) => {
   const alive = 1000;
-  const rig = new Rig("connect", alive, 64);
+  const rig = new Rig({ scenario: "connect", flows: alive });
   const { t: table } = rig.net.walk.nf;
   const newest = (): number => {
     let id = 0;
@@ -122,7 +161,7 @@ test("connect: every packet is a new connection, and the table stays as large as
 });
 
 test("more flows than one pod has ports", (t) => {
-  const rig = new Rig("vip", 120_000, 64);
+  const rig = new Rig({ scenario: "vip", flows: 120_000 });
   t.is(rig.net.podInfos("client").length, 3);
   for (let i = 0; i < 9; i++) rig.batch(BATCH);
   t.is(rig.check.delivered, 9 * BATCH);

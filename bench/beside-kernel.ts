@@ -3,7 +3,7 @@
 import { KernelPath } from "./kernel/path.ts";
 import { KernelUnavailable } from "./kernel/unavailable.ts";
 import { type Measurement, measure, type Settings } from "./measure.ts";
-import { type Beside, round, type ScenarioResult } from "./result.ts";
+import { type BesideKernel, round, type ScenarioResult, spreadOf } from "./result.ts";
 import { BACKENDS, BATCH, FIRST_PORT, PORT, PORTS_PER_CLIENT } from "./rig.ts";
 
 export { KernelUnavailable };
@@ -12,12 +12,12 @@ export { KernelUnavailable };
 const SLICE = 0.25;
 const WARM = 1;
 
-export interface BesideMeasurement extends Measurement {
-  result: ScenarioResult & Beside;
+export interface KernelMeasurement extends Measurement {
+  result: ScenarioResult & BesideKernel;
 }
 
 /** Measures `vip`. Throws KernelUnavailable when this machine cannot. */
-export async function measureBesideKernel(s: Settings): Promise<BesideMeasurement> {
+export async function measureBesideKernel(s: Settings): Promise<KernelMeasurement> {
   const { flows, frameBytes } = s;
   const sizes = { portsPerClient: PORTS_PER_CLIENT, firstPort: FIRST_PORT, backends: BACKENDS };
   const path = await KernelPath.open({ ...sizes, flows, frameBytes, port: PORT, batch: BATCH });
@@ -26,7 +26,7 @@ export async function measureBesideKernel(s: Settings): Promise<BesideMeasuremen
     const slices = new KernelSlices(path);
     do path.send(WARM);
     while (path.count().offered < flows);
-    const { result, spread } = await measure("vip", s, undefined, () => slices.take());
+    const { result, spread } = await measure("vip", s, undefined, { before: () => slices.take() });
     const kernel = slices.result();
     return { result: { ...result, ratio: round(result.mpps / kernel.mpps, 1), kernel }, spread };
   } finally {
@@ -57,24 +57,10 @@ class KernelSlices {
     this.times.push(nanoseconds / delivered);
   }
 
-  result(): Beside["kernel"] {
+  result(): BesideKernel["kernel"] {
     const { offered, delivered, nanoseconds } = this;
-    const times = this.times.sort((a, b) => a - b);
-    const medianNs = median(times);
-    const distances = times.map((ns) => Math.abs(ns - medianNs)).sort((a, b) => a - b);
-    const spread = {
-      repeats: times.length,
-      medianNs: round(medianNs, 1),
-      deviationNs: round(median(distances), 1),
-      fastestNs: round(times[0], 1),
-      slowestNs: round(times[times.length - 1], 1),
-    };
     const mpps = round((delivered * 1e3) / nanoseconds, 4);
-    return { mpps, nsPerPacket: round(nanoseconds / delivered, 1), offered, delivered, spread };
+    const nsPerPacket = round(nanoseconds / delivered, 1);
+    return { mpps, nsPerPacket, offered, delivered, spread: spreadOf(this.times) };
   }
-}
-
-function median(sorted: readonly number[]): number {
-  const half = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
 }
