@@ -24,11 +24,14 @@ export type {
 export { ExpectationError, type Problem, SnapshotError, TopologyError } from "./emulator/errors.ts";
 export { expect } from "./emulator/expect.ts";
 export { Datagram, Impairment, Ping, Traffic, type TrafficReport } from "./emulator/handles.ts";
+export { type ConnectorOptions, HostNet } from "./emulator/host-net.ts";
 export { UnknownNameError } from "./emulator/hosts.ts";
 export { type Imported, importAzure } from "./emulator/import-azure.ts";
 export { type Counters, Net, type PodInfo, type ServiceDeliveries } from "./emulator/net.ts";
-export { NodeSocket, type SocketError } from "./emulator/node-socket.ts";
-export { HostNet, type NodeConnectOptions, NodeServer } from "./emulator/programs.ts";
+export type { LookupError, SocketError } from "./emulator/node-error.ts";
+export type { LookupAddress, LookupCallback, LookupOptions } from "./emulator/node-names.ts";
+export { type NodeListenOptions, NodeServer } from "./emulator/node-server.ts";
+export { type NodeConnectOptions, NodeSocket, type NodeSocketOptions } from "./emulator/node-socket.ts";
 export type { Received } from "./emulator/script.ts";
 export type { EndpointInfo, ServiceInfo, ServicePortInfo } from "./emulator/service-info.ts";
 export type {
