@@ -2,6 +2,7 @@
 // (kubernetes plugin: Services, headless Services, pods by address), and the hosts of the emulation by name.
 // Absent: packets on port 53, search lists of namespaces (a short name means any namespace), SRV records.
 
+import { nextTick } from "node:process";
 import type { Service } from "../cluster/service.ts";
 import { EndpointCondition } from "../netfilter/endpoint-lists.ts";
 import { formatIpv4, parseIpv4 } from "../wire/address.ts";
@@ -86,7 +87,7 @@ export function lookupName(
 ): void {
   const wantsIpv6 = options.family === 6 || options.family === "IPv6";
   const found = wantsIpv6 ? [] : namedAddresses(hosts, name).map(formatIpv4);
-  process.nextTick(() => {
+  nextTick(() => {
     if (found.length === 0) callback(lookupError(name));
     else if (options.all)
       callback(

@@ -3,6 +3,7 @@
 // Absent: Unix sockets, file descriptors, cluster, abort signals, pauseOnConnect.
 
 import { EventEmitter } from "node:events";
+import { nextTick } from "node:process";
 import { SocketKind } from "../socket/sockets.ts";
 import { tcpAccept, tcpClose, tcpListen } from "../socket/tcp/calls.ts";
 import { TcpState } from "../socket/tcp/state.ts";
@@ -71,14 +72,14 @@ export class NodeServer extends EventEmitter {
     const row = tcpListen(t, ns, backlog, { kind: SocketKind.SCRIPT, addr, port });
     this.net.programs.touched();
     if (row < 0) {
-      process.nextTick(() => this.emit("error", socketError("listen", row, formatIpv4(addr), port)));
+      nextTick(() => this.emit("error", socketError("listen", row, formatIpv4(addr), port)));
       return this;
     }
     this.row = row;
     this.generation = t.generation[row];
     this.bound = { address: formatIpv4(addr), family: "IPv4", port: t.localPort[row] };
     this.net.programs.add(row, this);
-    process.nextTick(() => {
+    nextTick(() => {
       if (this.alive) this.emit("listening");
     });
     return this;
@@ -88,7 +89,7 @@ export class NodeServer extends EventEmitter {
   close(then?: (error?: Error) => void): this {
     if (!this.alive) {
       const error = codedError("ERR_SERVER_NOT_RUNNING", "Server is not running.");
-      if (then !== undefined) process.nextTick(then, error);
+      if (then !== undefined) nextTick(then, error);
       return this;
     }
     if (then !== undefined) this.once("close", then);
@@ -103,7 +104,7 @@ export class NodeServer extends EventEmitter {
   }
 
   getConnections(then: (error: Error | null, count: number) => void): this {
-    process.nextTick(then, null, this.open);
+    nextTick(then, null, this.open);
     return this;
   }
 
@@ -152,7 +153,7 @@ export class NodeServer extends EventEmitter {
   private closeWhenEmpty(): void {
     if (this.open > 0) return;
     this.closing = false;
-    process.nextTick(() => this.emit("close"));
+    nextTick(() => this.emit("close"));
   }
 }
 

@@ -5,6 +5,7 @@
 // Absent: fd, pipes, onread, abort signals, several addresses tried at once (autoSelectFamily).
 
 import type { Socket } from "node:net";
+import { nextTick } from "node:process";
 import { Duplex } from "node:stream";
 import { Errno } from "../socket/errno.ts";
 import { SocketKind } from "../socket/sockets.ts";
@@ -107,7 +108,7 @@ export class NodeSocket extends Duplex {
     this.net.programs.touched();
     const literal = parseIpv4(host);
     if (literal !== undefined) {
-      process.nextTick(() => this.open(ns, literal, port, options.localPort ?? 0));
+      nextTick(() => this.open(ns, literal, port, options.localPort ?? 0));
       return this;
     }
     lookupName(this.net.hosts, host, {}, (error, address, family) => {
@@ -276,7 +277,7 @@ export class NodeSocket extends Duplex {
     this.net.programs.touched();
     // Behind "error", which the next tick emits.
     done(error);
-    process.nextTick(() => this.emit("close", error !== null));
+    nextTick(() => this.emit("close", error !== null));
   }
 
   // ---- connecting ----
@@ -363,7 +364,7 @@ export class NodeSocket extends Duplex {
     this.ending = null;
     if (this.alive) tcpShutdown(this.net.walk.sock.tcp, this.row);
     // Not at once, as shutdown() of libuv answers.
-    process.nextTick(ending);
+    nextTick(ending);
   }
 
   private write1(waiting: { bytes: Uint8Array; at: number; done: Done }): void {
@@ -399,7 +400,7 @@ export class NodeSocket extends Duplex {
       if (!this.writableEnded) return write(...args);
       const error = codedError("EPIPE", "This socket has been ended by the other party");
       const then = args.find((arg) => typeof arg === "function");
-      if (then !== undefined) process.nextTick(then, error);
+      if (then !== undefined) nextTick(then, error);
       this.destroy(error);
       return false;
     }) as typeof this.write;

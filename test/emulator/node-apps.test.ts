@@ -1,5 +1,5 @@
-// Programs people run, as they come from the registry, in pods: fastify, undici's fetch and Pool, ws, and Node's
-// http with an agent, through a Service, with names of the cluster.
+// Programs people run, as they come from the registry, in pods: fastify, undici, ws, and node:http with an
+// agent, through a Service, with names of the cluster.
 
 import crypto from "node:crypto";
 import http from "node:http";

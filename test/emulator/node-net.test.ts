@@ -1,5 +1,5 @@
-// The same programs on node:net over loopback and in pods: what both sides see must agree, in order. Times are
-// left out, and so is which side sees something first.
+// The same programs on node:net over loopback and in pods: what both sides see must agree, in order. Left out
+// are times, and which side sees something first.
 
 import net from "node:net";
 import test from "ava";
