@@ -19,7 +19,14 @@ import { exitNamespace, openServers, type ServerPorts } from "../socket/servers.
 import type { Walk } from "../walk/walk.ts";
 import { type NamedPort, NetworkPolicies, type NetworkPolicy } from "./network-policies.ts";
 import { PodPhase, type Pods } from "./pods.ts";
-import { type HealthAnswer, healthAnswer, podConditions, type Service, type ServicePort } from "./service.ts";
+import {
+  type HealthAnswer,
+  healthAnswer,
+  podConditions,
+  type Service,
+  type ServicePort,
+  servicePortName,
+} from "./service.ts";
 
 export interface Workload {
   name: string;
@@ -271,22 +278,18 @@ export class Cluster {
   /** One port of a Service, with the endpoints its selector finds now; no rules for one without address. */
   addServicePort(s: number, port: Omit<ServicePort, "row">, local: boolean, affinity = 0): ServicePort {
     const service = this.services[s];
-    if (service.clusterIp === 0) {
+    if (service.clusterIp === 0 || !service.proxied) {
       const added = { ...port, row: -1 };
       service.ports.push(added);
       return added;
     }
-    // A servicePortName as kube-proxy prints it.
-    const name = `${service.namespace}/${service.name}${port.name === "" ? "" : `:${port.name}`}`;
+    const name = servicePortName(service, port.name);
     const options = { affinity, hinted: service.hints !== "none" };
     const row = this.table.addServicePort(name, service.clusterIp, port.protocol, port.port, local, options);
     const added = { ...port, row };
     service.ports.push(added);
     this.serviceOfPort[row] = service;
-    for (const workload of this.selected(service)) {
-      workload.endpointOf.push({ servicePort: row, targetPort: port.targetPort });
-      for (const p of workload.pods) this.addEndpoint(p, row, port.targetPort);
-    }
+    this.linkPods(service, row, port.targetPort);
     this.changed();
     return added;
   }
@@ -330,17 +333,34 @@ export class Cluster {
 
   removeService(s: number): void {
     const service = this.services[s];
-    for (const port of service.ports) {
-      if (port.row < 0) continue;
-      for (const workload of this.workloads) {
-        const at = workload.endpointOf.findIndex((e) => e.servicePort === port.row);
-        if (at >= 0) workload.endpointOf.splice(at, 1);
-        if (at >= 0) for (const p of workload.pods) this.forgetEndpoints(p, port.row);
-      }
-      this.table.removeServicePort(port.row);
-    }
+    for (const port of service.ports) this.removeServicePort(port);
     this.services.splice(s, 1);
     this.changed();
+  }
+
+  /** The rules of one port go, with its endpoints and frontends. */
+  removeServicePort(port: ServicePort): void {
+    if (port.row < 0) return;
+    this.unlinkPods(port.row);
+    this.table.removeServicePort(port.row);
+  }
+
+  /** Pods' own lists forget the endpoints they are of a service port; the table still has them. */
+  unlinkPods(servicePort: number): void {
+    for (const workload of this.workloads) {
+      const at = workload.endpointOf.findIndex((e) => e.servicePort === servicePort);
+      if (at < 0) continue;
+      workload.endpointOf.splice(at, 1);
+      for (const p of workload.pods) this.forgetEndpoints(p, servicePort);
+    }
+  }
+
+  /** Pods its selector finds become endpoints of a service port, in the order their workloads came. */
+  linkPods(service: Service, servicePort: number, targetPort: number): void {
+    for (const workload of this.selected(service)) {
+      workload.endpointOf.push({ servicePort, targetPort });
+      for (const p of workload.pods) this.addEndpoint(p, servicePort, targetPort);
+    }
   }
 
   /**
@@ -413,7 +433,7 @@ export class Cluster {
     return podConditions(ready[p] === 1, terminating[p] === 1, service.publishNotReady);
   }
 
-  private updateConditions(p: number): void {
+  updateConditions(p: number): void {
     for (let e = this.firstEndpoint[p]; e >= 0; e = this.nextEndpoint[e]) {
       const service = this.serviceOfPort[this.table.epPort[e]];
       this.table.setEndpointConditions(e, this.conditions(p, service));
@@ -442,7 +462,8 @@ export class Cluster {
     }
   }
 
-  private changed(): void {
+  /** The nodes will learn of what the Service table has by now. */
+  changed(): void {
     if (this.syncDelay === 0 || !this.started) return;
     const { clock } = this.walk.k;
     clock.at(clock.now + this.syncDelay, Op.PROXY_SYNC, this.index, this.table.revision);

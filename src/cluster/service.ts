@@ -28,6 +28,8 @@ export interface Service {
   /** Empty: endpoints are named, not selected. */
   selector: Readonly<Record<string, string>>;
   externalName: string;
+  /** False: labelled for another proxy or as headless, so kube-proxy leaves it alone (K 1.1). */
+  proxied: boolean;
   publishNotReady: boolean;
   /** Which hints its endpoints get: trafficDistribution. */
   hints: "none" | "zone" | "node";
@@ -44,6 +46,11 @@ export interface HealthAnswer {
     localEndpoints: number;
     serviceProxyHealthy: boolean;
   };
+}
+
+/** A servicePortName as kube-proxy prints it. */
+export function servicePortName(service: Service, port: string): string {
+  return `${service.namespace}/${service.name}${port === "" ? "" : `:${port}`}`;
 }
 
 /** Bits of EndpointCondition of a pod for one Service. */

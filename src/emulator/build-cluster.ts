@@ -12,7 +12,7 @@ import { checkNic } from "../vnet/check.ts";
 import { type Cidr, parseCidr } from "../wire/address.ts";
 import { addressOf, type Building, checkHostPorts, plugNic, secureNic, subnetRow } from "./build.ts";
 import { policyOf } from "./build-policy.ts";
-import { buildService, ServiceAddresses } from "./build-service.ts";
+import { buildService } from "./build-service.ts";
 import {
   checkCluster,
   checkMaxPods,
@@ -25,6 +25,7 @@ import {
   workloadPath,
 } from "./check-cluster.ts";
 import { didYouMean, PROTOCOLS } from "./hosts.ts";
+import { ServiceAddresses } from "./service-addresses.ts";
 import type { ClusterSpec, NodeSpec, WorkloadSpec } from "./spec.ts";
 
 /** azure.md 5.11. */
@@ -51,8 +52,6 @@ export interface ClusterBuild {
   /** Overlay: routing domain. kubenet: route table. */
   domain: number;
   table: number;
-  /** ClusterIPs and NodePorts of Services. */
-  addresses: ServiceAddresses;
   /** Zones of nodes, by number. */
   zones: string[];
 }
@@ -81,7 +80,6 @@ export function buildCluster(b: Building, given: ClusterSpec): void {
     serviceCidr,
     domain: spec.cni === "azure-overlay" ? b.walk.vnet.addDomain() : -1,
     table: spec.cni === "kubenet" && subnet >= 0 ? kubenetTable(b, spec, subnet) : -1,
-    addresses: new ServiceAddresses(serviceCidr.network + FIRST_CLUSTER_IP, spec.services),
     zones: [...new Set(spec.nodes.flatMap((n) => n.zone ?? []))],
   };
   // Without knowing mode and subnet nothing can be said about the nodes' addresses.
@@ -91,7 +89,11 @@ export function buildCluster(b: Building, given: ClusterSpec): void {
   });
   // Services first: pods become endpoints as they are added, in their order.
   for (const workload of spec.workloads) addWorkload(build, workload);
-  for (const service of spec.services) buildService(build, service);
+  const addresses = new ServiceAddresses(serviceCidr.network + FIRST_CLUSTER_IP, spec.services);
+  b.net.serviceAddresses.push(addresses);
+  const nodes = spec.nodes.map((n) => n.name);
+  const scope = { problems: b.problems, path, cluster, addresses, serviceCidr, nodes };
+  for (const service of spec.services) buildService(scope, service);
   for (const [name, labels] of Object.entries(spec.namespaces)) cluster.policies.setNamespace(name, labels);
   for (const { name, ...policy } of spec.policies) {
     cluster.applyPolicy(policyOf(name, policy, `${path}.networkPolicy.${name}`, b.problems));

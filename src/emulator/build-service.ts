@@ -1,80 +1,97 @@
 // A Service out of its description: checks as the API server words them (pkg/apis/core/validation), addresses
-// and NodePorts given out, then rows of the Service table and its frontends (K 1.1, 1.2).
+// and NodePorts given out (K 1.1, 1.2). Of one that is there already, addresses and ports that nobody asks
+// for by number stay.
 
+import {
+  applyService,
+  type FrontendPlan,
+  type NamedEndpoint,
+  type ServicePlan,
+} from "../cluster/apply-service.ts";
+import type { Cluster } from "../cluster/cluster.ts";
 import type { Service, ServicePort } from "../cluster/service.ts";
 import { prefixMask } from "../core/prefix-table.ts";
 import { ANY_LOCAL, addressRanges, FrontendKind, type SourceRanges } from "../netfilter/frontends.ts";
-import { formatIpv4, parseCidr } from "../wire/address.ts";
+import { type Cidr, formatCidr, formatIpv4, parseCidr } from "../wire/address.ts";
 import { addressOf } from "./build.ts";
-import type { ClusterBuild } from "./build-cluster.ts";
 import { oneOf } from "./check-cluster.ts";
+import type { Problem } from "./errors.ts";
 import { didYouMean, PROTOCOLS } from "./hosts.ts";
+import { NODE_PORT_FIRST, NODE_PORT_LAST, type ServiceAddresses } from "./service-addresses.ts";
 import type { ServicePortOptions, ServiceSpec } from "./spec.ts";
 
 const POLICIES = ["Cluster", "Local"] as const;
 const TYPES = ["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"] as const;
 const DISTRIBUTIONS = ["PreferClose", "PreferSameZone", "PreferSameNode"] as const;
+/** A Service with either label is none of kube-proxy's business (K 1.1). */
+const NOT_PROXIED = ["service.kubernetes.io/headless", "service.kubernetes.io/service-proxy-name"];
 const SECOND = 1_000_000_000;
 /** K 1.6. */
 const AFFINITY_DEFAULT = 10_800 * SECOND;
 const AFFINITY_MAX = 86_400 * SECOND;
-/** Service node port range; the lower band is for ports asked for by number (K 1.2). */
-const NODE_PORT_FIRST = 30_000;
-const NODE_PORT_DYNAMIC = 30_086;
-const NODE_PORT_LAST = 32_767;
 
-/** What was given out in a cluster, and what later Services ask for by number. */
-export class ServiceAddresses {
-  /** Next ClusterIP to give out. */
-  next: number;
-  readonly clusterIps = new Set<number>();
-  readonly wantedIps: ReadonlySet<string>;
-  /** Whose they are, and for which protocols: one Service may have a number for several. */
-  readonly nodePorts = new Map<number, { service: string; protocols: string[] }>();
-  /** "203.0.113.5:80/tcp", and who has it. */
-  readonly outside = new Map<string, string>();
-  private readonly wantedPorts: ReadonlySet<number>;
-
-  constructor(first: number, services: readonly ServiceSpec[]) {
-    this.next = first;
-    this.wantedIps = new Set(services.flatMap((s) => s.clusterIP ?? []));
-    const ports = services.flatMap((s) => [s.healthCheckNodePort, ...s.ports.map((p) => p.nodePort)]);
-    this.wantedPorts = new Set(ports.flatMap((port) => port ?? []));
-  }
-
-  /** The lowest free NodePort of the upper band, or 0. */
-  nodePort(protocol: string, service: string): number {
-    for (let port = NODE_PORT_DYNAMIC; port <= NODE_PORT_LAST; port++) {
-      if (this.wantedPorts.has(port) || this.nodePorts.has(port)) continue;
-      this.nodePorts.set(port, { service, protocols: [protocol] });
-      return port;
-    }
-    return 0;
-  }
+/** What a Service is checked against and built into. */
+export interface ServiceScope {
+  problems: Problem[];
+  /** "cluster.aks". */
+  path: string;
+  cluster: Cluster;
+  addresses: ServiceAddresses;
+  serviceCidr: Cidr;
+  /** Names of the nodes. */
+  nodes: readonly string[];
 }
 
-export function buildService(c: ClusterBuild, spec: ServiceSpec): void {
-  const { b, cluster } = c;
+/** Makes the Service, or changes the one of its name; with problems nothing happens. */
+export function buildService(c: ServiceScope, spec: ServiceSpec): void {
+  const { cluster, addresses, problems } = c;
+  const before = problems.length;
+  const namespace = spec.namespace ?? "default";
+  const old = cluster.services.find((s) => s.name === spec.name && s.namespace === namespace);
+  const saved = addresses.copy();
+  if (old !== undefined) addresses.release(old);
+  const plan = planOf(c, old === undefined ? spec : withGiven(spec, old));
+  if (problems.length > before) addresses.restore(saved);
+  else applyService(cluster, plan);
+}
+
+// What it was given before is its own, unless the description says otherwise.
+function withGiven(spec: ServiceSpec, old: Service): ServiceSpec {
+  const given = { ...spec };
+  const type = spec.type ?? "ClusterIP";
+  if (type === "ExternalName") return given;
+  if (spec.clusterIP === undefined && old.clusterIp !== 0) given.clusterIP = formatIpv4(old.clusterIp);
+  if (type === "ClusterIP") return given;
+  given.ports = spec.ports.map((port) => {
+    const protocol = PROTOCOLS[protocolName(port)];
+    const was = old.ports.find((p) => p.port === port.port && p.protocol === protocol);
+    if (port.nodePort !== undefined || was === undefined || was.nodePort === 0) return port;
+    return { ...port, nodePort: was.nodePort };
+  });
+  const hasCheck = type === "LoadBalancer" && spec.externalTrafficPolicy === "Local" && old.healthPort > 0;
+  if (hasCheck) given.healthCheckNodePort ??= old.healthPort;
+  return given;
+}
+
+function planOf(c: ServiceScope, spec: ServiceSpec): ServicePlan {
   const path = `${c.path}.service.${spec.name}`;
-  const before = b.problems.length;
-  const type = oneOf(b, spec.type ?? "ClusterIP", TYPES, "ClusterIP", `${path}.type`);
-  const say = (at: string, message: string): void => void b.problems.push({ path: `${path}.${at}`, message });
+  const type = oneOf(c, spec.type ?? "ClusterIP", TYPES, "ClusterIP", `${path}.type`);
+  const say = (at: string, message: string): void => void c.problems.push({ path: `${path}.${at}`, message });
   if (type === "ExternalName") checkExternalName(spec, say);
   else if (spec.ports.length === 0) say("ports", "a Service needs at least one port");
   const clusterIp = clusterIpOf(c, spec, type, path);
-  oneOf(b, spec.internalTrafficPolicy ?? "Cluster", POLICIES, "Cluster", `${path}.internalTrafficPolicy`);
+  oneOf(c, spec.internalTrafficPolicy ?? "Cluster", POLICIES, "Cluster", `${path}.internalTrafficPolicy`);
   const outside = checkOutside(c, spec, type, path);
   const affinity = affinityOf(c, spec, path);
   const hints = hintsOf(c, spec, path);
-  const ports = spec.ports.map((port, i) => {
+  const ports = spec.ports.flatMap((port, i) => {
     const at = spec.ports.length === 1 ? path : `${path}.ports[${i}]`;
-    return portOf(c, spec, port, type, at);
+    return portOf(c, spec, port, type, at) ?? [];
   });
   checkTwice(spec, say);
   checkTaken(c, spec, outside, path);
   const endpoints = endpointsOf(c, spec, path);
   const healthPort = healthPortOf(c, spec, type, outside.local, path);
-  if (b.problems.length > before) return;
   const service: Service = {
     namespace: spec.namespace ?? "default",
     name: spec.name,
@@ -83,17 +100,20 @@ export function buildService(c: ClusterBuild, spec: ServiceSpec): void {
     ports: [],
     selector: spec.selector,
     externalName: spec.externalName ?? "",
+    proxied: !NOT_PROXIED.some((label) => Object.hasOwn(spec.labels ?? {}, label)),
     publishNotReady: spec.publishNotReadyAddresses === true,
     hints,
     healthPort,
   };
-  const s = cluster.addService(service);
-  for (const port of ports) {
-    if (port === null) continue;
-    const added = cluster.addServicePort(s, port, spec.internalTrafficPolicy === "Local", affinity);
-    for (const e of endpoints) cluster.addNamedEndpoint(added, e.ip, e.port ?? port.targetPort, e.node);
-    addFrontends(c, added, outside);
-  }
+  return {
+    service,
+    ports,
+    internalLocal: spec.internalTrafficPolicy === "Local",
+    externalLocal: outside.local,
+    affinity,
+    frontends: frontendsOf(outside),
+    endpoints,
+  };
 }
 
 type Say = (at: string, message: string) => void;
@@ -127,23 +147,22 @@ function checkTwice(spec: ServiceSpec, say: Say): void {
 const protocolName = (port: ServicePortOptions): string => (port.protocol ?? "TCP").toLowerCase();
 
 function portOf(
-  c: ClusterBuild,
+  c: ServiceScope,
   spec: ServiceSpec,
   port: ServicePortOptions,
   type: Service["type"],
   path: string,
 ): Omit<ServicePort, "row"> | null {
-  const { b } = c;
   const name = protocolName(port);
   const protocol = PROTOCOLS[name];
   const targetPort = port.targetPort ?? port.port;
   if (!isPort(port.port))
-    b.problems.push({ path: `${path}.port`, message: `${port.port} is no port number` });
+    c.problems.push({ path: `${path}.port`, message: `${port.port} is no port number` });
   if (!isPort(targetPort)) {
-    b.problems.push({ path: `${path}.targetPort`, message: `${targetPort} is no port number` });
+    c.problems.push({ path: `${path}.targetPort`, message: `${targetPort} is no port number` });
   }
   if (protocol === undefined || name === "icmp") {
-    b.problems.push({ path: `${path}.protocol`, message: `"${port.protocol}" is not one of TCP, UDP, SCTP` });
+    c.problems.push({ path: `${path}.protocol`, message: `"${port.protocol}" is not one of TCP, UDP, SCTP` });
     return null;
   }
   const label = port.name ?? (spec.ports.length === 1 ? "" : `${port.port}/${name}`);
@@ -154,7 +173,7 @@ function portOf(
 const isPort = (port: number): boolean => Number.isInteger(port) && port >= 1 && port <= 65_535;
 
 function nodePortOf(
-  c: ClusterBuild,
+  c: ServiceScope,
   spec: ServiceSpec,
   port: ServicePortOptions,
   type: Service["type"],
@@ -163,7 +182,7 @@ function nodePortOf(
 ): number {
   const { nodePort } = port;
   const say = (message: string): number => {
-    c.b.problems.push({ path: `${path}.nodePort`, message });
+    c.problems.push({ path: `${path}.nodePort`, message });
     return 0;
   };
   if (type === "ClusterIP" || type === "ExternalName") {
@@ -176,7 +195,7 @@ function nodePortOf(
 }
 
 function takeNodePort(
-  c: ClusterBuild,
+  c: ServiceScope,
   port: number,
   protocol: string,
   service: string,
@@ -193,12 +212,12 @@ function takeNodePort(
     else owner.protocols.push(protocol);
     return port;
   }
-  c.b.problems.push({ path, message });
+  c.problems.push({ path, message });
   return 0;
 }
 
 function healthPortOf(
-  c: ClusterBuild,
+  c: ServiceScope,
   spec: ServiceSpec,
   type: Service["type"],
   local: boolean,
@@ -209,7 +228,7 @@ function healthPortOf(
   if (spec.healthCheckNodePort === undefined) return needed ? c.addresses.nodePort("tcp", spec.name) : 0;
   if (needed) return takeNodePort(c, spec.healthCheckNodePort, "tcp", spec.name, at);
   const message = "only for type LoadBalancer and externalTrafficPolicy Local";
-  c.b.problems.push({ path: at, message });
+  c.problems.push({ path: at, message });
   return 0;
 }
 
@@ -222,11 +241,10 @@ interface Outside {
   ranges: SourceRanges | null;
 }
 
-function checkOutside(c: ClusterBuild, spec: ServiceSpec, type: Service["type"], path: string): Outside {
-  const { b } = c;
+function checkOutside(c: ServiceScope, spec: ServiceSpec, type: Service["type"], path: string): Outside {
   const policy = spec.externalTrafficPolicy ?? "Cluster";
-  oneOf(b, policy, POLICIES, "Cluster", `${path}.externalTrafficPolicy`);
-  const mode = oneOf(b, spec.ipMode ?? "VIP", ["VIP", "Proxy"], "VIP", `${path}.ipMode`);
+  oneOf(c, policy, POLICIES, "Cluster", `${path}.externalTrafficPolicy`);
+  const mode = oneOf(c, spec.ipMode ?? "VIP", ["VIP", "Proxy"], "VIP", `${path}.ipMode`);
   const externalIps = (spec.externalIPs ?? []).map((text, i) =>
     externalIp(c, text, `${path}.externalIPs[${i}]`),
   );
@@ -235,7 +253,7 @@ function checkOutside(c: ClusterBuild, spec: ServiceSpec, type: Service["type"],
   if (spec.loadBalancerIP !== undefined) {
     balancer = externalIp(c, spec.loadBalancerIP, `${path}.loadBalancerIP`);
     if (type !== "LoadBalancer") {
-      b.problems.push({
+      c.problems.push({
         path: `${path}.loadBalancerIP`,
         message: "may only be used when type is LoadBalancer",
       });
@@ -245,107 +263,98 @@ function checkOutside(c: ClusterBuild, spec: ServiceSpec, type: Service["type"],
 }
 
 // Two Services on one address, port and protocol: kube-proxy would take either.
-function checkTaken(c: ClusterBuild, spec: ServiceSpec, outside: Outside, path: string): void {
+function checkTaken(c: ServiceScope, spec: ServiceSpec, outside: Outside, path: string): void {
   const all = [...outside.externalIps, ...(outside.balancer === 0 ? [] : [outside.balancer])];
   for (const port of spec.ports) {
     for (const ip of all) {
       const key = `${formatIpv4(ip)}:${port.port}/${protocolName(port)}`;
       const owner = c.addresses.outside.get(key);
       if (owner !== undefined)
-        c.b.problems.push({ path, message: `${key} belongs to Service ${owner} already` });
+        c.problems.push({ path, message: `${key} belongs to Service ${owner} already` });
       c.addresses.outside.set(key, spec.name);
     }
   }
 }
 
-function externalIp(c: ClusterBuild, text: string, path: string): number {
-  const ip = addressOf(c.b, text, path);
+function externalIp(c: ServiceScope, text: string, path: string): number {
+  const ip = addressOf(c, text, path);
   const first = ip >>> 24;
   const special = first === 0 || first === 127 || first >= 224 || ip >>> 16 === 0xa9fe;
   if (special && text !== undefined && ip !== 0) {
-    c.b.problems.push({ path, message: `${text} is unspecified, loopback, link-local or multicast` });
+    c.problems.push({ path, message: `${text} is unspecified, loopback, link-local or multicast` });
   }
   return ip;
 }
 
-function rangesOf(c: ClusterBuild, spec: ServiceSpec, path: string): SourceRanges | null {
+function rangesOf(c: ServiceScope, spec: ServiceSpec, path: string): SourceRanges | null {
   const given = spec.loadBalancerSourceRanges ?? [];
   if (given.length === 0) return null;
   const prefixes = given.flatMap((text, i) => {
     const cidr = parseCidr(text);
     const at = `${path}.loadBalancerSourceRanges[${i}]`;
     if (cidr === undefined)
-      c.b.problems.push({ path: at, message: `${text} is no prefix such as 10.0.0.0/24` });
+      c.problems.push({ path: at, message: `${text} is no prefix such as 10.0.0.0/24` });
     return cidr ?? [];
   });
   return addressRanges(prefixes);
 }
 
-function affinityOf(c: ClusterBuild, spec: ServiceSpec, path: string): number {
+function affinityOf(c: ServiceScope, spec: ServiceSpec, path: string): number {
   const kinds = ["None", "ClientIP"] as const;
-  const kind = oneOf(c.b, spec.sessionAffinity ?? "None", kinds, "None", `${path}.sessionAffinity`);
+  const kind = oneOf(c, spec.sessionAffinity ?? "None", kinds, "None", `${path}.sessionAffinity`);
   const timeout = spec.sessionAffinityTimeout ?? AFFINITY_DEFAULT;
   if (timeout % SECOND !== 0 || timeout < SECOND || timeout > AFFINITY_MAX) {
     const message = "must be whole seconds, from 1 s to 86,400 s";
-    c.b.problems.push({ path: `${path}.sessionAffinityTimeout`, message });
+    c.problems.push({ path: `${path}.sessionAffinityTimeout`, message });
   }
   return kind === "ClientIP" ? timeout : 0;
 }
 
-function hintsOf(c: ClusterBuild, spec: ServiceSpec, path: string): Service["hints"] {
+function hintsOf(c: ServiceScope, spec: ServiceSpec, path: string): Service["hints"] {
   const wanted = spec.trafficDistribution;
   if (wanted === undefined) return "none";
-  const kind = oneOf(c.b, wanted, DISTRIBUTIONS, "PreferSameZone", `${path}.trafficDistribution`);
+  const kind = oneOf(c, wanted, DISTRIBUTIONS, "PreferSameZone", `${path}.trafficDistribution`);
   return kind === "PreferSameNode" ? "node" : "zone";
 }
 
-interface NamedEndpoint {
-  ip: number;
-  port: number | undefined;
-  /** Number of the node; -1: none. */
-  node: number;
-}
-
-function endpointsOf(c: ClusterBuild, spec: ServiceSpec, path: string): NamedEndpoint[] {
+function endpointsOf(c: ServiceScope, spec: ServiceSpec, path: string): NamedEndpoint[] {
   const given = spec.endpoints ?? [];
   if (given.length > 0 && Object.keys(spec.selector).length > 0) {
     const message = "are for a Service without selector (selector: null)";
-    c.b.problems.push({ path: `${path}.endpoints`, message });
+    c.problems.push({ path: `${path}.endpoints`, message });
   }
-  const names = c.spec.nodes.map((n) => n.name);
+  const names = c.nodes;
   return given.map((e, i) => {
     const at = `${path}.endpoints[${i}]`;
     if (e.port !== undefined && !isPort(e.port)) {
-      c.b.problems.push({ path: `${at}.port`, message: `${e.port} is no port number` });
+      c.problems.push({ path: `${at}.port`, message: `${e.port} is no port number` });
     }
     const node = e.node === undefined ? -1 : names.indexOf(e.node);
     if (e.node !== undefined && node < 0) {
       const message = `there is no node "${e.node}"${didYouMean(e.node, names)}`;
-      c.b.problems.push({ path: `${at}.node`, message });
+      c.problems.push({ path: `${at}.node`, message });
     }
-    return { ip: addressOf(c.b, e.ip, `${at}.ip`), port: e.port, node };
+    return { ip: addressOf(c, e.ip, `${at}.ip`), port: e.port, node };
   });
 }
 
 // NodePorts of all ports, external addresses and the load balancer's, each with the port's own number.
-function addFrontends(c: ClusterBuild, port: ServicePort, outside: Outside): void {
-  const { table } = c.cluster;
-  if (port.row < 0) return;
+function frontendsOf(outside: Outside): FrontendPlan[] {
   const { NODE_PORT, EXTERNAL_IP, LOAD_BALANCER } = FrontendKind;
-  const { local } = outside;
-  if (port.nodePort > 0) table.addFrontend(port.row, NODE_PORT, ANY_LOCAL, port.nodePort, local);
-  for (const ip of outside.externalIps) table.addFrontend(port.row, EXTERNAL_IP, ip, port.port, local);
-  if (outside.balancer === 0) return;
-  table.addFrontend(port.row, LOAD_BALANCER, outside.balancer, port.port, local, outside.ranges);
+  const plan: FrontendPlan[] = [{ kind: NODE_PORT, addr: ANY_LOCAL, ranges: null }];
+  for (const addr of outside.externalIps) plan.push({ kind: EXTERNAL_IP, addr, ranges: null });
+  const { balancer, ranges } = outside;
+  if (balancer !== 0) plan.push({ kind: LOAD_BALANCER, addr: balancer, ranges });
+  return plan;
 }
 
 // The lowest free address of the service range, or the one asked for; 0 for none, or with a problem.
-function clusterIpOf(c: ClusterBuild, spec: ServiceSpec, type: Service["type"], path: string): number {
-  const { b, serviceCidr, addresses } = c;
+function clusterIpOf(c: ServiceScope, spec: ServiceSpec, type: Service["type"], path: string): number {
+  const { serviceCidr, addresses } = c;
   if (type === "ExternalName") return 0;
   if (spec.clusterIP === "None") {
     if (type === "ClusterIP") return 0;
-    b.problems.push({ path: `${path}.clusterIP`, message: `may not be "None" for type ${type}` });
+    c.problems.push({ path: `${path}.clusterIP`, message: `may not be "None" for type ${type}` });
     return 0;
   }
   const inRange = (ip: number): boolean =>
@@ -356,21 +365,24 @@ function clusterIpOf(c: ClusterBuild, spec: ServiceSpec, type: Service["type"], 
   };
   if (spec.clusterIP !== undefined) {
     const at = `${path}.clusterIP`;
-    const ip = addressOf(b, spec.clusterIP, at);
+    const ip = addressOf(c, spec.clusterIP, at);
     if (ip === 0) return 0;
-    const { network, mask } = serviceCidr;
+    const { network, prefix, mask } = serviceCidr;
+    const range = formatCidr(network, prefix);
     const edge = ip === network || ip === (network | ~mask);
     if (inRange(ip) && !edge && !addresses.clusterIps.has(ip)) return give(ip);
-    let why = edge ? `is the first or last address of ${c.spec.serviceCidr}` : "is in use";
-    if (!inRange(ip)) why = `lies outside ${c.spec.serviceCidr}`;
-    b.problems.push({ path: at, message: `${spec.clusterIP} ${why}` });
+    let why = edge ? `is the first or last address of ${range}` : "is in use";
+    if (!inRange(ip)) why = `lies outside ${range}`;
+    c.problems.push({ path: at, message: `${spec.clusterIP} ${why}` });
     return 0;
   }
   // Addresses asked for by later Services are theirs.
-  while (addresses.wantedIps.size > 0 && addresses.wantedIps.has(formatIpv4(addresses.next)))
-    addresses.next++;
+  while (addresses.isKept(addresses.next | 0)) addresses.next++;
   const ip = addresses.next++ | 0;
   if (inRange(ip) && ip !== (serviceCidr.network | ~serviceCidr.mask)) return give(ip);
-  b.problems.push({ path, message: `the service range ${c.spec.serviceCidr} has no address left` });
+  c.problems.push({
+    path,
+    message: `the service range ${formatCidr(serviceCidr.network, serviceCidr.prefix)} has no address left`,
+  });
   return 0;
 }

@@ -128,7 +128,7 @@ export function subnetRow(b: Building, name: string, path: string): number {
 }
 
 /** The address as a number; 0 when none was asked for or it is no address (then with a problem). */
-export function addressOf(b: Building, text: string | undefined, path: string): number {
+export function addressOf(b: Pick<Building, "problems">, text: string | undefined, path: string): number {
   if (text === undefined) return 0;
   const address = parseIpv4(text);
   if (address === undefined) b.problems.push({ path, message: `${text} is not an IPv4 address` });

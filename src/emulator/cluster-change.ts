@@ -1,8 +1,11 @@
-// Changes of labels and NetworkPolicies in a running cluster.
+// Changes of labels, NetworkPolicies and Services in a running cluster.
 
-import { mistake } from "./errors.ts";
+import { buildService } from "./build-service.ts";
+import { cidrOr, DEFAULT_SERVICE_CIDR } from "./check-cluster.ts";
+import { mistake, type Problem, TopologyError } from "./errors.ts";
 import type { Net } from "./net.ts";
 import type { ClusterChange } from "./script.ts";
+import type { ServiceSpec } from "./spec.ts";
 
 export function changeCluster(net: Net, row: number, change: ClusterChange): void {
   const cluster = net.clusters[row];
@@ -21,5 +24,33 @@ export function changeCluster(net: Net, row: number, change: ClusterChange): voi
     }
     case "label-namespace":
       return cluster.labelNamespace(change.namespace, change.labels);
+    case "service":
+      return changeService(net, row, change.service);
+    case "remove-service":
+      return removeService(net, row, change.name);
   }
+}
+
+function changeService(net: Net, row: number, service: ServiceSpec): void {
+  const cluster = net.clusters[row];
+  const { serviceCidr } = net.spec.clusters[row];
+  const problems: Problem[] = [];
+  const scope = {
+    problems,
+    path: `cluster.${cluster.name}`,
+    cluster,
+    addresses: net.serviceAddresses[row],
+    serviceCidr: cidrOr(serviceCidr, DEFAULT_SERVICE_CIDR),
+    nodes: cluster.nodes.map((n) => n.name),
+  };
+  buildService(scope, service);
+  if (problems.length > 0) throw new TopologyError(problems);
+}
+
+function removeService(net: Net, row: number, name: string): void {
+  const cluster = net.clusters[row];
+  const s = cluster.services.findIndex((service) => service.name === name);
+  if (s < 0) throw mistake(`cluster.${cluster.name}.service.${name}`, "there is no Service of that name");
+  net.serviceAddresses[row].release(cluster.services[s]);
+  cluster.removeService(s);
 }

@@ -21,6 +21,7 @@ import type {
   RouteOptions,
   RouteTableOptions,
   ServiceOptions,
+  ServiceSpec,
   SiteOptions,
   SubnetOptions,
   TopologyOptions,
@@ -278,12 +279,16 @@ export class ClusterBuilder {
 
   /** A Service of any type; its endpoints are the pods its selector matches, or those it names. */
   service(name: string, options: ServiceOptions): this {
-    const { ports, port, targetPort, protocol, nodePort, ...rest } = options;
-    const one = port === undefined ? [] : [definedOnly({ port, targetPort, protocol, nodePort })];
-    const selector = options.selector === undefined ? { app: name } : (options.selector ?? {});
-    this.cluster.services.push({ ...rest, name, ports: ports ?? one, selector });
+    this.cluster.services.push(serviceSpec(name, options));
     return this;
   }
+}
+
+export function serviceSpec(name: string, options: ServiceOptions): ServiceSpec {
+  const { ports, port, targetPort, protocol, nodePort, ...rest } = options;
+  const one = port === undefined ? [] : [definedOnly({ port, targetPort, protocol, nodePort })];
+  const selector = options.selector === undefined ? { app: name } : (options.selector ?? {});
+  return { ...rest, name, ports: ports ?? one, selector };
 }
 
 function definedOnly<T extends { port: number }>(value: { [K in keyof T]: T[K] | undefined }): T {

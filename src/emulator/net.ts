@@ -27,6 +27,7 @@ import { didYouMean, Hosts, UnknownNameError } from "./hosts.ts";
 import { collectReceived, perform } from "./perform.ts";
 import { Programs } from "./programs.ts";
 import { type Action, Script } from "./script.ts";
+import type { ServiceAddresses } from "./service-addresses.ts";
 import { type ServiceInfo, serviceInfo } from "./service-info.ts";
 import { restoreState, saveState } from "./snapshot.ts";
 import type { TopologySpec } from "./spec.ts";
@@ -74,6 +75,8 @@ export class Net {
   readonly names: Names;
   readonly spec: TopologySpec;
   readonly programs: Programs;
+  /** By cluster. */
+  readonly serviceAddresses: ServiceAddresses[] = [];
   /** Lines of net.log(), for whoever runs the script to print. */
   readonly lines: string[] = [];
 

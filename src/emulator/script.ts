@@ -10,6 +10,7 @@ import { Drop } from "../node/drop.ts";
 import type { Kernel, PacketWatch } from "../node/kernel.ts";
 import type { SecurityRuleSpec } from "../vnet/build-rule.ts";
 import type { PeeringFlags } from "../vnet/peerings.ts";
+import type { ServiceSpec } from "./spec.ts";
 import { type TcpListenOptions, TcpScript, type TcpSocketOptions } from "./tcp-script.ts";
 
 export type Action =
@@ -58,7 +59,9 @@ export type ClusterChange =
   | { kind: "policy"; policy: NetworkPolicy }
   | { kind: "remove-policy"; namespace: string; name: string }
   | { kind: "label"; workload: string; labels: Labels }
-  | { kind: "label-namespace"; namespace: string; labels: Labels };
+  | { kind: "label-namespace"; namespace: string; labels: Labels }
+  | { kind: "service"; service: ServiceSpec }
+  | { kind: "remove-service"; name: string };
 
 /** What changes in the Azure network (emulator/azure-change.ts). Rows of the fabric. */
 export type AzureChange =

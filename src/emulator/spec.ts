@@ -240,6 +240,8 @@ export interface EndpointOptions {
 export interface ServiceOptions extends Partial<ServicePortOptions> {
   /** Default "default". */
   namespace?: string;
+  /** Of the Service itself; kube-proxy leaves some alone (service.kubernetes.io/headless, K 1.1). */
+  labels?: Labels;
   /** Several ports; instead of `port`. */
   ports?: readonly ServicePortOptions[];
   /** Default "ClusterIP". */

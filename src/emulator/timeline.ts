@@ -9,13 +9,14 @@ import { ETHERNET_SIZE } from "../wire/ethernet.ts";
 import { PROTO_ICMP, PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
 import { connectionRow, nsgRow, peeringChange, vnetRow } from "./azure-change.ts";
 import { policyOf } from "./build-policy.ts";
+import { serviceSpec } from "./define.ts";
 import { mistake, type Problem, TopologyError } from "./errors.ts";
 import { Datagram, Impairment, Ping } from "./handles.ts";
 import { didYouMean, UnknownNameError } from "./hosts.ts";
 import type { Net } from "./net.ts";
 import { rolloutAction } from "./rollout.ts";
 import type { Action, ClusterChange } from "./script.ts";
-import type { NetworkPolicyOptions, PeeringOptions, RolloutOptions } from "./spec.ts";
+import type { NetworkPolicyOptions, PeeringOptions, RolloutOptions, ServiceOptions } from "./spec.ts";
 import { checkTcpOptions, TcpConnection, TcpServer } from "./tcp-handles.ts";
 import type { TcpListenOptions, TcpSocketOptions } from "./tcp-script.ts";
 
@@ -140,6 +141,18 @@ export class Timeline {
 
   removeNetworkPolicy(name: string, namespace = "default", cluster?: string): void {
     this.changeCluster({ kind: "remove-policy", namespace, name }, cluster);
+  }
+
+  /**
+   * A Service: made, or brought to what the options say; addresses and NodePorts it was given stay its own.
+   * What Kubernetes refuses ends the run with a TopologyError.
+   */
+  service(name: string, options: ServiceOptions, cluster?: string): void {
+    this.changeCluster({ kind: "service", service: serviceSpec(name, options) }, cluster);
+  }
+
+  removeService(name: string, cluster?: string): void {
+    this.changeCluster({ kind: "remove-service", name }, cluster);
   }
 
   /** Other labels for a pod, or for a deployment and its pods. */

@@ -45,7 +45,7 @@ function pick(nf: Netfilter, table: ServiceTable, ns: number, p: number, own: bo
   const { rows, count } = table.lists;
   const { now } = nf.k.clock;
   const { affinities, epSeq } = table;
-  const born = table.added[p];
+  const born = table.affinityBorn[p];
   let i = affinities.find(ns, p, born, src, rows, count, epSeq, now);
   if (i < 0) i = choose(nf, table, ns, p, own);
   affinities.set(ns, p, born, src, epSeq[rows[i]], now + table.affinity[p], now);

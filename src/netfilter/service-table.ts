@@ -17,6 +17,7 @@ import { growF64, growI32, growU8, growU16, Ids } from "../core/columns.ts";
 import { HashIndex, hash2, hash4 } from "../core/hash-index.ts";
 import { PROTO_UDP } from "../wire/ipv4.ts";
 import { Affinity } from "./affinity.ts";
+import { keepLocalLists } from "./change-service-port.ts";
 import { ClusterIps } from "./cluster-ips.ts";
 import { Cursors } from "./cursors.ts";
 import { CLUSTER, EndpointCondition, EndpointLists, firstAfter } from "./endpoint-lists.ts";
@@ -60,9 +61,11 @@ export class ServiceTable {
   /** 1: internalTrafficPolicy Local. */
   local = new Uint8Array(64);
   /** 1: there is a list per node, too, as a policy is Local. */
-  private localLists = new Uint8Array(64);
+  localLists = new Uint8Array(64);
   /** Session affinity's timeout, ns; 0: none. */
   affinity = new Float64Array(64);
+  /** Revision since which it has session affinity: older records are not its own. */
+  affinityBorn = new Int32Array(64);
   hinted = new Uint8Array(64);
   /** First of its frontends; -1: only the ClusterIP. */
   frontend0 = new Int32Array(64);
@@ -129,6 +132,7 @@ export class ServiceTable {
     const change = proto === PROTO_UDP ? Change.UDP_PORT : Change.OTHER;
     const revision = this.revisions.bump(change, p);
     this.added[p] = revision;
+    this.affinityBorn[p] = revision;
     this.removed[p] = NOT_REMOVED;
     this.clusterList[p] = this.lists.add(p, CLUSTER, -1, revision);
     this.lists0[p] = this.clusterList[p];
@@ -162,12 +166,7 @@ export class ServiceTable {
     const revision = revisions.bump(change, p);
     const next = this.frontend0[p];
     this.frontend0[p] = frontends.add(kind, addr, proto, port, p, local, ranges, revision, next);
-    if (local && this.localLists[p] === 0) {
-      this.localLists[p] = 1;
-      for (let e = this.first[p]; e >= 0; e = this.epNext[e]) {
-        this.relistLocal(e, 0, this.epConditions[e], revision);
-      }
-    }
+    if (local) keepLocalLists(this, p, revision);
     this.listener?.serviceChanged(this, change, p, 0);
     return this.frontend0[p];
   }
@@ -378,7 +377,7 @@ export class ServiceTable {
     if (this.localLists[p]) this.relistLocal(e, before, after, revision);
   }
 
-  private relistLocal(e: number, before: number, after: number, revision: number): void {
+  relistLocal(e: number, before: number, after: number, revision: number): void {
     const node = this.epNode[e];
     if (node >= 0)
       relistIn(this, this.ensureList(this.epPort[e], node, revision), e, before, after, revision);
@@ -459,6 +458,7 @@ export class ServiceTable {
     this.local = growU8(this.local, n);
     this.localLists = growU8(this.localLists, n);
     this.affinity = growF64(this.affinity, n);
+    this.affinityBorn = growI32(this.affinityBorn, n);
     this.hinted = growU8(this.hinted, n);
     this.frontend0 = growI32(this.frontend0, n);
     this.added = growI32(this.added, n);

@@ -39,6 +39,7 @@ const plain = (name: string, clusterIp: number, selector: Service["selector"]): 
   ports: [],
   selector,
   externalName: "",
+  proxied: true,
   publishNotReady: false,
   hints: "none",
   healthPort: 0,
