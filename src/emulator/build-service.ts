@@ -42,17 +42,15 @@ export interface ServiceScope {
   nodes: readonly string[];
 }
 
-/** Makes the Service, or changes the one of its name; with problems nothing happens. */
+/** Makes the Service, or changes the one of its name; with problems only addresses are given out. */
 export function buildService(c: ServiceScope, spec: ServiceSpec): void {
   const { cluster, addresses, problems } = c;
   const before = problems.length;
   const namespace = spec.namespace ?? "default";
   const old = cluster.services.find((s) => s.name === spec.name && s.namespace === namespace);
-  const saved = addresses.copy();
   if (old !== undefined) addresses.release(old);
   const plan = planOf(c, old === undefined ? spec : withGiven(spec, old));
-  if (problems.length > before) addresses.restore(saved);
-  else applyService(cluster, plan);
+  if (problems.length === before) applyService(cluster, plan);
 }
 
 // What it was given before is its own, unless the description says otherwise.

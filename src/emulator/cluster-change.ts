@@ -43,8 +43,11 @@ function changeService(net: Net, row: number, service: ServiceSpec): void {
     serviceCidr: cidrOr(serviceCidr, DEFAULT_SERVICE_CIDR),
     nodes: cluster.nodes.map((n) => n.name),
   };
+  const saved = scope.addresses.copy();
   buildService(scope, service);
-  if (problems.length > 0) throw new TopologyError(problems);
+  if (problems.length === 0) return;
+  scope.addresses.restore(saved);
+  throw new TopologyError(problems);
 }
 
 function removeService(net: Net, row: number, name: string): void {
