@@ -10,6 +10,7 @@
 import { growF64, growI32, Ids } from "../core/columns.ts";
 import { HashIndex, hash4 } from "../core/hash-index.ts";
 import { RowLists } from "../core/row-lists.ts";
+import type { FlowMemo } from "../node/consulted.ts";
 import type { Kernel } from "../node/kernel.ts";
 import { nsSysctl } from "../node/sysctl.ts";
 import {
@@ -57,14 +58,6 @@ const GC_VISITS = 4;
 const EVICTION_SLOTS = 32;
 const CONNTRACK_MAX = nsSysctl("net.netfilter.nf_conntrack_max");
 
-/** Who forwards packets of connections without walking (walk/flow-cache.ts), by number of its entry. */
-export interface ConnectionMemo {
-  /** Tells the connections of an entry what passed. */
-  tell(entry: number): void;
-  /** The entry is no longer so. */
-  forget(entry: number): void;
-}
-
 export class ConntrackTable {
   readonly k: Kernel;
   rec = new Int32Array(REC * 64);
@@ -72,7 +65,7 @@ export class ConntrackTable {
   tcp = new Int32Array(TCPI * 64);
   /** Entry of `memo` for each index row, -1 when none. */
   links = new Int32Array(128).fill(-1);
-  memo: ConnectionMemo | null = null;
+  memo: FlowMemo | null = null;
   readonly ids = new Ids();
   readonly index = new HashIndex(128);
   readonly sources = new SourceIndex();

@@ -32,18 +32,20 @@ export const Noted = {
   VNET_ADDRESS: 8,
   /** Effective routes of a subnet. a: subnet. */
   VNET_ROUTES: 9,
+  /** Security rules of the fabric and what they are made of. */
+  SECURITY: 10,
 
   // Effects. Bytes are told as what the frame had more than its IP packet.
   /** a: device, b: bytes more. */
-  RX: 10,
-  TX: 11,
+  RX: 11,
+  TX: 12,
   /** a: NIC, b: bytes more. */
-  NIC_SENT: 12,
-  NIC_RECEIVED: 13,
+  NIC_SENT: 13,
+  NIC_RECEIVED: 14,
   /** A source address was seen on its port. a: row of the forwarding database. */
-  LEARN: 14,
+  LEARN: 15,
   /** A neighbour entry was used. a: row. */
-  USE: 15,
+  USE: 16,
 } as const;
 export const FIRST_EFFECT: number = Noted.RX;
 
@@ -54,6 +56,19 @@ export const NOTES_MAX = 64;
 export const NOTE_WORDS = 3;
 /** Connections a walk meets: one per node with netfilter. */
 export const CONNECTIONS_MAX = 2;
+/** Flow records a walk meets: one per port with security rules, two more for an appliance on the way. */
+export const FLOW_RECORDS_MAX = 4;
+
+/**
+ * Who forwards packets without walking (walk/flow-cache.ts): for those whose rows such packets use. By number
+ * of its entry.
+ */
+export interface FlowMemo {
+  /** Tells the rows of an entry what passed. */
+  tell(entry: number): void;
+  /** The entry is no longer so. */
+  forget(entry: number): void;
+}
 
 /** What was derived along a path may no longer be so. Asked twice for one path it does nothing. */
 export type Evict = (path: number) => void;
@@ -76,6 +91,9 @@ export class Consulted {
   readonly connections = new Int32Array(RECORDS_MAX * CONNECTIONS_MAX);
   readonly seconds = new Int32Array(RECORDS_MAX * CONNECTIONS_MAX);
   readonly connectionCount = new Int32Array(RECORDS_MAX);
+  /** Flow records that let it pass: row * 2, and 1 more on its way out of the NIC. */
+  readonly flowRecords = new Int32Array(RECORDS_MAX * FLOW_RECORDS_MAX);
+  readonly flowRecordCount = new Int32Array(RECORDS_MAX);
   evict: Evict = () => {};
   /** Tells every counter and timeout what did not walk: for whoever reads them. */
   flush: () => void = () => {};
@@ -117,6 +135,7 @@ export class Consulted {
     this.frame[s] = f;
     this.count[s] = 0;
     this.connectionCount[s] = 0;
+    this.flowRecordCount[s] = 0;
     this.recording++;
     return s;
   }
@@ -152,6 +171,16 @@ export class Consulted {
     this.connections[s * CONNECTIONS_MAX + n] = row;
     this.seconds[s * CONNECTIONS_MAX + n] = seconds;
     this.connectionCount[s] = n + 1;
+  }
+
+  /** A flow record let the frame pass; `row` is record * 2 + 1 on the way out of its NIC. */
+  flowRecord(f: number, row: number): void {
+    const s = this.slot[f];
+    if (s < 0) return;
+    const n = this.flowRecordCount[s];
+    if (n === FLOW_RECORDS_MAX) return this.giveUp(f);
+    this.flowRecords[s * FLOW_RECORDS_MAX + n] = row;
+    this.flowRecordCount[s] = n + 1;
   }
 
   // ---- paths and what they stand on ----

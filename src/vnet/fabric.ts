@@ -106,7 +106,7 @@ export class Fabric {
 
   /** A route of every subnet of the VNet. @param nextHop row of the peer for VNET_PEERING, 0 otherwise */
   setSystemRoute(vnet: number, network: number, length: number, type: NextHop, nextHop: number): void {
-    this.policyGeneration++;
+    this.policyChanges();
     this.routes.set(this.vnets.system[vnet], network, length, type, nextHop, RouteSource.SYSTEM);
     this.reselectVnet(vnet, network, length);
   }
@@ -115,7 +115,7 @@ export class Fabric {
   resetSystemRoute(vnet: number, network: number, length: number): void {
     const { routes } = this;
     const system = this.vnets.system[vnet];
-    this.policyGeneration++;
+    this.policyChanges();
     routes.remove(system, network, length);
     for (const [key, keyLength, type] of SYSTEM_ROUTES) {
       if (key === network && keyLength === length) {
@@ -163,6 +163,7 @@ export class Fabric {
   /** Unplugs and forgets a NIC; its addresses are free again. Frames under way to it end on arrival. */
   removeNic(nic: number): void {
     const { k, nics } = this;
+    k.consulted.changed(Noted.NIC, nic, 0);
     this.clearOverlay(nic);
     leaveApplications(this, nic);
     this.flows.removeNic(nic);
@@ -208,7 +209,7 @@ export class Fabric {
     subnets.take(subnet, chosen);
     subnets.give(subnet, old);
     this.renewMac(nic);
-    if (nics.groups[nic] > 0) this.policyGeneration++;
+    if (nics.groups[nic] > 0) this.policyChanges();
     return true;
   }
 
@@ -266,7 +267,7 @@ export class Fabric {
     this.nics.overlayNetwork[nic] = network;
     this.nics.overlayLength[nic] = length;
     this.overlay.set(domain, network, length, nic);
-    this.policyGeneration++;
+    this.policyChanges();
   }
 
   clearOverlay(nic: number): void {
@@ -275,7 +276,7 @@ export class Fabric {
     this.k.consulted.changedAll();
     this.overlay.remove(nics.domain[nic], nics.overlayNetwork[nic], nics.overlayLength[nic]);
     nics.domain[nic] = -1;
-    this.policyGeneration++;
+    this.policyChanges();
   }
 
   /** The NIC whose node holds this pod address, or -1. */
@@ -315,7 +316,7 @@ export class Fabric {
   associate(subnet: number, table: number): void {
     const { subnets } = this;
     const old = subnets.table[subnet];
-    this.policyGeneration++;
+    this.policyChanges();
     this.k.consulted.changed(Noted.VNET_ROUTES, subnet, 0);
     subnets.table[subnet] = table;
     if (old >= 0) this.selectAll(subnet, old);
@@ -339,7 +340,7 @@ export class Fabric {
     const { routes, subnets } = this;
     const list = this.vnets.learned[vnet];
     if (learned.length === 0 && routes.first[list] < 0) return;
-    this.policyGeneration++;
+    this.policyChanges();
     this.k.consulted.changedAll();
     const gone: [number, number][] = [];
     for (let r = routes.first[list]; r >= 0; r = routes.next[r]) gone.push([routes.key[r], routes.length[r]]);
@@ -385,6 +386,14 @@ export class Fabric {
     return found;
   }
 
+  // ---- security rules: security-control.ts ----
+
+  /** Rules, or the addresses they are about, are about to change: every flow record is judged anew. */
+  policyChanges(): void {
+    this.k.consulted.changed(Noted.SECURITY, 0, 0);
+    this.policyGeneration++;
+  }
+
   // ---- internals ----
 
   private select(subnet: number, network: number, length: number): void {
@@ -403,7 +412,7 @@ export class Fabric {
 
   private reselect(table: number, network: number, length: number): void {
     const { subnets } = this;
-    this.policyGeneration++;
+    this.policyChanges();
     for (let s = 0; s < subnets.ids.used; s++) {
       if (subnets.table[s] !== table) continue;
       this.k.consulted.changed(Noted.VNET_ROUTES, s, 0);
@@ -444,7 +453,7 @@ export class Fabric {
     else configs.next[tail] = row;
     nics.last[nic] = row;
     nics.configs[nic]++;
-    if (nics.groups[nic] > 0) this.policyGeneration++;
+    if (nics.groups[nic] > 0) this.policyChanges();
     this.vnets.addresses[vnet]++;
     this.subnets.take(nics.subnet[nic], addr);
   }
@@ -459,7 +468,7 @@ export class Fabric {
     if (next < 0) nics.last[nic] = prev;
     else configs.prev[next] = prev;
     nics.configs[nic]--;
-    if (nics.groups[nic] > 0) this.policyGeneration++;
+    if (nics.groups[nic] > 0) this.policyChanges();
     this.vnets.addresses[nics.vnet[nic]]--;
     this.subnets.give(nics.subnet[nic], configs.addr[row]);
     configs.remove(row);

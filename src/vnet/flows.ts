@@ -9,6 +9,7 @@
 
 import { growF64, growI32, growU8, Ids } from "../core/columns.ts";
 import { HashIndex, hash4 } from "../core/hash-index.ts";
+import type { FlowMemo } from "../node/consulted.ts";
 import { TCP_FIN, TCP_RST } from "../wire/tcp.ts";
 
 /** How long a closed TCP connection is still known, ns. */
@@ -39,6 +40,9 @@ export class Flows {
   generation = new Int32Array(64);
   readonly ids = new Ids();
   readonly index = new HashIndex(64);
+  /** Entry of `memo` for each record and direction, row * 2 + 1 on the way out; -1 when none. */
+  links = new Int32Array(128).fill(-1);
+  memo: FlowMemo | null = null;
   /** Records per NIC (V86). */
   count = new Int32Array(64);
   /** Packets that a record let pass, and packets that the rules were asked about. */
@@ -63,9 +67,18 @@ export class Flows {
   /** As find(), for a connection that goes on; one that is over is forgotten. */
   live(nic: number, local: number, remote: number, ports: number, protocol: number, now: number): number {
     const row = this.find(nic, local, remote, ports, protocol);
-    if (row < 0 || this.deadline[row] > now) return row;
+    if (row < 0 || !this.isOver(row, now)) return row;
     this.remove(row);
     return -1;
+  }
+
+  private isOver(row: number, now: number): boolean {
+    if (this.deadline[row] > now) return false;
+    // Packets that were not looked at may have renewed it since.
+    if (this.memo === null) return true;
+    if (this.links[row * 2] >= 0) this.memo.tell(this.links[row * 2]);
+    if (this.links[row * 2 + 1] >= 0) this.memo.tell(this.links[row * 2 + 1]);
+    return this.deadline[row] <= now;
   }
 
   isClosed(row: number): boolean {
@@ -120,13 +133,28 @@ export class Flows {
     if ((flags & TCP_FIN) !== 0) next |= out === 1 ? LOCAL_FIN : REMOTE_FIN;
     const both = (next & (LOCAL_FIN | REMOTE_FIN)) === (LOCAL_FIN | REMOTE_FIN);
     if (both || (flags & TCP_RST) !== 0) {
+      this.forget(row);
       next |= CLOSED;
       this.deadline[row] = now + CLOSING;
     }
     this.state[row] = next;
   }
 
+  /** `packets` of the connection passed without being looked at, the last at `last`. */
+  passed(row: number, packets: number, last: number, timeout: number): void {
+    this.hits += packets;
+    if (last + timeout > this.deadline[row]) this.deadline[row] = last + timeout;
+  }
+
+  /** What the record does to packets changes. */
+  private forget(row: number): void {
+    if (this.memo === null) return;
+    if (this.links[row * 2] >= 0) this.memo.forget(this.links[row * 2]);
+    if (this.links[row * 2 + 1] >= 0) this.memo.forget(this.links[row * 2 + 1]);
+  }
+
   remove(row: number): void {
+    this.forget(row);
     const key = this.nic[row] * 256 + this.protocol[row];
     this.index.remove(hash4(this.local[row], this.remote[row], this.ports[row], key), row);
     this.alive[row] = 0;
@@ -157,7 +185,7 @@ export class Flows {
     if (this.ids.used === 0) return;
     if (this.hand >= this.ids.used) this.hand = 0;
     const row = this.hand++;
-    if (this.alive[row] === 1 && this.deadline[row] <= now) this.remove(row);
+    if (this.alive[row] === 1 && this.isOver(row, now)) this.remove(row);
   }
 
   private grow(need: number): void {
@@ -173,5 +201,8 @@ export class Flows {
     this.alive = growU8(this.alive, n);
     this.deadline = growF64(this.deadline, n);
     this.generation = growI32(this.generation, n);
+    const used = this.links.length;
+    this.links = growI32(this.links, n * 2);
+    this.links.fill(-1, used);
   }
 }

@@ -141,7 +141,7 @@ export function removePeering(v: Fabric, link: number): void {
 }
 
 export function setPeeringFlags(v: Fabric, link: number, flags: PeeringFlags): void {
-  v.policyGeneration++;
+  v.policyChanges();
   v.k.consulted.changedAll();
   v.peerings.setFlags(link, flags);
   exchangeRoutes(v);

@@ -30,25 +30,25 @@ export function setSecurityRule(
   rule: Omit<SecurityRule, "id" | "isDefault">,
 ): void {
   v.security.setRule(group, rule);
-  v.policyGeneration++;
+  v.policyChanges();
 }
 
 /** False when there is no such rule. */
 export function removeSecurityRule(v: Fabric, group: number, name: string): boolean {
-  v.policyGeneration++;
+  v.policyChanges();
   return v.security.removeRule(group, name);
 }
 
 /** N14: enabling it makes every record be looked at once. */
 export function setFlushConnection(v: Fabric, group: number, on: boolean): void {
   v.security.groups[group].flushConnection = on;
-  v.policyGeneration++;
+  v.policyChanges();
 }
 
 export function joinApplication(v: Fabric, nic: number, application: number): void {
   v.security.applications[application].nics.push(nic);
   v.nics.groups[nic]++;
-  v.policyGeneration++;
+  v.policyChanges();
 }
 
 export function leaveApplications(v: Fabric, nic: number): void {
@@ -58,7 +58,7 @@ export function leaveApplications(v: Fabric, nic: number): void {
     if (at >= 0) nics.splice(at, 1);
   }
   v.nics.groups[nic] = 0;
-  v.policyGeneration++;
+  v.policyChanges();
 }
 
 /** Works out whether any rules apply to a NIC; without any, all is allowed and nothing is recorded (N4). */
@@ -67,7 +67,7 @@ export function police(v: Fabric, nic: number): void {
   const any = nics.nsg[nic] >= 0 || subnets.nsg[nics.subnet[nic]] >= 0 || vnets.admin[nics.vnet[nic]] >= 0;
   v.k.consulted.changed(Noted.NIC, nic, 0);
   nics.policed[nic] = any ? 1 : 0;
-  v.policyGeneration++;
+  v.policyChanges();
 }
 
 function policeAll(v: Fabric): void {

@@ -7,6 +7,7 @@
 // recorded by its echo identifier, other protocols by their addresses (choices).
 // Absent: rules about private endpoints (N22), flow logs.
 
+import { Noted } from "../node/consulted.ts";
 import { Drop } from "../node/drop.ts";
 import { NoteKind } from "../node/notes.ts";
 import {
@@ -46,8 +47,6 @@ const PORTS_SIZE = 4;
 /** Why the packet does not pass the port of the NIC, 0 when it does. skb.l3 and skb.l4 are set. */
 export function securityRefusal(v: Fabric, f: number, nic: number, direction: Direction): number {
   const { skb, clock } = v.k;
-  // Each packet renews the record of its connection.
-  v.k.consulted.giveUp(f);
   const { view } = skb;
   const ip = skb.l3[f];
   const l4 = skb.l4[f];
@@ -90,9 +89,11 @@ export function securityRefusal(v: Fabric, f: number, nic: number, direction: Di
   }
   if (row >= 0) {
     flows.hits++;
+    if (v.k.consulted.recording > 0) noteRecord(v, f, row * 2 + (out ? 1 : 0));
     if (v.k.observing) v.k.note(f, NoteKind.SECURITY, VerdictBy.RECORD, direction, -1, -1, Access.ALLOW);
   } else {
     flows.evaluated++;
+    v.k.consulted.giveUp(f);
     const refusal = verdict(v, f, nic, direction, src, dst, protocol, sourcePort, destinationPort);
     if (refusal !== 0) return refusal;
     // A reset opens nothing.
@@ -102,6 +103,14 @@ export function securityRefusal(v: Fabric, f: number, nic: number, direction: Di
   }
   flows.use(row, flags, out ? 1 : 0, now, v.vnets.flowTimeout[v.nics.vnet[nic]]);
   return 0;
+}
+
+// For the flow cache: each packet renews the record of its connection, unless that is closed.
+function noteRecord(v: Fabric, f: number, row: number): void {
+  const { consulted } = v.k;
+  if (v.flows.isClosed(row >> 1)) return consulted.giveUp(f);
+  consulted.note(f, Noted.SECURITY, 0, 0);
+  consulted.flowRecord(f, row);
 }
 
 function isQuery(type: number): boolean {

@@ -14,7 +14,7 @@ import { growF64, growI32, Ids } from "../core/columns.ts";
 import { HashIndex, hash4 } from "../core/hash-index.ts";
 import type { Ip } from "../ip/ip.ts";
 import type { Link } from "../link/link.ts";
-import type { ConnectionMemo, ConntrackTable } from "../netfilter/conntrack-table.ts";
+import type { ConntrackTable } from "../netfilter/conntrack-table.ts";
 import {
   IPS_ASSURED,
   IPS_CONFIRMED,
@@ -27,7 +27,15 @@ import {
 } from "../netfilter/enums.ts";
 import type { Netfilter } from "../netfilter/netfilter.ts";
 import { A_BYTES, A_PACKETS, A_TIMEOUT, ACCT, R_STATUS, REC, TCPI, TS_STATE } from "../netfilter/nf-conn.ts";
-import { CONNECTIONS_MAX, NOTE_WORDS, NOTES_MAX, Noted, RECORDS_MAX } from "../node/consulted.ts";
+import {
+  CONNECTIONS_MAX,
+  FLOW_RECORDS_MAX,
+  type FlowMemo,
+  NOTE_WORDS,
+  NOTES_MAX,
+  Noted,
+  RECORDS_MAX,
+} from "../node/consulted.ts";
 import type { Kernel } from "../node/kernel.ts";
 import { DevKind } from "../node/net-device.ts";
 import { PacketType, SkbFlag } from "../node/sk-buff.ts";
@@ -98,11 +106,12 @@ const S_PORTS = 3;
 const S_TTL = 4;
 const S_LENGTH = 5;
 
-export class FlowCache implements ConnectionMemo {
+export class FlowCache implements FlowMemo {
   readonly paths: FlowPaths;
   private readonly k: Kernel;
   private readonly tracker: FlowTracker;
   private readonly t: ConntrackTable;
+  private readonly vnet: Fabric;
   words = new Int32Array(ENTRY * 64);
   flows = new Float64Array(FLOW * 64);
   /**
@@ -110,6 +119,8 @@ export class FlowCache implements ConnectionMemo {
    */
   private connections = new Int32Array(CONNECTIONS_MAX * 64);
   private timeouts = new Float64Array(CONNECTIONS_MAX * 64);
+  /** Flow records of each entry, row * 2 + 1 on the way out of the NIC; -1 for none. */
+  private flowRecords = new Int32Array(FLOW_RECORDS_MAX * 64);
   private capacity = 64;
   private readonly ids = new Ids();
   readonly index = new HashIndex(64);
@@ -122,6 +133,7 @@ export class FlowCache implements ConnectionMemo {
     this.k = k;
     this.tracker = new FlowTracker(k, nf);
     this.t = nf.t;
+    this.vnet = vnet;
     this.paths = new FlowPaths(k, link, ip, vnet);
     k.consulted.flush = () => this.flush();
   }
@@ -131,6 +143,7 @@ export class FlowCache implements ConnectionMemo {
     this.clear();
     this.k.consulted.enabled = on;
     this.t.memo = on ? this : null;
+    this.vnet.flows.memo = on ? this : null;
   }
 
   /** Flows known now. */
@@ -197,10 +210,8 @@ export class FlowCache implements ConnectionMemo {
     if (tcp && !this.tracker.track(f, this.connections, i * CONNECTIONS_MAX, o + IPV4_SIZE, o + length))
       return 0;
     flows[n + F_LAST] = now;
-    if (!tcp) {
-      flows[n + F_PACKETS]++;
-      flows[n + F_BYTES] += length;
-    }
+    flows[n + F_PACKETS]++;
+    flows[n + F_BYTES] += length;
     this.paths.count(p, length, now);
     this.rewrite(f, v, o, w, ttl);
     return words[w + E_STAGE];
@@ -379,8 +390,26 @@ export class FlowCache implements ConnectionMemo {
       // Of TCP the tracker says, segment by segment.
       if (timeout > 0 && timeout < flows[n + F_IDLE]) flows[n + F_IDLE] = timeout;
     }
+    this.addFlowRecords(i, slot);
     this.index.insert(hash, i);
     return i;
+  }
+
+  private addFlowRecords(i: number, slot: number): void {
+    const { consulted } = this.k;
+    const { flows, nics, vnets } = this.vnet;
+    const n = i * FLOW + F_IDLE;
+    for (let c = 0; c < FLOW_RECORDS_MAX; c++) {
+      const at = i * FLOW_RECORDS_MAX + c;
+      this.flowRecords[at] = -1;
+      if (c >= consulted.flowRecordCount[slot]) continue;
+      const row = consulted.flowRecords[slot * FLOW_RECORDS_MAX + c];
+      if (flows.links[row] >= 0 && flows.links[row] !== i) this.forget(flows.links[row]);
+      flows.links[row] = i;
+      this.flowRecords[at] = row;
+      const timeout = vnets.flowTimeout[nics.vnet[flows.nic[row >> 1]]];
+      if (timeout < this.flows[n]) this.flows[n] = timeout;
+    }
   }
 
   /**
@@ -409,6 +438,9 @@ export class FlowCache implements ConnectionMemo {
     if (packets === 0) return;
     const bytes = flows[n + F_BYTES];
     flows[n + F_PACKETS] = flows[n + F_BYTES] = 0;
+    this.tellFlowRecords(i, packets);
+    // The tracker counted each segment.
+    if ((this.words[i * ENTRY] & 0xff) === PROTO_TCP) return;
     for (let c = 0; c < CONNECTIONS_MAX; c++) {
       const row = this.connections[i * CONNECTIONS_MAX + c];
       if (row < 0) continue;
@@ -420,6 +452,15 @@ export class FlowCache implements ConnectionMemo {
     }
   }
 
+  private tellFlowRecords(i: number, packets: number): void {
+    const { flows, nics, vnets } = this.vnet;
+    for (let c = 0; c < FLOW_RECORDS_MAX; c++) {
+      const row = this.flowRecords[i * FLOW_RECORDS_MAX + c] >> 1;
+      if (row < 0) continue;
+      flows.passed(row, packets, this.flows[i * FLOW + F_LAST], vnets.flowTimeout[nics.vnet[flows.nic[row]]]);
+    }
+  }
+
   /** The entry is no longer so. */
   forget(i: number): void {
     this.tell(i);
@@ -427,6 +468,10 @@ export class FlowCache implements ConnectionMemo {
     for (let c = 0; c < CONNECTIONS_MAX; c++) {
       const row = this.connections[i * CONNECTIONS_MAX + c];
       if (row >= 0) this.t.links[row] = -1;
+    }
+    for (let c = 0; c < FLOW_RECORDS_MAX; c++) {
+      const row = this.flowRecords[i * FLOW_RECORDS_MAX + c];
+      if (row >= 0) this.vnet.flows.links[row] = -1;
     }
     this.index.remove(this.words[w + E_HASH], i);
     this.words[w + E_PATH] = -1;
@@ -439,6 +484,7 @@ export class FlowCache implements ConnectionMemo {
     this.flows = growF64(this.flows, this.capacity * FLOW);
     this.connections = growI32(this.connections, this.capacity * CONNECTIONS_MAX);
     this.timeouts = growF64(this.timeouts, this.capacity * CONNECTIONS_MAX);
+    this.flowRecords = growI32(this.flowRecords, this.capacity * FLOW_RECORDS_MAX);
   }
 }
 
