@@ -15,7 +15,9 @@ import { sourceOpen, sourceStart } from "../../src/socket/source.ts";
 import { tcpConnect, tcpListen, tcpReceive, tcpSend } from "../../src/socket/tcp/calls.ts";
 import { TcpState } from "../../src/socket/tcp/state.ts";
 import { PROTO_ICMP, PROTO_UDP } from "../../src/wire/ipv4.ts";
-import { between, chance, pick, randomTopology } from "./world.ts";
+import { AZURE_CHANGES, type Change } from "./azure.ts";
+import { between, chance, pick } from "./draw.ts";
+import { randomTopology } from "./world.ts";
 
 export interface CacheRun {
   seed: number;
@@ -37,12 +39,15 @@ const MOST_ARRIVALS = 4000;
 
 export function runWith({ seed, cni }: CacheRun, flowCache: boolean): CacheResult {
   const r = new Random(seed, `cache ${cni}`);
-  const net = randomTopology(r, seed, { cni, atOnce: chance(r, 0.8) }).build({ flowCache });
+  const azure = new Random(seed, `cache azure ${cni}`);
+  const net = randomTopology(r, seed, { cni, azure, atOnce: chance(r, 0.8) }).build({ flowCache });
   const arrivals = watchArrivals(net);
   const names = net.hosts.hostNames().sort();
   for (let i = between(r, 2, 6); i > 0; i--) openStream(r, net, names, i);
+  for (let i = between(azure, 0, 4); i > 0; i--) openStream(azure, net, vms(names), 20 + i, names);
   const talks = conversations(r, net, names);
-  for (let i = between(r, 0, 12); i > 0; i--) change(r, net, names);
+  for (let i = between(r, 0, 12); i > 0; i--) change(r, net, names, CHANGES);
+  for (let i = between(azure, 0, 4); i > 0; i--) change(azure, net, names, AZURE_CHANGES);
   let cached = 0;
   for (let at = STEP; at <= LENGTH; at += STEP) {
     net.run({ until: at });
@@ -55,7 +60,8 @@ export function runWith({ seed, cni }: CacheRun, flowCache: boolean): CacheResul
   net.run({ for: sec(pick(r, [1, 31, 130, 400])) });
   const left = net.hosts.hostNames().sort();
   for (let i = between(r, 1, 3); i > 0; i--) openStream(r, net, left, 10 + i);
-  change(r, net, left);
+  change(r, net, left, CHANGES);
+  change(azure, net, left, AZURE_CHANGES);
   net.run({ for: LENGTH });
   cached = Math.max(cached, net.walk.cache.size);
   for (const s of net.script.streams) net.stopTraffic(s.row);
@@ -83,11 +89,14 @@ function watchArrivals(net: Net): string[] {
   return arrivals;
 }
 
-function openStream(r: Random, net: Net, names: string[], i: number): void {
-  const from = chance(r, 0.7) && names.includes("client") ? "client" : pick(r, names);
-  const to = chance(r, 0.6)
-    ? `${pick(r, SERVICES)}:80`
-    : `${pick(r, names)}:${pick(r, [7, 8080, 5432, 9000])}`;
+const vms = (names: string[]): string[] => names.filter((one) => /^(vm|desk|hubvm|guard|watch)/.test(one));
+
+/** A stream from one host to another of the same, or from anyone when `to` names whom it may be for. */
+function openStream(r: Random, net: Net, names: string[], i: number, others?: string[]): void {
+  if (names.length === 0) return;
+  const from = chance(r, 0.7) && names.includes("client") ? "client" : pick(r, others ?? names);
+  const service = others === undefined && chance(r, 0.6);
+  const to = service ? `${pick(r, SERVICES)}:80` : `${pick(r, names)}:${pick(r, [7, 8080, 5432, 9000])}`;
   const flows = between(r, 1, 6);
   const rate = between(r, 500, 8000);
   const frameBytes = chance(r, 0.8) ? 64 : between(r, 64, 1518);
@@ -146,16 +155,14 @@ function ping(r: Random, net: Net, from: string, to: string, i: number): void {
 }
 
 /** One change of anything a walk consults, at some time. */
-function change(r: Random, net: Net, names: string[]): void {
-  const what = r.below(CHANGES.length);
+function change(r: Random, net: Net, names: string[], changes: readonly Change[]): void {
+  const what = r.below(changes.length);
   const draw = new Random(r.u32(), "change");
   const host = pick(r, names);
   net.at(net.now + r.below(LENGTH)).call(() => {
-    if (net.hosts.find(host) !== null) CHANGES[what]!(draw, net, host);
+    if (net.hosts.find(host) !== null) changes[what]!(draw, net, host);
   });
 }
-
-type Change = (r: Random, net: Net, host: string) => void;
 
 const onOff = (net: Net, after: number, undo: () => void): void => {
   net.at(net.now + after).call(undo);

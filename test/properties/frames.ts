@@ -15,7 +15,8 @@ import { icmpv4FillChecksum } from "../../src/wire/icmpv4.ts";
 import { ipv4FillChecksum } from "../../src/wire/ipv4.ts";
 import { tcpFillChecksum } from "../../src/wire/tcp.ts";
 import { udpFillChecksum } from "../../src/wire/udp.ts";
-import { between, chance, pick, type Speaker, type World } from "./world.ts";
+import { between, chance, pick } from "./draw.ts";
+import type { Speaker, World } from "./world.ts";
 
 const PORTS = [0, 7, 53, 67, 68, 80, 81, 443, 5432, 8080, 9000, 32_768, 40_000, 65_330, 65_535];
 const TTLS = [0, 1, 2, 3, 64, 255];

@@ -7,9 +7,10 @@ import type { CniMode } from "../../src/emulator/spec.ts";
 import { ms, sec, us } from "../../src/emulator/units.ts";
 import type { Kernel } from "../../src/node/kernel.ts";
 import { injectFrame, transmitFrame } from "../../src/socket/packet.ts";
+import { chance, pick } from "./draw.ts";
 import { damage, mend, mutate, randomFrame, spokenFrame } from "./frames.ts";
 import { Ledger } from "./ledger.ts";
-import { chance, nextDevice, pick, randomTopology, type World, worldOf } from "./world.ts";
+import { nextDevice, randomTopology, type World, worldOf } from "./world.ts";
 
 export interface FuzzRun {
   seed: number;

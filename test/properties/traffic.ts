@@ -9,8 +9,9 @@ import type { CniMode } from "../../src/emulator/spec.ts";
 import { mbps, ms, sec, us } from "../../src/emulator/units.ts";
 import { hashCapture } from "../../src/observe/hash.ts";
 import { badFrames } from "./checksums.ts";
+import { between, chance, pick } from "./draw.ts";
 import { Ledger } from "./ledger.ts";
-import { between, chance, pick, randomTopology, type WorldOptions } from "./world.ts";
+import { randomTopology, type WorldOptions } from "./world.ts";
 
 export interface TrafficRun {
   seed: number;

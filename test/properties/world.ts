@@ -5,18 +5,23 @@ import type { Random } from "../../src/core/random.ts";
 import {
   type ClusterBuilder,
   defineTopology,
+  type SubnetRef,
   type Topology,
   type TopologyBuilder,
 } from "../../src/emulator/define.ts";
 import type { Net } from "../../src/emulator/net.ts";
-import { CNI_MODES, type CniMode, type KubeProxyOptions, type Protocol } from "../../src/emulator/spec.ts";
+import {
+  CNI_MODES,
+  type CniMode,
+  type KubeProxyOptions,
+  type NicOptions,
+  type Protocol,
+} from "../../src/emulator/spec.ts";
 import { ms, us } from "../../src/emulator/units.ts";
 import { formatIpv4, formatMac } from "../../src/wire/address.ts";
 import { PROTO_UDP } from "../../src/wire/ipv4.ts";
-
-export const pick = <T>(r: Random, list: readonly T[]): T => list[r.below(list.length)]!;
-export const chance = (r: Random, p: number): boolean => r.unit() < p;
-export const between = (r: Random, least: number, most: number): number => least + r.below(most - least + 1);
+import { describeSurroundings, type Surroundings } from "./azure.ts";
+import { between, chance, pick } from "./draw.ts";
 
 export interface WorldOptions {
   cni?: CniMode;
@@ -24,9 +29,13 @@ export interface WorldOptions {
   calm?: boolean;
   /** The VNets carry at once. */
   atOnce?: boolean;
+  /** Draws what stands around the cluster in Azure. */
+  azure?: Random;
   /** Order in which pods are described. */
   order?: (names: string[]) => string[];
 }
+
+const NOTHING: Surroundings = { nodes: {}, servers: {}, node: {}, vm: {} };
 
 /** A topology drawn from `r`: any mode, one or two VNets, odd settings. Always one that can be built. */
 export function randomTopology(r: Random, seed: number, options: WorldOptions = {}): Topology {
@@ -35,7 +44,8 @@ export function randomTopology(r: Random, seed: number, options: WorldOptions = 
   return defineTopology({ seed, frames }, (t) => {
     const delay = options.atOnce ? 0 : pick(r, [0, 0, us(50), ms(1)]);
     const vnet = t.vnet("prod", { addressSpace: ["10.224.0.0/12"], delay });
-    const nodes = vnet.subnet("nodes", "10.224.0.0/20");
+    const around = options.azure ? describeSurroundings(options.azure, t, vnet) : NOTHING;
+    const nodes = vnet.subnet("nodes", "10.224.0.0/20", around.nodes);
     const cluster = t.cluster("aks", {
       subnet: nodes,
       cni,
@@ -45,9 +55,9 @@ export function randomTopology(r: Random, seed: number, options: WorldOptions = 
       podMacs: pick(r, ["random", "low", "high"]),
       maxPods: 30,
     });
-    cluster.nodes(between(r, 1, 4), sysctls(r, options));
+    cluster.nodes(between(r, 1, 4), { ...sysctls(r, options), ...around.node });
     describeWorkloads(r, cluster, options);
-    describeVms(r, t, vnet.subnet("servers", "10.225.0.0/24"));
+    describeVms(r, t, vnet.subnet("servers", "10.225.0.0/24", around.servers), around.vm);
   });
 }
 
@@ -103,9 +113,9 @@ function describeWorkloads(r: Random, cluster: ClusterBuilder, options: WorldOpt
   cluster.service("empty", { port: 80, protocol: "UDP" });
 }
 
-function describeVms(r: Random, t: TopologyBuilder, subnet: { path: string }): void {
+function describeVms(r: Random, t: TopologyBuilder, subnet: SubnetRef, nic: NicOptions): void {
   const count = r.below(3);
-  for (let i = 0; i < count; i++) t.vm(`vm${i}`, { subnet, udpEcho: 5432 });
+  for (let i = 0; i < count; i++) t.vm(`vm${i}`, { subnet, udpEcho: 5432, ...nic });
 }
 
 /** A pod or VM whose stack may send. */

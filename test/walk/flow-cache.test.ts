@@ -1,0 +1,87 @@
+// Flows that the cache carries past stages that keep records of their own, each with the cache and without.
+
+import test, { type ExecutionContext } from "ava";
+import { defineTopology, type TopologyBuilder } from "../../src/emulator/define.ts";
+import type { Net } from "../../src/emulator/net.ts";
+import { sec } from "../../src/emulator/units.ts";
+import { Nud } from "../../src/ip/neigh-table.ts";
+import { sourceStart } from "../../src/socket/source.ts";
+import { stateDifference } from "../properties/cache.ts";
+
+/** Runs both ways; the state must be the same. The one with the cache is returned. */
+function both(t: ExecutionContext, describe: (t: TopologyBuilder) => void, run: (net: Net) => void): Net {
+  const [on, off] = [true, false].map((flowCache) => {
+    const net = defineTopology({ seed: 3 }, describe).build({ flowCache });
+    run(net);
+    for (const s of net.script.streams) net.stopTraffic(s.row);
+    net.run({ for: sec(1) });
+    net.walk.cache.flush();
+    return net;
+  }) as [Net, Net];
+  t.is(stateDifference(on, off), null);
+  return on;
+}
+
+const ALLOW_8080 = { name: "allow", priority: 200, direction: "Inbound", access: "Allow" } as const;
+const DENY_ALL = { name: "deny", priority: 100, direction: "Inbound", access: "Deny" } as const;
+
+function twoVms(t: TopologyBuilder): void {
+  t.nsg("servers", [{ ...ALLOW_8080, destinationPorts: 8080 }]);
+  const vnet = t.vnet("prod", { addressSpace: ["10.224.0.0/12"] });
+  const subnet = vnet.subnet("servers", "10.224.0.0/24", { nsg: "servers" });
+  t.vm("a", { subnet });
+  t.vm("b", { subnet, udpSink: 8080, udpEcho: 7 });
+}
+
+const received = (net: Net): number => {
+  net.walk.cache.flush();
+  return net.walk.vnet.nics.received[net.walk.k.dev.nic[net.hosts.host("b").dev]!]!;
+};
+
+test("flow records are renewed by packets that do not walk, and judged anew when rules change (N13, N14)", (t) => {
+  const net = both(t, twoVms, (net) => {
+    net.traffic({ from: "a", to: "b:8080", flows: 3, rate: 3, frameBytes: 64 });
+    // Longer than a record lives unused: 4 minutes (N16). Each new one looks at old ones.
+    net.traffic({ from: "a", to: "b:7", flows: 3, rate: 3, frameBytes: 64, firstPort: 20_000, at: sec(500) });
+    net.run({ until: sec(600) });
+    t.is(net.walk.cache.size > 0, net.spec.flowCache);
+    const walked = received(net);
+    // N13: connections that are there go on under rules that would not let them begin.
+    net.at(sec(601)).securityRule("servers", DENY_ALL);
+    net.run({ until: sec(900) });
+    t.true(received(net) - walked > 800);
+    net.at(sec(901)).flushConnection("servers", true);
+    net.run({ until: sec(905) });
+    const flushed = received(net);
+    net.run({ until: sec(920) });
+    t.is(received(net), flushed);
+  });
+  t.true(net.walk.vnet.flows.hits > 5000);
+});
+
+test("a flow record that nothing used for its time is over, however its packets passed", (t) => {
+  both(t, twoVms, (net) => {
+    net.traffic({ from: "a", to: "b:8080", flows: 1, rate: 10, frameBytes: 64 });
+    const { row } = net.script.streams[0]!;
+    const pause = (until: number): void => {
+      net.stopTraffic(row);
+      net.run({ until });
+      sourceStart(net.walk.sock, row, 10, 1, 0);
+      net.run({ for: sec(1) });
+    };
+    net.run({ until: sec(10) });
+    // Nothing but the record may age.
+    const { neigh } = net.walk.ip;
+    const { table } = neigh;
+    const n = table.firstOf(net.hosts.host("a").dev);
+    neigh.set(table.dev[n]!, table.addr[n]!, table.macHi[n]!, table.macLo[n]!, Nud.PERMANENT);
+    net.at(sec(11)).securityRule("servers", DENY_ALL);
+    pause(sec(200));
+    const passed = received(net);
+    pause(sec(400));
+    const renewed = received(net);
+    t.true(renewed > passed);
+    pause(sec(650));
+    t.is(received(net), renewed);
+  });
+});
