@@ -16,11 +16,13 @@ import { GroupKind } from "../vnet/security-groups.ts";
 import { Walk } from "../walk/walk.ts";
 import { parseIpv4 } from "../wire/address.ts";
 import { buildCluster } from "./build-cluster.ts";
+import { buildDnsZones } from "./build-dns.ts";
 import { checkSysctls } from "./check-cluster.ts";
 import { checkOptions } from "./check-options.ts";
 import { type Problem, TopologyError } from "./errors.ts";
 import { didYouMean } from "./hosts.ts";
 import { Net } from "./net.ts";
+import { buildPlatforms } from "./platform.ts";
 import type { HostOptions, NicOptions, TopologySpec, VmSpec } from "./spec.ts";
 
 /** Slots for datagrams longer than a frame, which reassembly needs. */
@@ -52,6 +54,8 @@ export function buildNet(spec: TopologySpec): Net {
   const building: Building = { walk, cni, pods, network, problems, net };
   for (const cluster of spec.clusters) buildCluster(building, cluster);
   for (const vm of spec.vms) buildVm(building, vm);
+  buildPlatforms(building);
+  buildDnsZones(building, spec.dnsZones);
   if (problems.length > 0) throw new TopologyError(problems);
   walk.drain();
   walk.cache.enable(spec.flowCache);
@@ -242,6 +246,7 @@ function checkNames(spec: TopologySpec, problems: Problem[]): void {
   twice(spec.routeTables, "routeTable", problems);
   twice(spec.gateways, "gateway", problems);
   twice(spec.connections, "connection", problems);
+  twice(spec.dnsZones, "dnsZone", problems);
   twice(spec.nsgs, "nsg", problems);
   twice(spec.serviceTags, "serviceTag", problems);
   twice(spec.securityAdmin, "securityAdmin", problems);

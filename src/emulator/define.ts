@@ -13,11 +13,13 @@ import type {
   ClusterSpec,
   ConnectionOptions,
   DeploymentOptions,
+  DnsZoneOptions,
   NamespaceOptions,
   NetworkPolicyOptions,
   NodeOptions,
   PeeringOptions,
   PodOptions,
+  PrivateDnsZoneOptions,
   RouteOptions,
   RouteTableOptions,
   ServiceOptions,
@@ -94,6 +96,7 @@ export function defineTopology(options: TopologyOptions, describe: (t: TopologyB
     nsgs: [],
     asgs: [],
     serviceTags: [],
+    dnsZones: [],
     securityAdmin: [],
     clusters: [],
     vms: [],
@@ -147,6 +150,20 @@ export class TopologyBuilder {
   /** The prefixes of a service tag such as Storage, which Azure publishes every week. */
   serviceTag(name: string, prefixes: readonly string[]): void {
     this.spec.serviceTags.push({ name, prefixes: [...prefixes] });
+  }
+
+  /** A private DNS zone: hosts of the linked VNets see it at 168.63.129.16 (azure.md P42). */
+  privateDnsZone(name: string, options: PrivateDnsZoneOptions): void {
+    const names = (vnets: readonly { name: string }[] | undefined) => (vnets ?? []).map((v) => v.name);
+    const { links, registration, records } = options;
+    this.spec.dnsZones.push({
+      ...{ name, links: names(links), registration: names(registration), records: { ...records } },
+    });
+  }
+
+  /** A zone of the public DNS, which the platform's resolver answers from for everybody. */
+  dnsZone(name: string, options: DnsZoneOptions): void {
+    this.spec.dnsZones.push({ name, links: null, registration: [], records: { ...options.records } });
   }
 
   /** Security admin rules of a Virtual Network Manager: asked before any NSG (azure.md N17). */

@@ -25,6 +25,7 @@ import type { Impairment, Traffic, TrafficReport } from "./handles.ts";
 import { HostNet } from "./host-net.ts";
 import { didYouMean, Hosts, UnknownNameError } from "./hosts.ts";
 import { collectReceived, perform } from "./perform.ts";
+import { answerPlatform, Platform, tellPlatform } from "./platform.ts";
 import { Programs } from "./programs.ts";
 import { type Action, Script } from "./script.ts";
 import type { ServiceAddresses } from "./service-addresses.ts";
@@ -77,6 +78,7 @@ export class Net {
   readonly programs: Programs;
   /** By cluster. */
   readonly serviceAddresses: ServiceAddresses[] = [];
+  readonly platform = new Platform();
   /** Lines of net.log(), for whoever runs the script to print. */
   readonly lines: string[] = [];
 
@@ -95,8 +97,10 @@ export class Net {
       else if (op === Op.PROXY_SYNC) this.hosts.clusters[a].sync(b);
     };
     walk.sock.tcp.program = (row, events) => {
-      if (!tellScript(this, row, events)) this.programs.tell(row, events);
+      if (tellScript(this, row, events) || tellPlatform(this, row, events)) return;
+      this.programs.tell(row, events);
     };
+    walk.sock.answer = (sock, f, start, end) => answerPlatform(this, sock, f, start, end);
     walk.sock.isRight = (source, ns) => isRight(this, source, ns);
   }
 

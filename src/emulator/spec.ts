@@ -63,6 +63,28 @@ export interface RouteTableOptions {
   disableBgpRoutePropagation?: boolean;
 }
 
+/** What a name in a DNS zone stands for. */
+export interface DnsRecordSet {
+  A?: readonly string[];
+  /** Another name, alone at its own. */
+  CNAME?: string;
+  TXT?: readonly string[];
+  /** Seconds. Default 3600. */
+  ttl?: number;
+}
+
+export interface DnsZoneOptions {
+  /** Records by name in the zone: "www", "@" for the zone itself, "*" for what has none. */
+  records?: Readonly<Record<string, DnsRecordSet>>;
+}
+
+export interface PrivateDnsZoneOptions extends DnsZoneOptions {
+  /** VNets whose hosts see the zone. */
+  links: readonly { readonly name: string }[];
+  /** Those of them whose VMs and nodes are registered in it under their names. */
+  registration?: readonly { readonly name: string }[];
+}
+
 export interface SiteOptions {
   addressSpace: readonly string[];
   /** Time between two of its hosts, ns. Default 0: at once. */
@@ -386,6 +408,14 @@ export interface VnetSpec extends VnetOptions {
   peerings: ({ name: string; remote: string } & Omit<PeeringOptions, "name">)[];
 }
 
+export interface DnsZoneSpec {
+  name: string;
+  /** Names of VNets; null for a public zone, which everybody sees. */
+  links: readonly string[] | null;
+  registration: readonly string[];
+  records: Readonly<Record<string, DnsRecordSet>>;
+}
+
 export interface TopologySpec {
   seed: number;
   frames: number;
@@ -398,6 +428,7 @@ export interface TopologySpec {
   nsgs: ({ name: string } & NsgSpec)[];
   asgs: string[];
   serviceTags: { name: string; prefixes: readonly string[] }[];
+  dnsZones: DnsZoneSpec[];
   securityAdmin: ({ name: string } & SecurityAdminSpec)[];
   clusters: ClusterSpec[];
   vms: VmSpec[];

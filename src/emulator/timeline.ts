@@ -5,11 +5,13 @@ import type { Labels } from "../cluster/labels.ts";
 import type { NetemConfig } from "../link/netem-config.ts";
 import { UDP_MAX_PAYLOAD } from "../socket/udp-send.ts";
 import type { SecurityRuleSpec } from "../vnet/build-rule.ts";
+import { DNS_PORT, encodeDnsQuery } from "../wire/dns.ts";
 import { ETHERNET_SIZE } from "../wire/ethernet.ts";
 import { PROTO_ICMP, PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
 import { connectionRow, nsgRow, peeringChange, vnetRow } from "./azure-change.ts";
 import { policyOf } from "./build-policy.ts";
 import { serviceSpec } from "./define.ts";
+import { DnsLookup, type ResolveOptions } from "./dns-lookup.ts";
 import { mistake, type Problem, TopologyError } from "./errors.ts";
 import { Datagram, Impairment, Ping } from "./handles.ts";
 import { didYouMean, UnknownNameError } from "./hosts.ts";
@@ -64,6 +66,13 @@ export class Timeline {
     const data = typeof bytes === "number" ? new Uint8Array(bytes) : bytes.slice();
     whole(data.length, 0, UDP_MAX_PAYLOAD, "udp.payload");
     return new Datagram(net, this.schedule({ kind: "udp", from, to, payload: data, sourcePort }));
+  }
+
+  /** One DNS query over UDP, to the platform's resolver unless another server is named. */
+  resolve(from: string, name: string, options: ResolveOptions = {}): DnsLookup {
+    const { type = "A", server = "168.63.129.16" } = options;
+    const id = (this.net.script.actions.length + 1) & 0xffff;
+    return new DnsLookup(this.udp(from, `${server}:${DNS_PORT}`, encodeDnsQuery(id, name, type)));
   }
 
   /** One ICMP echo request. */

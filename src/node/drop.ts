@@ -196,6 +196,10 @@ export const Drop = {
   VNET_NO_GATEWAY: 197,
   /** Longer than a VPN tunnel carries. */
   VNET_TUNNEL_MTU: 198,
+  /** To the platform's DHCP server, and no whole request. */
+  VNET_DHCP_INVALID: 199,
+  /** To the platform's DNS, and no whole query. */
+  VNET_DNS_INVALID: 200,
 } as const;
 
 export type Drop = (typeof Drop)[keyof typeof Drop];

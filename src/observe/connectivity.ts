@@ -6,7 +6,9 @@
 
 import { Drop } from "../node/drop.ts";
 import { DevKind } from "../node/net-device.ts";
-import { INSTANCE_METADATA, neverASource, RESERVED_LOW, WIRE_SERVER } from "../vnet/azure.ts";
+import { neverASource, RESERVED_LOW } from "../vnet/azure.ts";
+import { NicRole } from "../vnet/nics.ts";
+import { isPlatformAddress, isPlatformPort } from "../vnet/platform.ts";
 import { Access, Direction, GroupKind } from "../vnet/security-groups.ts";
 import type { Walk } from "../walk/walk.ts";
 import { ipv4IsLimitedBroadcast, ipv4IsMulticast } from "../wire/address.ts";
@@ -50,6 +52,11 @@ export function connectivity(w: Walk, nic: number, flow: FlowTuple): Connectivit
     sourcePort: flow.destinationPort,
     destinationPort: flow.sourcePort,
   };
+  if (w.vnet.nics.role[request.at] === NicRole.PLATFORM) {
+    // The platform knows the port it was asked from.
+    const crossing: Crossing = { from: request.at, outbound: null, next: null, to: nic, inbound: null };
+    return { request, reply: { crossings: [crossing], reason: 0, at: nic } };
+  }
   return { request, reply: trace(w, request.at, back, records) };
 }
 
@@ -80,9 +87,13 @@ function cross(
   const { nics } = v;
   const guard = refusal(v, nic, flow);
   if (guard !== 0) return guard;
+  if (isPlatformAddress(flow.dst) && !isPlatformPort(flow.dst, flow.protocol, flow.destinationPort)) {
+    return Drop.VNET_PLATFORM;
+  }
   const outbound = ruled(v, nic, Direction.OUTBOUND, flow, records);
   crossing.outbound = outbound;
   if (outbound?.access === "Deny") return denial(v, outbound);
+  if (isPlatformAddress(flow.dst)) return toPlatform(v, nic, crossing);
   const next = nextHop(v, nic, flow.src, flow.dst);
   crossing.next = next;
   if (next.reason !== 0) return next.reason;
@@ -92,6 +103,14 @@ function cross(
   const inbound = ruled(v, next.nic, Direction.INBOUND, flow, records);
   crossing.inbound = inbound;
   return inbound?.access === "Deny" ? denial(v, inbound) : 0;
+}
+
+/** V61: no route leads there, none keeps anybody away. */
+function toPlatform(v: Walk["vnet"], nic: number, crossing: Crossing): number {
+  const platform = v.vnets.platform[v.nics.vnet[nic]];
+  if (platform < 0) return Drop.VNET_PLATFORM;
+  crossing.to = platform;
+  return 0;
 }
 
 /** The host guard (V50): what never enters a VNet. */
@@ -104,7 +123,6 @@ function refusal(v: Walk["vnet"], nic: number, { src, dst }: FlowTuple): number 
   const subnet = nics.subnet[nic];
   if (ipv4IsMulticast(dst)) return Drop.VNET_MULTICAST;
   if (ipv4IsLimitedBroadcast(dst) || dst === subnets.broadcast(subnet)) return Drop.VNET_BROADCAST;
-  if (dst === WIRE_SERVER || dst === INSTANCE_METADATA) return Drop.VNET_PLATFORM;
   const reserved = subnets.contains(subnet, dst) && subnets.offset(subnet, dst) < RESERVED_LOW;
   return reserved ? Drop.VNET_PLATFORM : 0;
 }

@@ -2,7 +2,8 @@
 // and which rule. Rules are looked at one after the other in the order of N10 and N17, not as compiled for
 // packets; that both agree is a property test.
 
-import { sideRanges } from "../vnet/policy.ts";
+import { isPlatformAddress, isPlatformPort } from "../vnet/platform.ts";
+import { namesPlatform, sideRanges } from "../vnet/policy.ts";
 import { isAnyPort, type Range } from "../vnet/rule-matcher.ts";
 import { Access, Direction, type RuleSide, type SecurityRule } from "../vnet/security-groups.ts";
 import type { Walk } from "../walk/walk.ts";
@@ -28,8 +29,10 @@ export interface RuleVerdict {
 
 export function ipFlow(v: Fabric, nic: number, direction: Direction, flow: FlowTuple): RuleVerdict {
   const subnet = v.nics.subnet[nic];
-  const admin = v.vnets.admin[v.nics.vnet[nic]];
   let last: RuleVerdict = { access: "Allow", rule: null, group: -1 };
+  const platform = withPlatform(direction, flow);
+  if (platform && direction === Direction.INBOUND) return last;
+  const admin = platform ? -1 : v.vnets.admin[v.nics.vnet[nic]];
   if (admin >= 0) {
     const rule = firstMatch(v, admin, subnet, direction, flow);
     if (rule !== undefined) last = verdict(rule, admin);
@@ -39,11 +42,19 @@ export function ipFlow(v: Fabric, nic: number, direction: Direction, flow: FlowT
   if (direction === Direction.OUTBOUND) stages.reverse();
   for (const group of stages) {
     if (group < 0) continue;
-    const rule = firstMatch(v, group, subnet, direction, flow) as SecurityRule;
+    const rule = firstMatch(v, group, subnet, direction, flow, platform);
+    if (rule === undefined) continue;
     last = verdict(rule, group);
     if (last.access === "Deny") return last;
   }
   return last;
+}
+
+/** V61: what the platform answers is not asked about, what is sent to it only by rules that name its tags. */
+function withPlatform(direction: Direction, flow: FlowTuple): boolean {
+  const out = direction === Direction.OUTBOUND;
+  const [addr, port] = out ? [flow.dst, flow.destinationPort] : [flow.src, flow.sourcePort];
+  return isPlatformAddress(addr) && isPlatformPort(addr, flow.protocol, port);
 }
 
 function verdict(rule: SecurityRule, group: number): RuleVerdict {
@@ -56,8 +67,10 @@ function firstMatch(
   subnet: number,
   direction: Direction,
   flow: FlowTuple,
+  platform = false,
 ): SecurityRule | undefined {
   for (const rule of v.security.ordered(group, direction)) {
+    if (platform && !namesPlatform(rule)) continue;
     if (rule.protocol !== -1 && rule.protocol !== flow.protocol) continue;
     if (!portIn(rule.destinationPorts, flow.destinationPort)) continue;
     if (!portIn(rule.sourcePorts, flow.sourcePort)) continue;

@@ -120,6 +120,8 @@ const SENTENCES: Record<keyof typeof Drop, string> = {
   VNET_ADMIN_DENY: "a security admin rule denies it",
   VNET_NO_GATEWAY: "no gateway connection that is up leads there",
   VNET_TUNNEL_MTU: "longer than the VPN tunnel carries",
+  VNET_DHCP_INVALID: "to the platform's DHCP server, and no whole request",
+  VNET_DNS_INVALID: "to the platform's DNS, and no whole query",
   VNET_FLOW_LIMIT: "the NIC has as many connections as it may have",
   VNET_NOT_FORWARDED: "not from the peered VNet itself, whose link does not allow forwarded traffic",
 };

@@ -23,6 +23,8 @@ export const SocketKind = {
   SINK: 2,
   /** Keeps what arrives for a script to read. */
   SCRIPT: 3,
+  /** A UDP server whose answers are worked out at once: `answer` below. */
+  ANSWER: 4,
 } as const;
 export type SocketKind = (typeof SocketKind)[keyof typeof SocketKind];
 
@@ -46,7 +48,7 @@ export class Sockets {
   readonly sinks = new Sinks();
   readonly sources = new Sources();
   readonly tcp: Tcp;
-  /** Bytes on their way through a TCP echo server. */
+  /** Bytes on their way through a TCP echo server, and the answer of a UDP server. */
   readonly tcpScratch = new Uint8Array(65_536);
   /** IP protocol: PROTO_UDP or PROTO_ICMP. */
   proto = new Uint8Array(64);
@@ -95,6 +97,11 @@ export class Sockets {
    * when there is a route: routes belong to ip/, and walk/ joins the two.
    */
   routeError: (ns: number, dst: number, src: number) => number = () => 0;
+  /**
+   * Writes what an ANSWER socket answers to the payload [start, end) of a frame into `tcpScratch`: how many
+   * bytes, or -1 for silence.
+   */
+  answer: (sock: number, f: number, start: number, end: number) => number = () => -1;
   /**
    * Number of the packet whose send failed for want of a route. Linux makes none; this one is dropped by the
    * reason's name, so that explain has something to show.

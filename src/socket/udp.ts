@@ -120,17 +120,20 @@ function deliver(s: Sockets, sock: number, f: number): number {
     s.arrivals++;
   } else if (s.kind[sock] === SocketKind.SINK) {
     sinkReceive(s, s.sink[sock], s.group[sock], -1, f, l4 + UDP_SIZE);
-  } else echo(s, sock, f, end);
+  } else if (s.kind[sock] === SocketKind.ANSWER) {
+    const length = s.answer(sock, f, l4 + UDP_SIZE, end);
+    if (length >= 0) reply(s, sock, f, s.tcpScratch, 0, length);
+  } else reply(s, sock, f, skb.bytes, l4 + UDP_SIZE, end);
   s.rxPackets[sock]++;
   s.rxBytes[sock] += end - l4 - UDP_SIZE;
   return 0;
 }
 
 /**
- * The echo server: a new datagram with the same payload, from the address the old one was sent to. What
- * another echo server answered is not answered again: two of them would never stop (inetd's check_loop()).
+ * A server's answer: a new datagram, from the address the old one was sent to. What another server answered
+ * is not answered again: two echo servers would never stop (inetd's check_loop()).
  */
-function echo(s: Sockets, sock: number, f: number, end: number): void {
+function reply(s: Sockets, sock: number, f: number, from: Uint8Array, start: number, end: number): void {
   const { k } = s;
   const { skb } = k;
   const v = skb.view;
@@ -142,13 +145,12 @@ function echo(s: Sockets, sock: number, f: number, end: number): void {
   // What sendto() would refuse: EINVAL for port 0, EACCES for a broadcast address.
   if (dport === 0 || isBroadcast(k, skb.ns[f], dst)) return;
   const src = skb.rtType[f] === Rtn.LOCAL ? ipv4Dst(v, l3) : 0;
-  const length = end - l4 - UDP_SIZE;
-  const reply = udpFrame(s, sock, skb.dev[f], src, dst, dport, length, s.ttl[sock], s.tos[sock]);
-  if (reply < 0) return;
-  skb.bytes.copyWithin(skb.l4[reply] + UDP_SIZE, l4 + UDP_SIZE, end);
-  skb.answers[reply] = skb.packet[f];
-  if (k.observing) k.note(f, NoteKind.REPLY, PROTO_UDP, skb.packet[reply], 0, 0, 0);
-  udpTransmit(s, sock, reply);
+  const answer = udpFrame(s, sock, skb.dev[f], src, dst, dport, end - start, s.ttl[sock], s.tos[sock]);
+  if (answer < 0) return;
+  for (let at = start, to = skb.l4[answer] + UDP_SIZE; at < end; ) skb.bytes[to++] = from[at++];
+  skb.answers[answer] = skb.packet[f];
+  if (k.observing) k.note(f, NoteKind.REPLY, PROTO_UDP, skb.packet[answer], 0, 0, 0);
+  udpTransmit(s, sock, answer);
 }
 
 /** Whether a socket sent the datagram whose IP header, quoted in frame `f`, is at `inner`. */

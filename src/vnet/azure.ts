@@ -9,6 +9,17 @@ export const WIRE_SERVER = 0xa83f8110 | 0;
 /** 169.254.169.254: instance metadata (V62). */
 export const INSTANCE_METADATA = 0xa9fea9fe | 0;
 
+/**
+ * Where the platform listens at 168.63.129.16 (V60) and at 169.254.169.254 (V62): DNS, the VM agent,
+ * metadata.
+ */
+export const PLATFORM_DNS_PORT = 53;
+export const PLATFORM_AGENT_PORT = 80;
+export const PLATFORM_HEALTH_PORT = 32526;
+export const METADATA_PORT = 80;
+/** Idle time after which a connection with the platform or over Private Link is forgotten (P45), ns. */
+export const LINK_TIMEOUT = 300_000_000_000;
+
 /** UDP source port that belongs to the host (V32). */
 export const HOST_RESERVED_PORT = 65330;
 export const DHCP_SERVER_PORT = 67;

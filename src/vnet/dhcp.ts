@@ -59,11 +59,11 @@ export function vnetDhcp(v: Fabric, f: number, nic: number): Stage {
   const { view } = skb;
   const udp = skb.l4[f];
   if (udpCheck(view, udp, ipv4End(view, skb.l3[f]), skb.l3[f]) !== WIRE_OK) {
-    return vnetDrop(v, f, nic, Drop.VNET_INVALID);
+    return vnetDrop(v, f, nic, Drop.VNET_DHCP_INVALID);
   }
   const message = udp + UDP_SIZE;
   const end = udp + udpLength(view, udp);
-  if (!dhcpRequestCheck(view, message, end)) return vnetDrop(v, f, nic, Drop.VNET_INVALID);
+  if (!dhcpRequestCheck(view, message, end)) return vnetDrop(v, f, nic, Drop.VNET_DHCP_INVALID);
   if (dhcpRelay(view, message) !== 0) return vnetDrop(v, f, nic, Drop.VNET_BLOCKED);
   if (
     dhcpHardwareHi(view, message) !== nics.macHi[nic] ||

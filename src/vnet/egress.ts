@@ -41,7 +41,6 @@ import {
   DHCP_CLIENT_PORT,
   DHCP_SERVER_PORT,
   HOST_RESERVED_PORT,
-  INSTANCE_METADATA,
   neverASource,
   RESERVED_LOW,
   WIRE_SERVER,
@@ -49,6 +48,8 @@ import {
 import { vnetDhcp } from "./dhcp.ts";
 import type { Fabric } from "./fabric.ts";
 import { forgetFragments, fragmentRefusal } from "./fragment-flows.ts";
+import { NicRole } from "./nics.ts";
+import { fromPlatform, isPlatformAddress, toPlatform } from "./platform.ts";
 import { vnetDrop } from "./port.ts";
 import { securityRefusal } from "./security.ts";
 import { Direction } from "./security-groups.ts";
@@ -71,6 +72,7 @@ export function vnetEgress(v: Fabric, f: number): Stage {
   nics.sent[nic]++;
   nics.sentBytes[nic] += skb.len[f];
   if (k.consulted.recording > 0) noteEgress(v, f, nic);
+  if (nics.role[nic] === NicRole.PLATFORM) return fromPlatform(v, f, nic);
   if (nics.running[nic] === 0) return vnetDrop(v, f, nic, Drop.VNET_STOPPED);
   // Without a delay the round trip takes no time, and no timer could ever end it.
   if (++skb.crossings[f] > CROSSINGS_MAX) return vnetDrop(v, f, nic, Drop.VNET_LOOP);
@@ -90,6 +92,8 @@ export function vnetEgress(v: Fabric, f: number): Stage {
   if (isDhcpRequest(v, f)) return vnetDhcp(v, f, nic);
   const reason = refusal(v, f, nic);
   if (reason !== 0) return vnetDrop(v, f, nic, reason);
+  // V61: the platform's addresses are not subject to routes, and to rules only where they name its tags.
+  if (isPlatformAddress(ipv4Dst(view, ip))) return toPlatform(v, f, nic);
   return nics.policed[nic] === 0 ? Stage.VNET_ROUTE : secured(v, f, nic);
 }
 
@@ -150,8 +154,7 @@ function refusal(v: Fabric, f: number, nic: number): number {
   const dst = ipv4Dst(view, ip);
   const { subnets } = v;
   const subnet = v.nics.subnet[nic];
-  // V61: the platform's address is not subject to routes; V70: the gateway is silent.
-  if (dst === WIRE_SERVER || dst === INSTANCE_METADATA) return Drop.VNET_PLATFORM;
+  // V70: the gateway is silent.
   if (subnets.contains(subnet, dst) && subnets.offset(subnet, dst) < RESERVED_LOW) return Drop.VNET_PLATFORM;
   if (ipv4TotalLength(view, ip) > v.nics.mtu[nic]) return Drop.VNET_MTU;
   return fragmentRefusal(v, f, nic);

@@ -21,13 +21,16 @@ import {
   NextHop,
   RouteSource,
   SYSTEM_ROUTES,
+  VIRTUAL_MAC_HI,
+  VIRTUAL_MAC_LO,
 } from "./azure.ts";
 import { Flows } from "./flows.ts";
 import { FragmentFlows } from "./fragment-flows.ts";
 import { exchangeRoutes, Gateways, type Learned } from "./gateways.ts";
 import { IpConfigs } from "./ip-configs.ts";
+import { Links } from "./links.ts";
 import { nicMacHi, nicMacLo } from "./mac.ts";
-import { Nics } from "./nics.ts";
+import { NicRole, Nics } from "./nics.ts";
 import { Peerings, spreadPrefix } from "./peerings.ts";
 import type { Policy } from "./policy.ts";
 import { Routes } from "./routes.ts";
@@ -60,6 +63,7 @@ export class Fabric {
   readonly blocksPropagation: number[] = [];
   readonly security = new SecurityGroups();
   readonly flows = new Flows();
+  readonly links = new Links();
   /** Compiled rules by security group, subnet and direction (policy.ts). */
   readonly policies = new Map<number, Policy>();
   /** Counts changes of whatever rules are made of: the rules, and the addresses tags and ASGs stand for. */
@@ -141,6 +145,21 @@ export class Fabric {
   /** The lowest free address of a subnet, 0 when it is full. */
   lowestFree(subnet: number): number {
     return this.subnets.lowestFree(subnet, this.configs);
+  }
+
+  /** Where a VNet's NICs find the platform (1.6): a device outside all subnets, at the virtual MAC. */
+  addPlatform(vnet: number, dev: number): number {
+    const { k, nics, vnets } = this;
+    k.consulted.changedAll();
+    const nic = nics.add(dev, vnet, -1);
+    nics.role[nic] = NicRole.PLATFORM;
+    nics.mtu[nic] = DEFAULT_MTU;
+    nics.ipForwarding[nic] = 1;
+    nics.macHi[nic] = k.dev.macHi[dev] = VIRTUAL_MAC_HI;
+    nics.macLo[nic] = k.dev.macLo[dev] = VIRTUAL_MAC_LO;
+    k.dev.nic[dev] = nic;
+    vnets.platform[vnet] = nic;
+    return nic;
   }
 
   // ---- NICs ----

@@ -12,6 +12,7 @@ import { IPV4_OFFSET_MASK, ipv4Dst, ipv4Fragment, ipv4TotalLength } from "../wir
 import { VIRTUAL_MAC_HI, VIRTUAL_MAC_LO } from "./azure.ts";
 import type { Fabric } from "./fabric.ts";
 import { forgetFragments, fragmentRefusal } from "./fragment-flows.ts";
+import { isFromPlatform } from "./platform.ts";
 import { vnetDrop, vnetHandOver } from "./port.ts";
 import { securityRefusal } from "./security.ts";
 import { Direction } from "./security-groups.ts";
@@ -36,7 +37,7 @@ export function vnetIngress(v: Fabric, f: number): Stage {
     return vnetDrop(v, f, nic, Drop.VNET_NOT_ADDRESSED);
   }
   if (ipv4TotalLength(view, ip) > nics.mtu[nic]) return vnetDrop(v, f, nic, Drop.VNET_MTU);
-  if (nics.policed[nic] !== 0) {
+  if (nics.policed[nic] !== 0 && !isFromPlatform(v, f)) {
     const reason = inboundRefusal(v, f, nic);
     if (reason !== 0) return vnetDrop(v, f, nic, reason);
   }

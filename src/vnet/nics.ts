@@ -4,8 +4,17 @@
 
 import { growF64, growI32, growU8, growU16, Ids } from "../core/columns.ts";
 
+/** Whose port it is: a guest's, or one of the fabric itself. */
+export const NicRole = {
+  GUEST: 0,
+  /** 168.63.129.16 and 169.254.169.254, as one VNet sees them (platform.ts). */
+  PLATFORM: 1,
+} as const;
+export type NicRole = (typeof NicRole)[keyof typeof NicRole];
+
 export class Nics {
   alive = new Uint8Array(64);
+  role = new Uint8Array(64);
   /** Device of the guest (node/net-device.ts). */
   dev = new Int32Array(64);
   vnet = new Int32Array(64);
@@ -47,6 +56,7 @@ export class Nics {
     const n = this.ids.take();
     if (n >= this.alive.length) this.grow(n + 1);
     this.alive[n] = 1;
+    this.role[n] = NicRole.GUEST;
     this.dev[n] = dev;
     this.vnet[n] = vnet;
     this.subnet[n] = subnet;
@@ -73,6 +83,7 @@ export class Nics {
     let n = this.alive.length;
     while (n < need) n *= 2;
     this.alive = growU8(this.alive, n);
+    this.role = growU8(this.role, n);
     this.dev = growI32(this.dev, n);
     this.vnet = growI32(this.vnet, n);
     this.subnet = growI32(this.subnet, n);

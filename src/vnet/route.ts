@@ -112,7 +112,7 @@ function whyNobody(v: Fabric, vnet: number, dst: number): number {
 }
 
 /** On to the destination's port, after the delay of the VNet if it has one, and that of a connection. */
-function carry(v: Fabric, f: number, from: number, to: number, more = 0): Stage {
+export function carry(v: Fabric, f: number, from: number, to: number, more = 0): Stage {
   const { k, nics } = v;
   k.skb.outDev[f] = to;
   k.skb.nexthop[f] = nics.generation[to];

@@ -4,6 +4,7 @@
 
 import { Noted } from "../node/consulted.ts";
 import type { Fabric } from "./fabric.ts";
+import { NicRole } from "./nics.ts";
 import type { SecurityRule } from "./security-groups.ts";
 
 /** Gives a NIC an NSG, or none (-1). */
@@ -64,6 +65,7 @@ export function leaveApplications(v: Fabric, nic: number): void {
 /** Works out whether any rules apply to a NIC; without any, all is allowed and nothing is recorded (N4). */
 export function police(v: Fabric, nic: number): void {
   const { nics, subnets, vnets } = v;
+  if (nics.role[nic] === NicRole.PLATFORM) return;
   const any = nics.nsg[nic] >= 0 || subnets.nsg[nics.subnet[nic]] >= 0 || vnets.admin[nics.vnet[nic]] >= 0;
   v.k.consulted.changed(Noted.NIC, nic, 0);
   nics.policed[nic] = any ? 1 : 0;

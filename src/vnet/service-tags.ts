@@ -21,6 +21,11 @@ const CLASSIC: Readonly<Record<string, string>> = {
   internet: "Internet",
 };
 
+/** Tags whose use in a rule takes the exemption of V61 away. */
+export function isPlatformTag(tag: string): boolean {
+  return tag === "AzurePlatformDNS" || tag === "AzurePlatformIMDS";
+}
+
 /** What is not publicly routable: 0/8, private and shared ranges, loopback, link-local, groups. */
 const NOT_PUBLIC: readonly (readonly [number, number])[] = [
   [0, 8],

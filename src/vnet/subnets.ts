@@ -19,6 +19,8 @@ export class Vnets {
   addresses = new Int32Array(16);
   /** List of routes learned from gateways (routes.ts). */
   learned = new Int32Array(16);
+  /** NIC of the platform's addresses (platform.ts), -1 when nothing answers there. */
+  platform = new Int32Array(16);
   /** 1 for an on-premises site (gateways.ts). */
   site = new Uint8Array(16);
   /** Security admin rules (security-groups.ts), -1 when none (N17). */
@@ -36,6 +38,7 @@ export class Vnets {
       this.addresses = growI32(this.addresses, v * 2);
       this.admin = growI32(this.admin, v * 2);
       this.learned = growI32(this.learned, v * 2);
+      this.platform = growI32(this.platform, v * 2);
       this.site = growU8(this.site, v * 2);
       this.flowTimeout = growF64(this.flowTimeout, v * 2);
     }
@@ -44,6 +47,7 @@ export class Vnets {
     this.delay[v] = delay;
     this.learned[v] = learned;
     this.admin[v] = -1;
+    this.platform[v] = -1;
     this.flowTimeout[v] = DEFAULT_FLOW_TIMEOUT;
     return v;
   }

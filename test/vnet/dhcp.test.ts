@@ -146,7 +146,7 @@ test("silence with a name: another server's offer, DECLINE, RELEASE, relays, for
   broken[MESSAGE + 236] = 0;
   net.send(a, broken);
   net.send(a, net.udp(a, "168.63.129.16", { sport: 68, dport: 67, payload: 10 }));
-  t.is(net.drops(a)["a VNET_INVALID"], 2);
+  t.is(net.drops(a)["a VNET_DHCP_INVALID"], 2);
   // From another port it is no client's message: an ordinary broadcast without a source.
   net.send(a, request(net, a, { type: 1, sport: 4000 }));
   t.is(net.drops(a)["a VNET_SPOOFED_SOURCE"], 1);
