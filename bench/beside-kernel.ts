@@ -2,7 +2,7 @@
 
 import { KernelPath } from "./kernel/path.ts";
 import { KernelUnavailable } from "./kernel/unavailable.ts";
-import { type Measurement, measure, type Settings } from "./measure.ts";
+import { measure, type Settings } from "./measure.ts";
 import { type BesideKernel, round, type ScenarioResult, spreadOf } from "./result.ts";
 import { BACKENDS, BATCH, FIRST_PORT, PORT, PORTS_PER_CLIENT } from "./rig.ts";
 
@@ -12,12 +12,8 @@ export { KernelUnavailable };
 const SLICE = 0.25;
 const WARM = 1;
 
-export interface KernelMeasurement extends Measurement {
-  result: ScenarioResult & BesideKernel;
-}
-
 /** Measures `vip`. Throws KernelUnavailable when this machine cannot. */
-export async function measureBesideKernel(s: Settings): Promise<KernelMeasurement> {
+export async function measureBesideKernel(s: Settings): Promise<ScenarioResult & BesideKernel> {
   const { flows, frameBytes } = s;
   const sizes = { portsPerClient: PORTS_PER_CLIENT, firstPort: FIRST_PORT, backends: BACKENDS };
   const path = await KernelPath.open({ ...sizes, flows, frameBytes, port: PORT, batch: BATCH });
@@ -26,9 +22,9 @@ export async function measureBesideKernel(s: Settings): Promise<KernelMeasuremen
     const slices = new KernelSlices(path);
     do path.send(WARM);
     while (path.count().offered < flows);
-    const { result, spread } = await measure("vip", s, undefined, { before: () => slices.take() });
+    const result = await measure("vip", s, undefined, { before: () => slices.take() });
     const kernel = slices.result();
-    return { result: { ...result, ratio: round(result.mpps / kernel.mpps, 1), kernel }, spread };
+    return { ...result, ratio: round(result.mpps / kernel.mpps, 1), kernel };
   } finally {
     free();
     path.close();

@@ -4,7 +4,7 @@
 // has to do for a packet of `vip`, in C with nothing around it (docs/performance.md).
 
 import { spawnSync } from "node:child_process";
-import { type Measurement, measure, type Settings } from "./measure.ts";
+import { measure, type Settings } from "./measure.ts";
 import { type BesideProgram, round, type ScenarioResult, spreadOf } from "./result.ts";
 import type { TrafficScenario } from "./rig.ts";
 
@@ -15,23 +15,19 @@ export class ProgramError extends Error {
   override name = "ProgramError";
 }
 
-export interface ProgramMeasurement extends Measurement {
-  result: ScenarioResult & BesideProgram;
-}
-
 /** Throws ProgramError. */
 export async function measureBesideProgram(
   program: string,
   scenario: TrafficScenario,
   s: Settings,
-): Promise<ProgramMeasurement> {
+): Promise<ScenarioResult & BesideProgram> {
   const rates: number[] = [];
   // Once before anything is built: a mistake is told at once.
   runProgram(program, s.flows);
   const before = (): void => {
     rates.push(runProgram(program, s.flows));
   };
-  const { result, spread } = await measure(scenario, s, undefined, { before });
+  const result = await measure(scenario, s, undefined, { before });
   // Slices are of equal length.
   const mpps = rates.reduce((sum, rate) => sum + rate, 0) / rates.length;
   const limit = {
@@ -40,7 +36,7 @@ export async function measureBesideProgram(
     nsPerPacket: round(1e3 / mpps, 1),
     spread: spreadOf(rates.map((rate) => 1e3 / rate)),
   };
-  return { result: { ...result, ratio: round(result.mpps / mpps, 4), limit }, spread };
+  return { ...result, ratio: round(result.mpps / mpps, 4), limit };
 }
 
 /** Million packets per second. */

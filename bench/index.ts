@@ -4,12 +4,16 @@ import Table from "cli-table3";
 import { KernelUnavailable, measureBesideKernel } from "./beside-kernel.ts";
 import { measureBesideProgram, ProgramError } from "./beside-program.ts";
 import { buildBench } from "./build-bench.ts";
-import { type Measurement, measure, type Settings } from "./measure.ts";
+import { measure, type Settings } from "./measure.ts";
 import { micro } from "./micro.ts";
 import type { Pause } from "./pauses.ts";
 import type { BuildResult, MicroResult, Other, ScenarioResult } from "./result.ts";
 import { FLOWS_MAX, hasPath, TRAFFIC_SCENARIOS, type TrafficScenario } from "./rig.ts";
 
+export { FULL, type Grid, pointsOf, QUICK } from "./sweep/grid.ts";
+export { ReportUnavailable } from "./sweep/missing.ts";
+export { page } from "./sweep/page.ts";
+export { runCommand, runSweep, type SweepResult } from "./sweep/run.ts";
 export { FLOWS_MAX, hasPath, KernelUnavailable, ProgramError, type Settings, TRAFFIC_SCENARIOS };
 
 export const SCENARIOS: readonly string[] = [...TRAFFIC_SCENARIOS, "build", "micro"];
@@ -24,11 +28,11 @@ export interface Outcome {
 /** Throws KernelUnavailable when this machine cannot. */
 export async function runBesideKernel(settings: Settings): Promise<Outcome> {
   const found = await measureBesideKernel(settings);
-  const { kernel, ratio, misdelivered } = found.result;
+  const { kernel, ratio, misdelivered } = found;
   const title = "the same path in the kernel of this machine";
   const packets = `${count(kernel.offered)}, ${count(kernel.delivered)}`;
   const text = otherText(title, kernel, ["offered, delivered", packets], ["vnetem ÷ kernel", String(ratio)]);
-  return { json: found.result, text: `${scenarioText(found)}\n${text}`, ok: misdelivered === 0 };
+  return { json: found, text: `${scenarioText(found)}\n${text}`, ok: misdelivered === 0 };
 }
 
 /**
@@ -42,9 +46,9 @@ export async function runBesideProgram(
   settings: Settings,
 ): Promise<Outcome> {
   const found = await measureBesideProgram(program, scenario as TrafficScenario, settings);
-  const { limit, ratio, misdelivered } = found.result;
+  const { limit, ratio, misdelivered } = found;
   const text = otherText(program, limit, ["vnetem ÷ program", String(ratio)]);
-  return { json: found.result, text: `${scenarioText(found)}\n${text}`, ok: misdelivered === 0 };
+  return { json: found, text: `${scenarioText(found)}\n${text}`, ok: misdelivered === 0 };
 }
 
 /** @param name one of SCENARIOS */
@@ -58,15 +62,16 @@ export async function runScenario(name: string, settings: Settings): Promise<Out
     return { json, text: microText(json), ok: true };
   }
   const found = await measure(name as TrafficScenario, settings);
-  return { json: found.result, text: scenarioText(found), ok: found.result.misdelivered === 0 };
+  return { json: found, text: scenarioText(found), ok: found.misdelivered === 0 };
 }
 
-function scenarioText({ result: r, spread: s }: Measurement): string {
+function scenarioText(r: ScenarioResult): string {
   const churn = r.churnPerSecond === 0 ? "" : `, ${r.churnPerSecond} pod replacements per second`;
   const walks = r.flowCache ? "" : ", every packet walks";
   const cluster = r.services > 1 ? `${r.cni}, ${count(r.services)} Services` : r.cni;
   const traffic = `${r.frameBytes}-byte frames, ${count(r.flows)} flows`;
   const what = `${r.scenario} (${cluster}): ${traffic}${churn}${walks}`;
+  const { spread: s } = r;
   const dropped = Object.entries(r.dropped).map(([reason, n]) => `${count(n)} ${reason}`);
   const table = plainTable();
   table.push(

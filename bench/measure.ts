@@ -5,7 +5,7 @@ import type { CniMode } from "../src/emulator/spec.ts";
 import { DROP_REASONS, dropName } from "../src/node/drop.ts";
 import { bytesPerPacket } from "./allocation.ts";
 import { flowMemory, total } from "./memory.ts";
-import { machine, round, type ScenarioResult, type Spread } from "./result.ts";
+import { machine, round, type ScenarioResult } from "./result.ts";
 import { BATCH, Rig, type TrafficScenario } from "./rig.ts";
 import { type Beside, Timed } from "./timed.ts";
 
@@ -42,18 +42,13 @@ const EFFORT: Effort = {
   slice: 0.25,
 };
 
-export interface Measurement {
-  result: ScenarioResult;
-  spread: Spread;
-}
-
 /** @param beside what else is done, slice by slice */
 export async function measure(
   scenario: TrafficScenario,
   s: Settings,
   effort: Effort = EFFORT,
   beside?: Beside,
-): Promise<Measurement> {
+): Promise<ScenarioResult> {
   const { flows, frameBytes, churnPerSecond, flowCache = true, services = 1, cni = "azure-bridge" } = s;
   const rig = new Rig({ scenario, flows, frameBytes, flowCache, services, cni });
   const empty = flowMemory(rig.net.walk);
@@ -68,7 +63,7 @@ export async function measure(
   const after = count(rig);
   const { times, nanoseconds } = timed;
   const delivered = after.delivered - before.delivered;
-  const result: ScenarioResult = {
+  return {
     scenario,
     flows,
     frameBytes,
@@ -96,9 +91,9 @@ export async function measure(
     p999Ns: round(times.quantile(0.999) / BATCH, 1),
     maxNs: Math.round(times.longest),
     longestPauses: await timed.pauses.longest(),
+    spread,
     ...machine(),
   };
-  return { result, spread };
 }
 
 function warmUp(rig: Rig, packets: number, replacements: number): void {

@@ -40,6 +40,7 @@ export interface ScenarioResult {
   maxNs: number;
   /** The longest ones, and what happened in them. */
   longestPauses: Pause[];
+  spread: Spread;
   node: string;
   cpu: string;
 }

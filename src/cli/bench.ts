@@ -32,8 +32,11 @@ export interface BenchOptions {
 const DEFAULT_SCENARIO = "vip";
 const KERNEL = "kernel";
 const KERNEL_SCENARIO = "vip";
-const BYTES_MAX = 1_518;
-const SERVICES_MAX = 10_000;
+/** Least and most of what the options take. */
+export const FRAME_BYTES: readonly [number, number] = [64, 1_518];
+export const CHURN_MAX = 100_000;
+export const SERVICES_MAX = 10_000;
+export { FLOWS_MAX };
 
 /** Exit code: EXIT_FAILED when a packet went where it does not belong. */
 export async function bench(scenarios: readonly string[], options: BenchOptions): Promise<number> {
@@ -47,11 +50,11 @@ export async function bench(scenarios: readonly string[], options: BenchOptions)
   checkPaths(chosen, cni);
   const settings: Settings = {
     flows: whole("--flows", options.flows ?? "1000", 1, FLOWS_MAX),
-    frameBytes: whole("--bytes", options.bytes ?? "64", 64, BYTES_MAX),
-    churnPerSecond: whole("--churn", options.churn ?? "0", 0, 100_000),
+    frameBytes: whole("--bytes", options.bytes ?? "64", ...FRAME_BYTES),
+    churnPerSecond: whole("--churn", options.churn ?? "0", 0, CHURN_MAX),
     services: whole("--services", options.services ?? "1", 1, SERVICES_MAX),
     cni,
-    seconds: seconds(options.seconds ?? "3"),
+    seconds: number("--seconds", options.seconds ?? "3"),
     flowCache: options.flowCache ?? true,
   };
   if (options.beside !== undefined) checkBeside(options.beside, chosen, settings);
@@ -66,7 +69,7 @@ export async function bench(scenarios: readonly string[], options: BenchOptions)
   return exit;
 }
 
-function cniMode(text: string): CniMode {
+export function cniMode(text: string): CniMode {
   const mode = CNI_MODES.find((m) => m === text);
   if (mode !== undefined) return mode;
   throw new UsageError(`--cni takes ${CNI_MODES.join(", ")}, not "${text}"`);
@@ -100,14 +103,14 @@ async function beside(what: string, scenario: string, settings: Settings): Promi
   }
 }
 
-function whole(flag: string, text: string, least: number, most: number): number {
+export function whole(flag: string, text: string, least: number, most: number): number {
   const value = Number(text);
   if (/^\d+$/.test(text) && value >= least && value <= most) return value;
   throw new UsageError(`${flag} takes a whole number from ${least} to ${most}, not "${text}"`);
 }
 
-function seconds(text: string): number {
+export function number(flag: string, text: string): number {
   const value = Number(text);
   if (/^\d+(\.\d+)?$/.test(text) && value >= 0.01 && value <= 3_600) return value;
-  throw new UsageError(`--seconds takes a number from 0.01 to 3600, not "${text}"`);
+  throw new UsageError(`${flag} takes a number from 0.01 to 3600, not "${text}"`);
 }

@@ -29,6 +29,8 @@ function program(): Command {
   vnetem
     .description("packet-level emulator of the data plane under a Kubernetes cluster on Azure")
     .version(version)
+    // What follows "bench sweep" is the sweep's, not bench's option of the same name.
+    .enablePositionalOptions()
     .showHelpAfterError(false);
   vnetem
     .command("run <topology>")
@@ -62,22 +64,7 @@ function program(): Command {
         (await import("./show.ts")).show(file, host, what, options),
       ),
     );
-  vnetem
-    .command("bench [scenario...]")
-    .description("throughput of l2, pod, vip, connect, build, or the micro suite")
-    .option("--flows <n>", "flows", "1000")
-    .option("--bytes <n>", "bytes of an Ethernet frame with its checksum", "64")
-    .option("--churn <n>", "pod replacements per second", "0")
-    .option("--no-flow-cache", "let every packet walk")
-    .option("--services <n>", "Services of the cluster", "1")
-    .option("--cni <mode>", "how pods are attached", "azure-bridge")
-    .option(
-      "--beside <what>",
-      "measure in turns with vip in this machine's kernel: kernel; or with a program like limit.c: its path",
-    )
-    .option("--seconds <s>", "seconds to measure", "3")
-    .option("--json", "print one JSON object per scenario and nothing else")
-    .action(action(async (scenarios, options) => (await import("./bench.ts")).bench(scenarios, options)));
+  const bench = addBench(vnetem);
   vnetem
     .command("cni")
     .description("one CNI command against a saved emulation: environment and stdin in, result JSON out")
@@ -96,13 +83,53 @@ function program(): Command {
     .description("a topology out of what az network ... -o json or ARM templates say")
     .option("-o, --output <file>", "write the topology there; default stdout")
     .action(action(async (files, options) => (await import("./import.ts")).azure(files, options)));
-  for (const command of [vnetem, ...vnetem.commands, ...diagnose.commands, ...from.commands]) {
+  for (const command of [
+    vnetem,
+    ...vnetem.commands,
+    ...bench.commands,
+    ...diagnose.commands,
+    ...from.commands,
+  ]) {
     command
       .exitOverride()
       .configureOutput({ writeErr: () => {} })
       .showSuggestionAfterError(false);
   }
   return vnetem;
+}
+
+function addBench(vnetem: Command): Command {
+  const bench = vnetem
+    .command("bench [scenario...]")
+    .description("throughput of l2, pod, vip, connect, build, or the micro suite")
+    .option("--flows <n>", "flows", "1000")
+    .option("--bytes <n>", "bytes of an Ethernet frame with its checksum", "64")
+    .option("--churn <n>", "pod replacements per second", "0")
+    .option("--no-flow-cache", "let every packet walk")
+    .option("--services <n>", "Services of the cluster", "1")
+    .option("--cni <mode>", "how pods are attached", "azure-bridge")
+    .option(
+      "--beside <what>",
+      "measure in turns with vip in this machine's kernel: kernel; or with a program like limit.c: its path",
+    )
+    .option("--seconds <s>", "seconds to measure", "3")
+    .option("--json", "print one JSON object per scenario and nothing else")
+    .action(action(async (scenarios, options) => (await import("./bench.ts")).bench(scenarios, options)));
+  bench
+    .enablePositionalOptions()
+    .command("sweep")
+    .description("measure vip over a grid of settings; write sweep.json and sweep.html")
+    .option("--flows <list>", "flows; default 1,1000,65536,1000000")
+    .option("--bytes <list>", "bytes of an Ethernet frame with its checksum; default 64,512,1500")
+    .option("--churn <list>", "pod replacements per second; default 0,20,400,10000")
+    .option("--services <list>", "Services of the cluster; default 1,1000,10000")
+    .option("--cni <list>", "how pods are attached; default all five ways")
+    .option("--seconds <s>", "seconds to measure at each point; default 1")
+    .option("--quick", "few of everything where no list is given")
+    .option("-o, --output <dir>", "where the files go", "sweep")
+    .option("--json", "print the JSON as well, and nothing else")
+    .action(action(async (options) => (await import("./sweep.ts")).sweep(options)));
+  return bench;
 }
 
 function addDiagnose(vnetem: Command): Command {
