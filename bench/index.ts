@@ -9,6 +9,7 @@ import { micro } from "./micro.ts";
 import type { Pause } from "./pauses.ts";
 import type { BuildResult, MicroResult, Other, ScenarioResult } from "./result.ts";
 import { FLOWS_MAX, hasPath, TRAFFIC_SCENARIOS, type TrafficScenario } from "./rig.ts";
+import { type BulkResult, measureBulk, measureRequests, type RequestResult } from "./tcp.ts";
 
 export { FULL, type Grid, pointsOf, QUICK } from "./sweep/grid.ts";
 export { ReportUnavailable } from "./sweep/missing.ts";
@@ -16,7 +17,7 @@ export { page } from "./sweep/page.ts";
 export { runCommand, runSweep, type SweepResult } from "./sweep/run.ts";
 export { FLOWS_MAX, hasPath, KernelUnavailable, ProgramError, type Settings, TRAFFIC_SCENARIOS };
 
-export const SCENARIOS: readonly string[] = [...TRAFFIC_SCENARIOS, "build", "micro"];
+export const SCENARIOS: readonly string[] = [...TRAFFIC_SCENARIOS, "bulk", "request", "build", "micro"];
 
 /** What was found, and whether every packet went where it belongs. */
 export interface Outcome {
@@ -61,8 +62,37 @@ export async function runScenario(name: string, settings: Settings): Promise<Out
     const json = micro(settings.seconds);
     return { json, text: microText(json), ok: true };
   }
+  if (name === "bulk" || name === "request") {
+    const json = name === "bulk" ? measureBulk(settings) : measureRequests(settings);
+    return { json, text: tcpText(json), ok: json.wrong === 0 && json.failed === 0 };
+  }
   const found = await measure(name as TrafficScenario, settings);
   return { json: found, text: scenarioText(found), ok: found.misdelivered === 0 };
+}
+
+function tcpText(r: BulkResult | RequestResult): string {
+  const walks = r.flowCache ? "" : ", every packet walks";
+  const what =
+    r.scenario === "bulk"
+      ? `bulk: one connection, MTU ${r.mtu}`
+      : `request: connect, request, response, close; ${count(r.timeWaits)} in TIME_WAIT`;
+  const found =
+    r.scenario === "bulk"
+      ? ["goodput", `${r.gbpsPerCore} Gbit/s per core; on the wall ${r.gbps}: ${count(r.bytes)} bytes`]
+      : ["rate", `${count(r.perCoreSecond)} per second of a core; on the wall ${count(r.perSecond)}`];
+  const dropped = Object.entries(r.dropped).map(([reason, n]) => `${count(n)} ${reason}`);
+  const { spread: s } = r;
+  const table = plainTable();
+  table.push(
+    found,
+    ["frames", `${count(r.frames)}, ${r.nsPerFrame} ns each`],
+    ["time", `${r.seconds} s on the wall, ${r.cpuSeconds} s of the processor`],
+    [`median of ${s.repeats}`, `${s.medianNs} ns per frame ± ${percent(s.deviationNs / s.medianNs)}`],
+    ["dropped", dropped.join(", ") || "none"],
+    ["wrong bytes, failed connections", `${count(r.wrong)}, ${count(r.failed)}`],
+    ["machine", `Node ${r.node}, ${r.cpu}`],
+  );
+  return `${what}${walks}\n${table.toString()}`;
 }
 
 function scenarioText(r: ScenarioResult): string {

@@ -163,3 +163,27 @@ test("UDP: a computed zero is written as ffff", (t) => {
   t.is(csumUdp(0xffff), 0xffff);
   t.is(csumUdp(0x1234), 0x1234);
 });
+
+test("any length and alignment: as word by word", (t) => {
+  const bytes = new Uint8Array(4096);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = i % 5 === 0 ? 0xff : (i * 2654435761) >>> 13;
+  const view = new DataView(bytes.buffer);
+  for (let o = 0; o < 5; o++) {
+    for (const length of [0, 1, 19, 20, 63, 64, 65, 66, 67, 79, 80, 81, 1447, 1448, 1449, 4000]) {
+      for (const initial of [0, 1, 0xffff, 0x7fff_0000]) {
+        let sum = initial;
+        for (let i = 0; i < length; i++) sum += i % 2 === 0 ? bytes[o + i] * 256 : bytes[o + i];
+        while (sum > 0xffff) sum = (sum % 0x1_0000) + Math.floor(sum / 0x1_0000);
+        t.is(csumRange(view, o, o + length, initial), sum, `${length} bytes at ${o}, ${initial}`);
+      }
+    }
+  }
+});
+
+test("all ones, all zeros, 64 KiB", (t) => {
+  const bytes = new Uint8Array(65_536);
+  const view = new DataView(bytes.buffer);
+  t.is(csumRange(view, 0, bytes.length, 0), 0);
+  bytes.fill(0xff);
+  t.is(csumRange(view, 0, bytes.length, 0), 0xffff);
+});

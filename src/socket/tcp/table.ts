@@ -123,6 +123,8 @@ export class Tcp extends TcpColumns {
       this.ofNs.grow(row * 2);
     }
     this.clear(row);
+    this.sendBuffers.begin(row);
+    this.receiveBuffers.begin(row);
     this.ns[row] = ns;
     this.kind[row] = kind;
     this.generation[row]++;
