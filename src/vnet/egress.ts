@@ -57,7 +57,7 @@ import { Direction } from "./security-groups.ts";
 const PROTO_IPIP = 4;
 const PROTO_GRE = 47;
 /** A packet that is routed on by appliances crosses once per hop; far fewer than this. */
-const CROSSINGS_MAX = 64;
+export const CROSSINGS_MAX = 64;
 
 /** The frame has left the guest: skb.dev is the sending NIC's device, skb.off its Ethernet header. */
 export function vnetEgress(v: Fabric, f: number): Stage {

@@ -79,6 +79,11 @@ export function vnetRoute(v: Fabric, f: number): Stage {
   }
 }
 
+/** The frame at VNET_ROUTE will wait before it reaches VNET_INGRESS, if it does. */
+export function vnetHolds(v: Fabric, f: number): boolean {
+  return v.vnets.delay[v.nics.vnet[v.k.dev.nic[v.k.skb.dev[f]]]] > 0;
+}
+
 /** Over a connected peering, if the receiving VNet's link takes it (P5). */
 function toPeer(v: Fabric, f: number, from: number, to: number): Stage {
   const { nics, peerings } = v;

@@ -5,10 +5,11 @@
 // order of arrival is kept by passing the same number of veth queues, and whatever the walk consulted evicts
 // what was derived from it when it changes (node/consulted.ts).
 // Azure's VFP (unified flow tables), OVS megaflows and nf_flow_table do the same with their own paths.
-// Cached: IPv4 UDP, ICMP echo and segments of established TCP without IP options, DF set, from IP_LOCAL_OUT
-// to a socket, at one instant. Absent, so these walk: fragments, what is injected at an interface, what ends
-// at a node's own socket, links and VNets with a delay, and everything while a tap, a recording or explain is
-// on.
+// Cached: IPv4 UDP, ICMP echo and segments of established TCP without IP options, from where a frame leaves
+// its socket or comes out of what held it (flow-start.ts) to a socket or to what holds it next: a link with a
+// delay or rate, a VNet with a delay. Those walk themselves, and each part of such a way is an entry.
+// Absent, so these walk: fragments, what is injected at an interface, and everything while a tap, a recording
+// or explain is on.
 
 import { growF64, growI32, Ids } from "../core/columns.ts";
 import { HashIndex, hash4 } from "../core/hash-index.ts";
@@ -38,28 +39,10 @@ import {
 } from "../node/consulted.ts";
 import type { Kernel } from "../node/kernel.ts";
 import { DevKind } from "../node/net-device.ts";
-import { PacketType, SkbFlag } from "../node/sk-buff.ts";
 import { Stage } from "../node/stage.ts";
 import type { Fabric } from "../vnet/fabric.ts";
-import { csumReplace4 } from "../wire/checksum.ts";
 import { ETHERNET_SIZE } from "../wire/ethernet.ts";
-import { ICMP_ECHO, ICMP_ECHO_REPLY, ICMPV4_CHECKSUM, ICMPV4_ID } from "../wire/icmpv4.ts";
-import {
-  IPV4_DF,
-  IPV4_DST,
-  IPV4_FRAGMENT,
-  IPV4_ID,
-  IPV4_PROTOCOL,
-  IPV4_SIZE,
-  IPV4_SRC,
-  IPV4_TTL,
-  ipv4FillChecksum,
-  PROTO_ICMP,
-  PROTO_TCP,
-  PROTO_UDP,
-} from "../wire/ipv4.ts";
-import { TCP_ACK, TCP_FLAGS, TCP_PSH, tcpFillChecksum } from "../wire/tcp.ts";
-import { udpFillChecksum } from "../wire/udp.ts";
+import { IPV4_DST, IPV4_SIZE, IPV4_SRC, IPV4_TTL, PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
 import {
   E_BINDINGS,
   E_DEV,
@@ -73,7 +56,7 @@ import {
   E_NEW_SRC,
   E_PATH,
   E_PORTS,
-  E_ROUTE,
+  E_SEGMENT,
   E_SRC,
   E_STAGE,
   E_TTL,
@@ -82,34 +65,37 @@ import {
   F_IDLE,
   F_LAST,
   F_PACKETS,
+  FLAG_BITS,
   FLOW,
   HOP,
 } from "./flow-entry.ts";
 import { FlowPaths } from "./flow-paths.ts";
+import { rewrite } from "./flow-rewrite.ts";
+import { FlowSegments } from "./flow-segment.ts";
+import { flowKey, isLocalKey, portsOf, scrubs } from "./flow-start.ts";
 import { FlowTracker } from "./flow-tracker.ts";
 
-const VERSION_4_IHL_5 = 0x45;
-/** Flags a locally made packet may have; any other makes it unusual. */
-const PLAIN_PORTED = SkbFlag.LOCAL | SkbFlag.CSUM_PARTIAL;
-const PLAIN_ICMP: number = SkbFlag.LOCAL;
 /** Status bits of a connection that decide whether its packets are all alike. */
 const STEADY = IPS_CONFIRMED | IPS_DYING | IPS_FIXED_TIMEOUT | IPS_NAT_CLASH;
 /** Entries looked at for every new one: those whose path is gone give up their place. */
 const SWEEP = 2;
 
 // Words of a frame under record.
-const START = 6;
+const START = 9;
 const S_KEY = 0;
 const S_SRC = 1;
 const S_DST = 2;
 const S_PORTS = 3;
 const S_TTL = 4;
 const S_LENGTH = 5;
+/** MAC addresses (flow-segment.ts). */
+const S_MACS = 6;
 
 export class FlowCache implements FlowMemo {
   readonly paths: FlowPaths;
   private readonly k: Kernel;
   private readonly tracker: FlowTracker;
+  private readonly segments: FlowSegments;
   private readonly t: ConntrackTable;
   private readonly vnet: Fabric;
   words = new Int32Array(ENTRY * 64);
@@ -133,6 +119,7 @@ export class FlowCache implements FlowMemo {
     this.k = k;
     this.tracker = new FlowTracker(k, nf);
     this.t = nf.t;
+    this.segments = new FlowSegments(k, nf.t);
     this.vnet = vnet;
     this.paths = new FlowPaths(k, link, ip, vnet);
     k.consulted.flush = () => this.flush();
@@ -165,60 +152,75 @@ export class FlowCache implements FlowMemo {
   // ---- data plane ----
 
   /**
-   * A packet at IP_LOCAL_OUT: rewritten as it arrives. The stage that receives it, plus HOP for every veth it
-   * would wait in; 0 when it has to walk.
+   * A packet at the stage `at`: rewritten as it arrives where its way ends. The stage there, plus HOP for
+   * every veth it would wait in; 0 when it has to walk.
    * @param first no frame that walks is ahead of it at this instant: it could change what this one meets
    */
-  forward(f: number, first: boolean): number {
+  forward(f: number, at: Stage, first: boolean): number {
     const { skb, clock } = this.k;
     if (this.k.observing) return 0;
+    const key = flowKey(this.k, this.vnet, f, at);
+    if (key === 0) return 0;
     const v = skb.view;
     const o = skb.l3[f];
-    if (!this.isPlain(f, v, o)) return 0;
-    const key = (skb.ns[f] << 8) | v.getUint8(o + IPV4_PROTOCOL);
     const ports = portsOf(v, o);
     const src = v.getInt32(o + IPV4_SRC);
     const dst = v.getInt32(o + IPV4_DST);
     const hash = hash4(key, src, dst, ports);
     const i = this.find(key, src, dst, ports, hash);
-    if (i < 0) {
-      this.record(f, key, src, dst, ports);
-      return 0;
-    }
+    const onWire = at !== Stage.IP_LOCAL_OUT;
+    if (i < 0) return this.record(f, key, src, dst, ports, onWire);
     if (!first) return 0;
     const { words, flows } = this;
     const w = i * ENTRY;
-    const n = i * FLOW;
-    const p = words[w + E_PATH];
-    const tcp = (key & 0xff) === PROTO_TCP;
-    const length = skb.len[f];
+    const segment = words[w + E_SEGMENT];
     const now = clock.now;
-    if (!this.isCurrent(i, now)) {
+    if (!this.isCurrent(i, now) || (onWire && !this.segments.matches(segment, f))) {
       this.forget(i);
-      this.record(f, key, src, dst, ports);
-      return 0;
+      return this.record(f, key, src, dst, ports, onWire);
     }
     const ttl = v.getUint8(o + IPV4_TTL);
-    if (length > words[w + E_LENGTH] || ttl <= words[w + E_TTL]) {
+    const length = skb.off[f] + skb.len[f] - o;
+    if (ttl <= words[w + E_TTL] || (segment >= 0 && !this.segments.mayCross(segment, f))) return 0;
+    if (length > words[w + E_LENGTH]) {
       // A longer packet that gets through is remembered in place of the shorter one.
-      if (ttl > words[w + E_TTL]) {
-        this.forget(i);
-        this.record(f, key, src, dst, ports);
-      }
+      this.forget(i);
+      return this.record(f, key, src, dst, ports, onWire);
+    }
+    if (onWire) skb.pull(f, ETHERNET_SIZE);
+    const tcp = (key & 0xff) === PROTO_TCP;
+    if (tcp && !this.tracker.track(f, this.connections, i * CONNECTIONS_MAX, o + IPV4_SIZE, o + length)) {
+      if (onWire) skb.push(f, ETHERNET_SIZE);
       return 0;
     }
-    if (tcp && !this.tracker.track(f, this.connections, i * CONNECTIONS_MAX, o + IPV4_SIZE, o + length))
-      return 0;
+    const n = i * FLOW;
     flows[n + F_LAST] = now;
     flows[n + F_PACKETS]++;
     flows[n + F_BYTES] += length;
-    this.paths.count(p, length, now);
-    this.rewrite(f, v, o, w, ttl);
+    this.paths.count(words[w + E_PATH], length, now);
+    // As the driver or the fabric does first.
+    if (onWire) this.k.scrub(f);
+    rewrite(this.k, this.segments, words, w, f, ttl, onWire);
     return words[w + E_STAGE];
   }
 
-  /** IP_LOCAL_DELIVER_FINISH of a frame under record: the walk is known from end to end. */
+  /** IP_LOCAL_DELIVER_FINISH of a frame under record: the walk is known to its end. */
   finish(f: number, stage: number): void {
+    const known = stage === Stage.UDP_RCV || stage === Stage.ICMP_RCV || stage === Stage.TCP_RCV;
+    if (known) this.remember(f, stage, false);
+    this.k.consulted.giveUp(f);
+  }
+
+  /** A frame under record is about to be held: by its device (DEV_QUEUE_XMIT) or the fabric (VNET_ROUTE). */
+  leave(f: number, stage: number): void {
+    const { consulted, skb } = this.k;
+    const d = skb.dev[f];
+    consulted.note(f, Noted.DEVICE, d, 0);
+    if (scrubs(this.k, d)) this.remember(f, stage, true);
+    consulted.giveUp(f);
+  }
+
+  private remember(f: number, stage: number, onWire: boolean): void {
     const { consulted, skb, dev } = this.k;
     const slot = consulted.slot[f];
     if (slot < 0) return;
@@ -226,47 +228,33 @@ export class FlowCache implements FlowMemo {
     const { start } = this;
     const v = skb.view;
     const o = skb.l3[f];
-    const known = stage === Stage.UDP_RCV || stage === Stage.ICMP_RCV || stage === Stage.TCP_RCV;
+    const begin = skb.off[f] + (onWire ? ETHERNET_SIZE : 0);
+    if (begin !== o || skb.off[f] + skb.len[f] - o !== start[s + S_LENGTH]) return;
+    if (!this.areSteady(slot)) return;
     const from = slot * NOTES_MAX * NOTE_WORDS;
     const count = consulted.count[slot];
-    let p = -1;
-    if (known && skb.ct[f] < 0 && skb.off[f] === o && skb.len[f] === start[s + S_LENGTH]) {
-      if (this.areSteady(slot)) p = this.paths.of(from, count);
+    const p = this.paths.of(from, count);
+    if (p < 0) return;
+    let veths = 0;
+    let crossings = 0;
+    for (let i = 0, at = from; i < count; i++, at += NOTE_WORDS) {
+      if (consulted.notes[at] === Noted.NIC_SENT) crossings++;
+      if (consulted.notes[at] !== Noted.TX) continue;
+      const kind = dev.kind[consulted.notes[at + 1]];
+      if (kind === DevKind.VETH || kind === DevKind.LOOPBACK) veths++;
     }
-    if (p >= 0) {
-      let veths = 0;
-      for (let i = 0, at = from; i < count; i++, at += NOTE_WORDS) {
-        if (consulted.notes[at] !== Noted.TX) continue;
-        const kind = dev.kind[consulted.notes[at + 1]];
-        if (kind === DevKind.VETH || kind === DevKind.LOOPBACK) veths++;
-      }
-      const i = this.add(s, slot, p);
-      const w = i * ENTRY;
-      const { words } = this;
-      words[w + E_NEW_SRC] = v.getInt32(o + IPV4_SRC);
-      words[w + E_NEW_DST] = v.getInt32(o + IPV4_DST);
-      words[w + E_NEW_PORTS] = portsOf(v, o);
-      words[w + E_TTL] = start[s + S_TTL] - v.getUint8(o + IPV4_TTL);
-      words[w + E_DEV] = skb.dev[f];
-      words[w + E_STAGE] = stage + veths * HOP;
-      words[w + E_FLAGS] = skb.flags[f];
-      words[w + E_ROUTE] = skb.rtType[f];
-    }
-    consulted.giveUp(f);
-  }
-
-  /** Nothing about the packet is unusual. */
-  private isPlain(f: number, v: DataView, o: number): boolean {
-    if (v.getUint8(o) !== VERSION_4_IHL_5 || v.getUint16(o + IPV4_FRAGMENT) !== IPV4_DF) return false;
-    const proto = v.getUint8(o + IPV4_PROTOCOL);
-    if (proto === PROTO_UDP) return this.k.skb.flags[f] === PLAIN_PORTED;
-    if (proto === PROTO_TCP) {
-      const flags = v.getUint8(o + IPV4_SIZE + TCP_FLAGS) & ~TCP_PSH;
-      return flags === TCP_ACK && this.k.skb.flags[f] === PLAIN_PORTED;
-    }
-    if (proto !== PROTO_ICMP || this.k.skb.flags[f] !== PLAIN_ICMP) return false;
-    const type = v.getUint16(o + IPV4_SIZE) >> 8;
-    return type === ICMP_ECHO || type === ICMP_ECHO_REPLY;
+    const i = this.add(s, slot, p);
+    const w = i * ENTRY;
+    const { words } = this;
+    words[w + E_NEW_SRC] = v.getInt32(o + IPV4_SRC);
+    words[w + E_NEW_DST] = v.getInt32(o + IPV4_DST);
+    words[w + E_NEW_PORTS] = portsOf(v, o);
+    words[w + E_TTL] = start[s + S_TTL] - v.getUint8(o + IPV4_TTL);
+    words[w + E_DEV] = skb.dev[f];
+    words[w + E_STAGE] = stage + veths * HOP;
+    words[w + E_FLAGS] = skb.flags[f] | (skb.rtType[f] << FLAG_BITS);
+    const plain = !onWire && skb.ct[f] < 0 && isLocalKey(start[s + S_KEY]);
+    words[w + E_SEGMENT] = plain ? -1 : this.segments.add(f, start, s + S_MACS, onWire, crossings);
   }
 
   /** The entry of a flow, or -1. */
@@ -292,44 +280,11 @@ export class FlowCache implements FlowMemo {
     return now < paths.validUntil[p] || paths.renew(p);
   }
 
-  /** Headers and columns as they are where the walk would have brought the frame. */
-  private rewrite(f: number, v: DataView, o: number, w: number, ttl: number): void {
-    const { skb, dev } = this.k;
-    const { words } = this;
-    const d = words[w + E_DEV];
-    const l4 = o + IPV4_SIZE;
-    const ports = words[w + E_NEW_PORTS];
-    v.setUint16(o + IPV4_ID, 0);
-    v.setUint8(o + IPV4_TTL, ttl - words[w + E_TTL]);
-    v.setInt32(o + IPV4_SRC, words[w + E_NEW_SRC]);
-    v.setInt32(o + IPV4_DST, words[w + E_NEW_DST]);
-    ipv4FillChecksum(v, o);
-    const proto = v.getUint8(o + IPV4_PROTOCOL);
-    if (proto === PROTO_UDP) {
-      v.setInt32(l4, ports);
-      udpFillChecksum(v, l4, o + skb.len[f], o);
-    } else if (proto === PROTO_TCP) {
-      v.setInt32(l4, ports);
-      tcpFillChecksum(v, l4, o + skb.len[f], o);
-    } else if (ports >>> 16 !== v.getUint16(l4 + ICMPV4_ID)) {
-      const sum = csumReplace4(v.getUint16(l4 + ICMPV4_CHECKSUM), v.getUint16(l4 + ICMPV4_ID), ports >>> 16);
-      v.setUint16(l4 + ICMPV4_CHECKSUM, sum);
-      v.setUint16(l4 + ICMPV4_ID, ports >>> 16);
-    }
-    skb.ns[f] = dev.ns[d];
-    skb.dev[f] = d;
-    skb.iif[f] = d;
-    skb.l4[f] = l4;
-    skb.mac[f] = o - ETHERNET_SIZE;
-    skb.pktType[f] = PacketType.HOST;
-    skb.flags[f] = words[w + E_FLAGS];
-    skb.rtType[f] = words[w + E_ROUTE];
-  }
-
-  private record(f: number, key: number, src: number, dst: number, ports: number): void {
+  /** Answers 0: the frame walks. */
+  private record(f: number, key: number, src: number, dst: number, ports: number, onWire: boolean): number {
     const { consulted, skb } = this.k;
     const slot = consulted.begin(f);
-    if (slot < 0) return;
+    if (slot < 0) return 0;
     const s = slot * START;
     const { start } = this;
     start[s + S_KEY] = key;
@@ -337,7 +292,9 @@ export class FlowCache implements FlowMemo {
     start[s + S_DST] = dst;
     start[s + S_PORTS] = ports;
     start[s + S_TTL] = skb.view.getUint8(skb.l3[f] + IPV4_TTL);
-    start[s + S_LENGTH] = skb.len[f];
+    start[s + S_LENGTH] = skb.off[f] + skb.len[f] - skb.l3[f];
+    if (onWire) this.segments.macs(f, start, s + S_MACS);
+    return 0;
   }
 
   /** Later packets will do to the connections of this record what the last one did. */
@@ -473,6 +430,7 @@ export class FlowCache implements FlowMemo {
       const row = this.flowRecords[i * FLOW_RECORDS_MAX + c];
       if (row >= 0) this.vnet.flows.links[row] = -1;
     }
+    if (this.words[w + E_SEGMENT] >= 0) this.segments.remove(this.words[w + E_SEGMENT]);
     this.index.remove(this.words[w + E_HASH], i);
     this.words[w + E_PATH] = -1;
     this.ids.give(i);
@@ -486,11 +444,4 @@ export class FlowCache implements FlowMemo {
     this.timeouts = growF64(this.timeouts, this.capacity * CONNECTIONS_MAX);
     this.flowRecords = growI32(this.flowRecords, this.capacity * FLOW_RECORDS_MAX);
   }
-}
-
-/** Ports of UDP and TCP, or identifier * 65536 + type * 256 + code of an echo, as in a conntrack tuple. */
-function portsOf(v: DataView, o: number): number {
-  const l4 = o + IPV4_SIZE;
-  if (v.getUint8(o + IPV4_PROTOCOL) !== PROTO_ICMP) return v.getInt32(l4);
-  return (v.getUint16(l4 + ICMPV4_ID) << 16) | v.getUint16(l4);
 }

@@ -1,9 +1,9 @@
 // An entry of the flow cache as words of two columns: what is read together for one packet stands together.
 
-/** Second half of a queued pair: the stage that receives, plus this for every veth still ahead. */
+/** Second half of a queued pair: the stage at the end, plus this for every veth still ahead. */
 export const HOP = 256;
 
-// Words of an entry; the key (namespace * 256 + protocol) is the first.
+// Words of an entry; the key (flow-start.ts) is the first.
 export const ENTRY = 18;
 export const E_SRC = 1;
 export const E_DST = 2;
@@ -20,8 +20,11 @@ export const E_LENGTH = 11;
 /** Receiving device, and stage with the veths before it. */
 export const E_DEV = 12;
 export const E_STAGE = 13;
+/** skb.flags and, above them, the type of the route. */
 export const E_FLAGS = 14;
-export const E_ROUTE = 15;
+export const FLAG_BITS = 16;
+/** Row of flow-segment.ts, -1 for a way from socket to socket that brings no connection along. */
+export const E_SEGMENT = 15;
 /**
  * Sink that gets the packets of a traffic source, -1 for any other receiver, as Sockets.bindings was then.
  */

@@ -56,11 +56,15 @@ import { udpRcv } from "../socket/udp.ts";
 import { vnetEgress } from "../vnet/egress.ts";
 import { Fabric, type FabricSettings } from "../vnet/fabric.ts";
 import { vnetIngress } from "../vnet/ingress.ts";
-import { vnetDeliver, vnetRoute } from "../vnet/route.ts";
+import { vnetDeliver, vnetHolds, vnetRoute } from "../vnet/route.ts";
 import { brNfRoute } from "./bridge-route.ts";
 import { FlowCache } from "./flow-cache.ts";
 import { FlowEmitter } from "./flow-emit.ts";
 import { HOP } from "./flow-entry.ts";
+
+/** Where frames begin that a link or the fabric has held: the flow cache looks at them there. */
+const isOutOfHold = (stage: Stage): boolean =>
+  stage === Stage.DEV_HARD_START_XMIT || stage === Stage.VNET_INGRESS;
 
 /** What timed events besides the data plane's mean; the cluster and the script take them. */
 export type EventHandler = (op: number, a: number, b: number) => void;
@@ -75,10 +79,12 @@ export class Walk {
   /** Memo of the walk for steady flows; off until enabled. */
   readonly cache: FlowCache;
   readonly emitter: FlowEmitter;
-  /** Frames walked so far, and events handled. */
+  /** Frames walked so far, how often the flow cache spared one its way, events handled. */
   walked = 0;
+  spared = 0;
   events = 0;
-  /** Frames of the flow cache in softnet. */
+  /** Frames that others go ahead of, and frames of the flow cache in softnet. */
+  private underWay = 0;
   private cachedAhead = 0;
   onEvent: EventHandler = () => {};
 
@@ -183,9 +189,10 @@ export class Walk {
     this.k.softnet.push(f, receiver);
   }
 
-  /** A frame of the flow cache has reached its socket. */
+  /** A frame of the flow cache has reached its socket, or what holds it next. */
   private receive(f: number, stage: Stage): void {
-    if (this.k.watch !== null) this.k.watch.arrived(f);
+    const isHeld = stage === Stage.DEV_QUEUE_XMIT || stage === Stage.VNET_ROUTE;
+    if (!isHeld && this.k.watch !== null) this.k.watch.arrived(f);
     this.frame(f, stage);
   }
 
@@ -193,10 +200,11 @@ export class Walk {
   frame(f: number, first: Stage): void {
     const { k, link, ip, nf, sock, vnet } = this;
     const { consulted } = k;
-    if (first === Stage.IP_LOCAL_OUT && consulted.enabled) {
-      const receiver = this.cache.forward(f, this.cachedAhead === k.softnet.size);
+    if (consulted.enabled && (first === Stage.IP_LOCAL_OUT || isOutOfHold(first))) {
+      const receiver = this.cache.forward(f, first, this.cachedAhead === k.softnet.size);
+      if (receiver > 0) this.spared++;
       // With nothing else under way it would pass its veths at once.
-      const alone = k.softnet.size === 0 && k.backlog.size === 0;
+      const alone = k.softnet.size === 0 && k.backlog.size === 0 && this.underWay === 0;
       if (receiver >= HOP && !alone) return this.wait(f, receiver);
       if (receiver > 0) return this.receive(f, (receiver & (HOP - 1)) as Stage);
     }
@@ -228,6 +236,7 @@ export class Walk {
           stage = neighOutput(ip, f);
           break;
         case Stage.DEV_QUEUE_XMIT:
+          if (consulted.recording > 0 && k.dev.qdisc[k.skb.dev[f]] >= 0) this.cache.leave(f, stage);
           stage = devQueueXmit(link, f);
           break;
         case Stage.DEV_HARD_START_XMIT:
@@ -310,6 +319,7 @@ export class Walk {
           stage = vnetEgress(vnet, f);
           break;
         case Stage.VNET_ROUTE:
+          if (consulted.recording > 0 && vnetHolds(vnet, f)) this.cache.leave(f, stage);
           stage = vnetRoute(vnet, f);
           break;
         case Stage.VNET_INGRESS:
@@ -350,7 +360,12 @@ export class Walk {
       if (k.backlog.size > mark) {
         // What makes other frames beside its own is never steady.
         if (consulted.recording > 0) consulted.giveUp(f);
-        this.spawned(mark);
+        if (stage === Stage.DONE) this.spawned(mark);
+        else {
+          this.underWay++;
+          this.spawned(mark);
+          this.underWay--;
+        }
       }
     }
   }

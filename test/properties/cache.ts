@@ -8,6 +8,7 @@ import type { CniMode } from "../../src/emulator/spec.ts";
 import { ms, sec } from "../../src/emulator/units.ts";
 import { RouteType } from "../../src/ip/fib.ts";
 import { Nud } from "../../src/ip/neigh-table.ts";
+import type { NetemConfig } from "../../src/link/netem-config.ts";
 import { DevKind } from "../../src/node/net-device.ts";
 import { nsSysctl } from "../../src/node/sysctl.ts";
 import { SocketKind } from "../../src/socket/sockets.ts";
@@ -46,6 +47,8 @@ export function runWith({ seed, cni }: CacheRun, flowCache: boolean): CacheResul
   for (let i = between(r, 2, 6); i > 0; i--) openStream(r, net, names, i);
   for (let i = between(azure, 0, 4); i > 0; i--) openStream(azure, net, vms(names), 20 + i, names);
   const talks = conversations(r, net, names);
+  for (let i = chance(azure, 0.5) ? between(azure, 1, 6) : 0; i > 0; i--)
+    impair(azure, net, pick(azure, names));
   for (let i = between(r, 0, 12); i > 0; i--) change(r, net, names, CHANGES);
   for (let i = between(azure, 0, 4); i > 0; i--) change(azure, net, names, AZURE_CHANGES);
   let cached = 0;
@@ -162,6 +165,21 @@ function change(r: Random, net: Net, names: string[], changes: readonly Change[]
   net.at(net.now + r.below(LENGTH)).call(() => {
     if (net.hosts.find(host) !== null) changes[what]!(draw, net, host);
   });
+}
+
+/** A link that holds what it carries, for good. */
+function impair(r: Random, net: Net, host: string): void {
+  const { netem } = net.walk.link;
+  const config: NetemConfig = { delay: pick(r, [0, 1, 20_000, ms(1)]) };
+  if (chance(r, 0.4)) config.rate = pick(r, [1e6, 2e7, 1e9]);
+  if (config.rate !== undefined && chance(r, 0.5)) config.limitPackets = between(r, 0, 8);
+  if (chance(r, 0.2)) config.jitter = r.below(config.delay! + 1);
+  if (chance(r, 0.2)) config.ordered = false;
+  if (chance(r, 0.2)) config.loss = 0.1;
+  if (chance(r, 0.2)) config.duplicate = 0.2;
+  if (chance(r, 0.2)) config.corrupt = 0.1;
+  if (chance(r, 0.2) && config.delay! > 0) config.reorder = 0.2;
+  netem.attach(anyDevice(r, net, host), config);
 }
 
 const onOff = (net: Net, after: number, undo: () => void): void => {
@@ -294,6 +312,7 @@ const NOT_COMPARED = new Set([
   "links",
   "memo",
   "walked",
+  "spared",
   "cachedAhead",
   "watch",
   "notes",

@@ -3,7 +3,8 @@
 import test, { type ExecutionContext } from "ava";
 import { defineTopology, type TopologyBuilder } from "../../src/emulator/define.ts";
 import type { Net } from "../../src/emulator/net.ts";
-import { sec } from "../../src/emulator/units.ts";
+import { CNI_MODES } from "../../src/emulator/spec.ts";
+import { ms, sec, us } from "../../src/emulator/units.ts";
 import { Nud } from "../../src/ip/neigh-table.ts";
 import { sourceStart } from "../../src/socket/source.ts";
 import { stateDifference } from "../properties/cache.ts";
@@ -67,6 +68,42 @@ test("flow records: renewed by packets that do not walk, judged anew with new ru
     t.is(received(net), flushed);
   });
   t.true(net.walk.vnet.flows.hits > 5000);
+});
+
+for (const cni of CNI_MODES) {
+  test(`${cni}: each part of a way between links and VNets that hold frames is an entry`, (t) => {
+    const rate = 1000;
+    const describe = (t: TopologyBuilder): void => {
+      const vnet = t.vnet("prod", { addressSpace: ["10.224.0.0/12"], delay: us(200) });
+      const aks = t.cluster("aks", { subnet: vnet.subnet("nodes", "10.224.0.0/24"), cni });
+      aks.nodes(2);
+      aks.deployment("web", { node: "n1", udpEcho: 8080 });
+      aks.service("web", { port: 80, targetPort: 8080, protocol: "UDP" });
+      aks.pod("client", { node: "n0" });
+    };
+    const net = both(t, describe, (net) => {
+      net.at(0).impair("n0", { delay: us(50), rate: 1e9 });
+      net.at(0).impair("client", { delay: us(10) });
+      net.traffic({ from: "client", to: "web:80", flows: 4, rate, frameBytes: 64 });
+      // Answered connections are streams after two seconds (K 3.4).
+      net.run({ until: sec(3) });
+      net.walk.spared = 0;
+      net.run({ until: sec(4) });
+    });
+    // Out: client's link, node's link, VNet, socket; back: VNet, socket.
+    t.true(net.walk.spared >= 6 * rate * 0.99, `${net.walk.spared}`);
+  });
+}
+
+test("frames that a link damaged, lost, doubled or put out of order, with and without", (t) => {
+  const net = both(t, twoVms, (net) => {
+    net.at(0).impair("a", { delay: ms(1), reorder: 0.1, duplicate: 0.1 });
+    net.at(0).impair("b", { delay: ms(2), jitter: ms(1), corrupt: 0.2, loss: 0.1 });
+    net.traffic({ from: "a", to: "b:7", flows: 20, rate: 5000, frameBytes: 64 });
+    net.run({ until: sec(2) });
+  });
+  t.true(net.walk.spared > 5000);
+  t.true(net.walk.k.dropped > 1000);
 });
 
 test("a flow record that nothing used for its time is over, however its packets passed", (t) => {
