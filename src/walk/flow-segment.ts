@@ -19,7 +19,7 @@ import {
 } from "../wire/ethernet.ts";
 
 const WORDS = 9;
-/** High halves of both MAC addresses, destination first, and their low words: as they enter, as they leave. */
+/** High halves of both MAC addresses, destination first, and their low words: entering, then leaving. */
 const IN_HI = 0;
 const IN_DST = 1;
 const IN_SRC = 2;
