@@ -9,14 +9,17 @@ import { assert } from "../core/assert.ts";
 import { growI32 } from "../core/columns.ts";
 import { IndexedHeap } from "../core/indexed-heap.ts";
 import { EndpointCondition } from "../netfilter/endpoint-lists.ts";
+import { forgetPort } from "../netfilter/host-ports.ts";
 import type { ProxyOptions } from "../netfilter/netfilter.ts";
 import { PolicyTable } from "../netfilter/network-policy.ts";
 import { ServiceTable } from "../netfilter/service-table.ts";
 import { Noted } from "../node/consulted.ts";
 import { Op } from "../node/op.ts";
 import { closeNamespace } from "../socket/open.ts";
-import { exitNamespace, openServers, type ServerPorts } from "../socket/servers.ts";
+import { closeServers, exitNamespace, openServers, type ServerPorts } from "../socket/servers.ts";
 import type { Walk } from "../walk/walk.ts";
+import { PROTO_UDP } from "../wire/ipv4.ts";
+import { type HostPort, HostPortUse } from "./host-ports.ts";
 import { type NamedPort, NetworkPolicies, type NetworkPolicy } from "./network-policies.ts";
 import { PodPhase, type Pods } from "./pods.ts";
 import {
@@ -39,6 +42,10 @@ export interface Workload {
   identity: number;
   /** What its pods' own programs listen on. */
   ports: ServerPorts;
+  /** Its pods have the network of their node. */
+  hostNetwork: boolean;
+  /** Ports of the node its pods take: hostPorts, or what host-network pods listen on. */
+  hostPorts: readonly HostPort[];
   /** Counts changes of its template: rollouts. */
   revision: number;
   /** Whether its pods are ready as soon as they run. */
@@ -70,7 +77,7 @@ export interface ClusterNode {
 }
 
 /** Why a pod could not be added. */
-export type AddPodFailure = "no node has room" | "no address is free";
+export type AddPodFailure = "no node has room" | "no node has the ports free" | "no address is free";
 
 export class Cluster {
   readonly name: string;
@@ -90,9 +97,12 @@ export class Cluster {
   syncDelay: number;
   /** How the next pods' MACs are chosen. */
   podMacs: MacChoice = "random";
+  /** portmap takes the UDP entries of a host port's last owner out of conntrack. */
+  hostPortCleanup = true;
   private started = false;
   private readonly proxy: ProxyOptions;
   private readonly room = new IndexedHeap();
+  private readonly portUse = new HostPortUse();
   /** Workloads by "key=value" of each of their labels, so that a selector meets only candidates. */
   private readonly byLabel = new Map<string, Workload[]>();
   // Endpoints of a pod, linked by endpoint row.
@@ -201,15 +211,18 @@ export class Cluster {
    */
   addPod(w: number): number | AddPodFailure {
     const workload = this.workloads[w];
-    const node = workload.node >= 0 ? workload.node : this.room.first();
+    const node = this.placeOf(workload);
     const host = this.nodes[node];
     if (host === undefined || host.pods >= host.maxPods) return "no node has room";
+    if (!this.portUse.fits(node, workload.hostPorts)) return "no node has the ports free";
     const { k, sock } = this.walk;
     const name = workload.numbered ? `${workload.name}-${workload.serial++}` : workload.name;
-    const ns = k.addNamespace(name, host.ns);
+    const ns = workload.hostNetwork ? host.ns : k.addNamespace(name, host.ns);
     this.cni.ids.macs = this.podMacs;
-    const attachment = this.cni.attach(host.cni, ns, `${workload.namespace}.${name}`);
-    if (attachment < 0) {
+    const attachment = workload.hostNetwork
+      ? -1
+      : this.cni.attach(host.cni, ns, `${workload.namespace}.${name}`);
+    if (attachment < 0 && !workload.hostNetwork) {
       k.removeNamespace(ns);
       return "no address is free";
     }
@@ -218,13 +231,16 @@ export class Cluster {
     this.pods.cluster[p] = this.index;
     this.pods.workload[p] = w;
     this.pods.node[p] = node;
+    this.pods.hostNetwork[p] = workload.hostNetwork ? 1 : 0;
     this.pods.setNamespace(p, ns);
-    this.pods.eth0[p] = this.cni.pods.podDev[attachment];
-    this.pods.ip[p] = this.cni.pods.address[attachment];
+    const { podDev, address } = this.cni.pods;
+    this.pods.eth0[p] = workload.hostNetwork ? host.eth0 : podDev[attachment];
+    this.pods.ip[p] = workload.hostNetwork ? this.walk.vnet.primaryAddress(host.nic) : address[attachment];
+    this.takePorts(p, workload, host.ns);
     this.pods.place[p] = workload.pods.push(p) - 1;
     this.pods.revision[p] = workload.revision;
     this.pods.ready[p] = workload.ready ? 1 : 0;
-    this.policies.table.addPod(this.pods.ip[p], workload.identity, host.ns);
+    if (!workload.hostNetwork) this.policies.table.addPod(this.pods.ip[p], workload.identity, host.ns);
     this.count(node, 1);
     openServers(sock, ns, workload.ports);
     this.addEndpoints(p);
@@ -236,13 +252,9 @@ export class Cluster {
     const { pods } = this;
     const workload = this.workloads[pods.workload[p]];
     this.removeEndpoints(p);
-    // kubelet kills the containers first, and their sockets say goodbye while the interface is there.
-    exitNamespace(this.walk.sock, pods.ns[p]);
-    this.walk.drain();
-    this.policies.table.removePod(pods.ip[p]);
-    this.cni.detach(pods.attachment[p]);
-    closeNamespace(this.walk.sock, pods.ns[p]);
-    this.walk.k.removeNamespace(pods.ns[p]);
+    if (pods.hostNetwork[p] === 1) closeServers(this.walk.sock, pods.ns[p], workload.ports);
+    else this.detach(p);
+    this.releasePorts(p);
     this.count(pods.node[p], -1);
     // The last pod takes the place of the one that goes: removal costs the same in a workload of any size.
     const place = pods.place[p];
@@ -255,12 +267,59 @@ export class Cluster {
     pods.remove(p);
   }
 
+  private detach(p: number): void {
+    const { pods } = this;
+    // kubelet kills the containers first, and their sockets say goodbye while the interface is there.
+    exitNamespace(this.walk.sock, pods.ns[p]);
+    this.walk.drain();
+    this.policies.table.removePod(pods.ip[p]);
+    this.cni.detach(pods.attachment[p]);
+    closeNamespace(this.walk.sock, pods.ns[p]);
+    this.walk.k.removeNamespace(pods.ns[p]);
+  }
+
+  // The node with the fewest pods that has the ports; the one with the fewest when none has.
+  private placeOf(workload: Workload): number {
+    if (workload.node >= 0) return workload.node;
+    const fewest = this.room.first();
+    if (workload.hostPorts.length === 0) return fewest;
+    let found = -1;
+    for (const [n, node] of this.nodes.entries()) {
+      if (node.pods >= node.maxPods || !this.portUse.fits(n, workload.hostPorts)) continue;
+      if (found < 0 || node.pods < this.nodes[found].pods) found = n;
+    }
+    return found >= 0 ? found : fewest;
+  }
+
+  private takePorts(p: number, workload: Workload, ns: number): void {
+    if (workload.hostPorts.length === 0) return;
+    this.portUse.take(this.pods.node[p], p, workload.hostPorts);
+    if (workload.hostNetwork) return;
+    const { nf } = this.walk;
+    for (const { protocol, addr, port, target } of workload.hostPorts) {
+      nf.hostPorts.add(ns, protocol, addr, port, this.pods.ip[p], target);
+      if (protocol === PROTO_UDP && this.hostPortCleanup) forgetPort(nf.t, ns, port);
+    }
+  }
+
+  private releasePorts(p: number): void {
+    const { hostPorts, hostNetwork } = this.workloads[this.pods.workload[p]];
+    if (hostPorts.length === 0) return;
+    this.portUse.release(this.pods, p);
+    if (hostNetwork) return;
+    const table = this.walk.nf.hostPorts;
+    const { ns } = this.nodes[this.pods.node[p]];
+    for (const { protocol, addr, port } of hostPorts) table.remove(table.find(ns, protocol, addr, port));
+  }
+
   /**
    * The pod's interface dies and nothing answers any more; it stays an endpoint until it is removed or
    * replaced.
    */
   failPod(p: number): void {
-    this.walk.k.setUp(this.pods.eth0[p], false);
+    const { ports } = this.workloads[this.pods.workload[p]];
+    if (this.pods.hostNetwork[p] === 1) closeServers(this.walk.sock, this.pods.ns[p], ports);
+    else this.walk.k.setUp(this.pods.eth0[p], false);
     this.pods.phase[p] = PodPhase.FAILED;
   }
 

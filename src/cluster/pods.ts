@@ -19,6 +19,8 @@ export class Pods {
   ip = new Int32Array(64);
   /** Revision of its workload's template. */
   revision = new Int32Array(64);
+  /** 1: it has the network of its node. */
+  hostNetwork = new Uint8Array(64);
   /** 1: its readiness probe succeeds. */
   ready = new Uint8Array(64);
   /** 1: it is being deleted, and serves as long as it is ready. */
@@ -40,6 +42,7 @@ export class Pods {
     this.name[p] = name;
     this.phase[p] = PodPhase.RUNNING;
     this.ready[p] = 1;
+    this.hostNetwork[p] = 0;
     this.terminating[p] = 0;
     this.born[p] = this.births++;
     this.byName.set(name, p);
@@ -58,9 +61,10 @@ export class Pods {
     return found;
   }
 
-  /** The pod's network namespace, known once it is made. */
+  /** The pod's network namespace, known once it is made. A host-network pod's is its node's. */
   setNamespace(p: number, ns: number): void {
     this.ns[p] = ns;
+    if (this.hostNetwork[p] === 1) return;
     const used = this.ofNs.length;
     if (ns >= used) {
       this.ofNs = growI32(this.ofNs, Math.max(ns + 1, used * 2));
@@ -75,7 +79,7 @@ export class Pods {
   }
 
   remove(p: number): void {
-    this.ofNs[this.ns[p]] = -1;
+    if (this.hostNetwork[p] === 0) this.ofNs[this.ns[p]] = -1;
     this.byName.delete(this.name[p]);
     this.phase[p] = PodPhase.NONE;
     this.ids.give(p);
@@ -87,6 +91,7 @@ export class Pods {
     this.phase = growU8(this.phase, n);
     this.revision = growI32(this.revision, n);
     this.ready = growU8(this.ready, n);
+    this.hostNetwork = growU8(this.hostNetwork, n);
     this.terminating = growU8(this.terminating, n);
     this.born = growF64(this.born, n);
     this.cluster = growI32(this.cluster, n);

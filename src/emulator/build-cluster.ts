@@ -2,14 +2,17 @@
 // Services.
 
 import { Cluster } from "../cluster/cluster.ts";
+import type { HostPort } from "../cluster/host-ports.ts";
 import { AzureVnetIpam } from "../cni/ipam/azure-vnet-ipam.ts";
 import { Cns } from "../cni/ipam/cns.ts";
 import { announceKubenet, announceOverlay, reservePodAddresses } from "../cni/modes/fabric.ts";
 import type { NodeSpec as CniNodeSpec } from "../cni/node.ts";
 import { prefixMask } from "../core/prefix-table.ts";
 import type { NsSysctl } from "../node/sysctl.ts";
+import type { ServerPorts } from "../socket/servers.ts";
 import { checkNic } from "../vnet/check.ts";
 import { type Cidr, parseCidr } from "../wire/address.ts";
+import { PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
 import { addressOf, type Building, checkHostPorts, plugNic, secureNic, subnetRow } from "./build.ts";
 import { policyOf } from "./build-policy.ts";
 import { buildService } from "./build-service.ts";
@@ -24,6 +27,7 @@ import {
   proxyOptions,
   workloadPath,
 } from "./check-cluster.ts";
+import { openHealthPorts } from "./health-ports.ts";
 import { didYouMean, PROTOCOLS } from "./hosts.ts";
 import { ServiceAddresses } from "./service-addresses.ts";
 import type { ClusterSpec, NodeSpec, WorkloadSpec } from "./spec.ts";
@@ -70,6 +74,7 @@ export function buildCluster(b: Building, given: ClusterSpec): void {
   const cluster = new Cluster(spec.name, hosts.clusters.length, b.walk, b.pods, b.cni, proxy, delay);
   hosts.clusters.push(cluster);
   cluster.podMacs = spec.podMacs ?? "random";
+  cluster.hostPortCleanup = spec.hostPortCleanup !== false;
   const build: ClusterBuild = {
     b,
     spec,
@@ -101,6 +106,7 @@ export function buildCluster(b: Building, given: ClusterSpec): void {
   checkRoom(b, spec, path);
   if (b.problems.length > before) return;
   addPods(build);
+  openHealthPorts(b.net, cluster);
   cluster.start();
 }
 
@@ -234,13 +240,10 @@ function addWorkload(c: ClusterBuild, spec: WorkloadSpec): void {
     );
     b.problems.push({ path: `${path}.node`, message: `there is no node "${spec.node}"${hint}` });
   }
-  const namedPorts = (spec.containerPorts ?? []).map((port, i) => {
-    const at = `${path}.containerPorts[${i}]`;
-    const protocol = PROTOCOLS[(port.protocol ?? "TCP").toLowerCase()];
-    if (protocol === undefined)
-      b.problems.push({ path: at, message: `"${port.protocol}" is not one of TCP, UDP, SCTP` });
-    return { name: port.name, protocol: protocol ?? 0, port: port.containerPort };
-  });
+  const containerPorts = containerPortsOf(b, spec, path);
+  const namedPorts = containerPorts.flatMap(({ name, protocol, port }) =>
+    name === undefined ? [] : [{ name, protocol, port }],
+  );
   const { name, numbered, labels } = spec;
   cluster.addWorkload({
     name,
@@ -250,6 +253,8 @@ function addWorkload(c: ClusterBuild, spec: WorkloadSpec): void {
     namedPorts,
     identity: 0,
     ports,
+    hostNetwork: spec.hostNetwork === true,
+    hostPorts: spec.hostNetwork === true ? listeners(ports) : hostPortsOf(b, spec, path),
     revision: 1,
     ready: spec.ready ?? true,
     node,
@@ -257,4 +262,45 @@ function addWorkload(c: ClusterBuild, spec: WorkloadSpec): void {
     serial: 0,
     endpointOf: [],
   });
+}
+
+interface ContainerPort {
+  name: string | undefined;
+  protocol: number;
+  port: number;
+}
+
+function containerPortsOf(b: Building, spec: WorkloadSpec, path: string): ContainerPort[] {
+  return (spec.containerPorts ?? []).map((port, i) => {
+    const at = `${path}.containerPorts[${i}]`;
+    const protocol = PROTOCOLS[(port.protocol ?? "TCP").toLowerCase()];
+    if (protocol === undefined)
+      b.problems.push({ path: at, message: `"${port.protocol}" is not one of TCP, UDP, SCTP` });
+    return { name: port.name, protocol: protocol ?? 0, port: port.containerPort };
+  });
+}
+
+// SCTP's has no rule, as no Service over SCTP has.
+function hostPortsOf(b: Building, spec: WorkloadSpec, path: string): HostPort[] {
+  return (spec.containerPorts ?? []).flatMap((port, i) => {
+    const { hostPort, hostIP, containerPort } = port;
+    if (hostPort === undefined) return [];
+    const at = `${path}.containerPorts[${i}]`;
+    if (!Number.isInteger(hostPort) || hostPort < 1 || hostPort > 65_535) {
+      b.problems.push({ path: `${at}.hostPort`, message: `${hostPort} is no port number` });
+    }
+    const addr = hostIP === "0.0.0.0" ? 0 : addressOf(b, hostIP, `${at}.hostIP`);
+    const protocol = PROTOCOLS[(port.protocol ?? "TCP").toLowerCase()] ?? 0;
+    return [{ protocol, addr, port: hostPort, target: containerPort }];
+  });
+}
+
+// What a host-network pod listens on, it has of its node.
+function listeners(ports: ServerPorts): HostPort[] {
+  const of = (protocol: number, list: readonly number[]): HostPort[] =>
+    list.map((port) => ({ protocol, addr: 0, port, target: port }));
+  return [
+    ...of(PROTO_UDP, [...ports.udpEcho, ...ports.udpSink]),
+    ...of(PROTO_TCP, [...ports.tcpEcho, ...ports.tcpSink]),
+  ];
 }

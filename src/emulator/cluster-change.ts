@@ -3,6 +3,7 @@
 import { buildService } from "./build-service.ts";
 import { cidrOr, DEFAULT_SERVICE_CIDR } from "./check-cluster.ts";
 import { mistake, type Problem, TopologyError } from "./errors.ts";
+import { openHealthPorts } from "./health-ports.ts";
 import type { Net } from "./net.ts";
 import type { ClusterChange } from "./script.ts";
 import type { ServiceSpec } from "./spec.ts";
@@ -45,7 +46,7 @@ function changeService(net: Net, row: number, service: ServiceSpec): void {
   };
   const saved = scope.addresses.copy();
   buildService(scope, service);
-  if (problems.length === 0) return;
+  if (problems.length === 0) return openHealthPorts(net, cluster);
   scope.addresses.restore(saved);
   throw new TopologyError(problems);
 }
@@ -56,4 +57,5 @@ function removeService(net: Net, row: number, name: string): void {
   if (s < 0) throw mistake(`cluster.${cluster.name}.service.${name}`, "there is no Service of that name");
   net.serviceAddresses[row].release(cluster.services[s]);
   cluster.removeService(s);
+  openHealthPorts(net, cluster);
 }

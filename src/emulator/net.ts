@@ -22,6 +22,7 @@ import { Diagnose } from "./diagnose.ts";
 import { mistake, TopologyError } from "./errors.ts";
 import { probe } from "./explain-probe.ts";
 import type { Impairment, Traffic, TrafficReport } from "./handles.ts";
+import { HealthPorts, tellHealthPort } from "./health-ports.ts";
 import { HostNet } from "./host-net.ts";
 import { didYouMean, Hosts, UnknownNameError } from "./hosts.ts";
 import { collectReceived, perform } from "./perform.ts";
@@ -79,6 +80,7 @@ export class Net {
   /** By cluster. */
   readonly serviceAddresses: ServiceAddresses[] = [];
   readonly platform = new Platform();
+  readonly health = new HealthPorts();
   /** Lines of net.log(), for whoever runs the script to print. */
   readonly lines: string[] = [];
 
@@ -98,6 +100,7 @@ export class Net {
     };
     walk.sock.tcp.program = (row, events) => {
       if (tellScript(this, row, events) || tellPlatform(this, row, events)) return;
+      if (tellHealthPort(this, row, events)) return;
       this.programs.tell(row, events);
     };
     walk.sock.answer = (sock, f, start, end) => answerPlatform(this, sock, f, start, end);
@@ -257,9 +260,13 @@ export class Net {
   /** Datagrams that UDP sockets of a pod received. */
   receivedBy(p: number): number {
     const { sock } = this.walk;
+    const { udpEcho, udpSink } = this.clusters[this.pods.cluster[p]].workloads[this.pods.workload[p]].ports;
+    // Of what a node's sockets receive, a host-network pod has what comes to its own ports.
+    const isOwn = (s: number): boolean =>
+      this.pods.hostNetwork[p] === 0 || [...udpEcho, ...udpSink].includes(sock.localPort[s]);
     let count = 0;
     for (let s = sock.ofNs.firstOf(this.pods.ns[p]); s >= 0; s = sock.ofNs.next[s])
-      count += sock.rxPackets[s];
+      if (isOwn(s)) count += sock.rxPackets[s];
     return count;
   }
 

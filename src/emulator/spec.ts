@@ -175,6 +175,11 @@ export interface ClusterOptions {
    */
   podMacs?: "random" | "low" | "high";
   /**
+   * portmap, when a pod with a host port comes, deletes the UDP conntrack entries of that port. False: as
+   * before portmap 0.8 (kubernetes#59033). Default true.
+   */
+  hostPortCleanup?: boolean;
+  /**
    * Most pods of a node: default 30 (azure-bridge, -tunnel, -transparent), 250 (azure-overlay), 110
    * (kubenet).
    */
@@ -207,15 +212,22 @@ export interface HostOptions {
 export interface PodTemplateOptions extends HostOptions {
   /** Default "default". Pod names are unique in the cluster all the same. */
   namespace?: string;
-  /** Ports that have a name, which NetworkPolicies may use. */
+  /** Its pods have the network of their node: its address, its ports. Default false. */
+  hostNetwork?: boolean;
+  /** Ports with a name, and host ports. */
   containerPorts?: readonly ContainerPortOptions[];
 }
 
 export interface ContainerPortOptions {
-  name: string;
+  /** Which NetworkPolicies may use. */
+  name?: string;
   containerPort: number;
   /** Default "TCP". */
   protocol?: Protocol;
+  /** Port of the node that leads to this one; default none. */
+  hostPort?: number;
+  /** Address of the node it is for; default all of them. */
+  hostIP?: string;
 }
 
 export interface PodOptions extends PodTemplateOptions {

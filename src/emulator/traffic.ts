@@ -2,6 +2,7 @@
 // answers.
 
 import type { Workload } from "../cluster/cluster.ts";
+import { PodPhase } from "../cluster/pods.ts";
 import { errnoName } from "../socket/errno.ts";
 import { FRAME_BYTES_MIN, sourceOpen } from "../socket/source.ts";
 import { SourceStat, STATS_WORDS } from "../socket/sources.ts";
@@ -99,9 +100,25 @@ export function isRight(net: Net, source: number, ns: number): boolean {
   const target = streamTarget(net, source);
   if (target === null || target.kind === "address") return true;
   if (target.kind === "host") return target.ns === ns;
+  const p = net.pods.byNamespace(ns);
+  if (p < 0) return isRightHost(net, target, ns);
+  return isRightPod(net, target, p);
+}
+
+// A node's namespace: one of its host-network pods may be meant.
+function isRightHost(net: Net, target: StreamTarget, ns: number): boolean {
   const { pods } = net;
-  const p = pods.byNamespace(ns);
-  if (p < 0 || pods.cluster[p] !== target.cluster) return false;
+  for (let p = 0; p < pods.ids.used; p++) {
+    if (pods.hostNetwork[p] === 0 || pods.phase[p] === PodPhase.NONE || pods.ns[p] !== ns) continue;
+    if (isRightPod(net, target, p)) return true;
+  }
+  return false;
+}
+
+function isRightPod(net: Net, target: StreamTarget, p: number): boolean {
+  const { pods } = net;
+  if (target.kind === "host" || target.kind === "address") return false;
+  if (pods.cluster[p] !== target.cluster) return false;
   if (target.kind === "workload") return pods.workload[p] === target.workload;
   const cluster = net.clusters[target.cluster];
   const { endpointOf } = cluster.workloads[pods.workload[p]];

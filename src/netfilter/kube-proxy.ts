@@ -9,8 +9,16 @@ import { Drop } from "../node/drop.ts";
 import { NoteKind } from "../node/notes.ts";
 import { ipv4IsLoopback } from "../wire/address.ts";
 import { IPV4_DST, IPV4_PROTOCOL, IPV4_SRC, PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
-import { IP_CT_NEW, IPS_DST_NAT, NF_ACCEPT, NF_INET_POST_ROUTING, NF_REJECT } from "./enums.ts";
+import {
+  IP_CT_NEW,
+  IPS_DST_NAT,
+  IPS_DST_NAT_DONE,
+  NF_ACCEPT,
+  NF_INET_POST_ROUTING,
+  NF_REJECT,
+} from "./enums.ts";
 import { ANY_LOCAL } from "./frontends.ts";
+import { HOST_PORT_MARK, natHostPort } from "./host-ports.ts";
 import { isLocalAddress, MASQUERADE_MARK, toEndpoint } from "./kube-endpoint.ts";
 import { isFirewalled, isOutsideRanges, natExternal, refusedFrontend } from "./kube-external.ts";
 import { masquerade } from "./masquerade.ts";
@@ -34,7 +42,12 @@ export function natDstRules(nf: Netfilter, f: number): number {
   const dport = v.getUint16(l3 + ((v.getUint8(l3) & 15) << 2) + 2);
   const dst = v.getInt32(l3 + IPV4_DST);
   const p = table.find(dst, proto, dport, revision);
-  if (p < 0) return table.frontends.ids.live === 0 ? NF_ACCEPT : natExternal(nf, f, table, dst, proto, dport);
+  if (p < 0) {
+    if (table.frontends.ids.live > 0) natExternal(nf, f, table, dst, proto, dport);
+    const e = skb.ct[f] >> 1;
+    const isDone = (nf.t.rec[e * REC + R_STATUS] & IPS_DST_NAT_DONE) !== 0;
+    return isDone || nf.hostPorts.ids.live === 0 ? NF_ACCEPT : natHostPort(nf, f, dst, proto, dport);
+  }
   const own = table.local[p] === 1;
   table.choose(p, ns, revision, own);
   // Without endpoints there is no nat rule; the filter hooks decide.
@@ -61,6 +74,7 @@ export function natSrcRules(nf: Netfilter, f: number, hook: number): number {
     skb.mark[f] ^= MASQUERADE_MARK;
     return masquerade(nf, f, (nf.flags[ns] & ProxyFlag.RANDOM_FULLY) !== 0);
   }
+  if (skb.mark[f] & HOST_PORT_MARK) return masquerade(nf, f, false);
   const dst = skb.view.getInt32(skb.l3[f] + IPV4_DST);
   const rule = nf.masquerade.match(ns, dst);
   if (rule < 0 || isLocalAddress(nf.k, ns, dst)) return NF_ACCEPT;

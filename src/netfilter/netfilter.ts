@@ -12,6 +12,7 @@ import { Noted } from "../node/consulted.ts";
 import type { DeviceListener, FrameOwner, Kernel } from "../node/kernel.ts";
 import { ConntrackTable } from "./conntrack-table.ts";
 import { ANY_LOCAL, addressRanges, inRanges } from "./frontends.ts";
+import { HostPorts } from "./host-ports.ts";
 import { killMasqueraded } from "./masquerade.ts";
 import { type MasqueradeRule, MasqueradeRules } from "./masquerade-rules.ts";
 import type { PolicyTable } from "./network-policy.ts";
@@ -89,6 +90,7 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
   readonly k: Kernel;
   readonly t: ConntrackTable;
   readonly masquerade = new MasqueradeRules();
+  readonly hostPorts = new HostPorts();
   /** One stream per question, so that more of one never moves the answers of the other. */
   readonly portRandom: Random;
   readonly balanceRandom: Random;

@@ -132,8 +132,11 @@ function describeNat(n: Notes, i: number, names: Names): Decision {
   const head = `${dnat ? "DNAT" : "SNAT"} ${from} -> ${to}`;
   // An error about a translated connection is translated by address, inside and outside.
   if (n.e[i] === -1 && n.b[i] === 0) return { ...base, text: `${head} (and inside the ICMP error)` };
-  if (service === undefined)
-    return { ...base, text: `${head} by ${dnat ? "conntrack (back to who was masqueraded)" : "MASQUERADE"}` };
+  if (service === undefined) {
+    const back = dnat ? "conntrack (back to who was masqueraded)" : "conntrack (reply of a host port)";
+    const by = dnat ? "CNI-HOSTPORT-DNAT" : "MASQUERADE";
+    return { ...base, text: `${head} by ${isReply ? back : by}` };
+  }
   const name = servicePort(service);
   if (dnat && isReply)
     return { ...base, service: name, text: `${head} by conntrack (back to who was masqueraded)` };

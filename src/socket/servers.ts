@@ -1,5 +1,6 @@
 // The programs a topology puts into its hosts: servers that echo or swallow, and their end.
 
+import { PROTO_UDP } from "../wire/ipv4.ts";
 import { udpOpen } from "./open.ts";
 import { SocketKind, type Sockets } from "./sockets.ts";
 import { tcpClose, tcpListen } from "./tcp/calls.ts";
@@ -18,6 +19,24 @@ export function openServers(s: Sockets, ns: number, ports: ServerPorts): void {
   for (const port of ports.udpSink) udpOpen(s, ns, { kind: SocketKind.SINK, port });
   for (const port of ports.tcpEcho) tcpListen(s.tcp, ns, SOMAXCONN, { kind: SocketKind.ECHO, port });
   for (const port of ports.tcpSink) tcpListen(s.tcp, ns, SOMAXCONN, { kind: SocketKind.SINK, port });
+}
+
+/** The servers of a pod in its node's namespace end, connections and all. */
+export function closeServers(s: Sockets, ns: number, ports: ServerPorts): void {
+  for (const port of [...ports.udpEcho, ...ports.udpSink]) {
+    const sock = s.bound(PROTO_UDP, ns, 0, port);
+    if (sock >= 0) s.remove(sock);
+  }
+  const t = s.tcp;
+  for (const port of [...ports.tcpEcho, ...ports.tcpSink]) {
+    const listener = t.listener(ns, 0, port);
+    if (listener >= 0) tcpClose(t, listener);
+    for (let row = t.ofNs.firstOf(ns); row >= 0; ) {
+      const next = t.ofNs.next[row];
+      if (t.localPort[row] === port && (t.flags[row] & TcpFlag.DEAD) === 0) tcpClose(t, row);
+      row = next;
+    }
+  }
 }
 
 /** Every process of the namespace exits: its TCP sockets are closed as close() does (do_exit, exit_files). */

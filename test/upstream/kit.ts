@@ -77,10 +77,21 @@ export function seenBy(net: Net, host: string, port: number, from: string, to: s
   c.reset();
   server.close();
   net.run({ for: ms(5) });
-  const hosts = [...net.podInfos().map((p): [string, string] => [p.ip, p.name])];
-  for (const name of net.hosts.hostNames()) {
-    const { ip } = net.hosts.host(name);
-    hosts.push([formatIpv4(ip), name]);
-  }
+  // A node before the host-network pods that share its address.
+  const nodes = net.clusters.flatMap((k) => k.nodes.map((n) => n.name));
+  const hosts = [...nodes, ...net.hosts.hostNames()].map((name) => [formatIpv4(net.hosts.host(name).ip), name]);
   return hosts.find(([ip]) => ip === source)?.[1] ?? source;
 }
+
+/** What a node's health-check port says to somebody who asks over HTTP: the status; null for no answer. */
+export function healthOf(net: Net, from: string, node: string, port = checkPort(net)): number | null {
+  const c = net.tcp(from).connect(`${node}:${port}`);
+  net.soon.send(c, "GET / HTTP/1.1\r\nHost: node\r\n\r\n");
+  net.run({ for: ms(20) });
+  const status = /^HTTP\/1\.1 (\d+) /.exec(c.text)?.[1];
+  c.close();
+  net.run({ for: ms(5) });
+  return status === undefined ? null : Number(status);
+}
+
+const checkPort = (net: Net): number => net.serviceInfo("web").healthCheckNodePort!;
