@@ -79,7 +79,10 @@ export function seenBy(net: Net, host: string, port: number, from: string, to: s
   net.run({ for: ms(5) });
   // A node before the host-network pods that share its address.
   const nodes = net.clusters.flatMap((k) => k.nodes.map((n) => n.name));
-  const hosts = [...nodes, ...net.hosts.hostNames()].map((name) => [formatIpv4(net.hosts.host(name).ip), name]);
+  const hosts = [...nodes, ...net.hosts.hostNames()].map((name) => [
+    formatIpv4(net.hosts.host(name).ip),
+    name,
+  ]);
   return hosts.find(([ip]) => ip === source)?.[1] ?? source;
 }
 
