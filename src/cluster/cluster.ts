@@ -9,18 +9,16 @@ import { assert } from "../core/assert.ts";
 import { growI32 } from "../core/columns.ts";
 import { IndexedHeap } from "../core/indexed-heap.ts";
 import { EndpointCondition } from "../netfilter/endpoint-lists.ts";
-import { forgetPort } from "../netfilter/host-ports.ts";
 import type { ProxyOptions } from "../netfilter/netfilter.ts";
 import { PolicyTable } from "../netfilter/network-policy.ts";
 import { ServiceTable } from "../netfilter/service-table.ts";
 import { Noted } from "../node/consulted.ts";
 import { Op } from "../node/op.ts";
 import { closeNamespace } from "../socket/open.ts";
-import { closeServers, exitNamespace, openServers, type ServerPorts } from "../socket/servers.ts";
+import { closeServers, exitNamespace, openServers } from "../socket/servers.ts";
 import type { Walk } from "../walk/walk.ts";
-import { PROTO_UDP } from "../wire/ipv4.ts";
-import { type HostPort, HostPortUse } from "./host-ports.ts";
-import { type NamedPort, NetworkPolicies, type NetworkPolicy } from "./network-policies.ts";
+import { HostPortUse } from "./host-ports.ts";
+import { NetworkPolicies, type NetworkPolicy } from "./network-policies.ts";
 import { PodPhase, type Pods } from "./pods.ts";
 import {
   type HealthAnswer,
@@ -30,51 +28,10 @@ import {
   type ServicePort,
   servicePortName,
 } from "./service.ts";
-
-export interface Workload {
-  name: string;
-  numbered: boolean;
-  namespace: string;
-  labels: Readonly<Record<string, string>>;
-  /** Container ports that have a name, for NetworkPolicies. */
-  namedPorts: readonly NamedPort[];
-  /** Number of its pods' identity in NetworkPolicies. */
-  identity: number;
-  /** What its pods' own programs listen on. */
-  ports: ServerPorts;
-  /** Its pods have the network of their node. */
-  hostNetwork: boolean;
-  /** Ports of the node its pods take: hostPorts, or what host-network pods listen on. */
-  hostPorts: readonly HostPort[];
-  /** Counts changes of its template: rollouts. */
-  revision: number;
-  /** Whether its pods are ready as soon as they run. */
-  ready: boolean;
-  /** Node its pods must run on; -1 for any. */
-  node: number;
-  /** Pod rows in the order they were added. */
-  pods: number[];
-  /** Number of the next pod's name. */
-  serial: number;
-  /** Service ports its pods are endpoints of, and the port each answers on. */
-  endpointOf: { servicePort: number; targetPort: number }[];
-}
+import type { ClusterNode, Workload } from "./workload.ts";
 
 export type { Service, ServicePort } from "./service.ts";
-
-export interface ClusterNode {
-  name: string;
-  ns: number;
-  /** The NIC's device and its row in the fabric. */
-  eth0: number;
-  nic: number;
-  /** Row of Cni.nodes. */
-  cni: number;
-  maxPods: number;
-  pods: number;
-  /** Number of its zone; -1: none. */
-  zone: number;
-}
+export type { ClusterNode, Workload } from "./workload.ts";
 
 /** Why a pod could not be added. */
 export type AddPodFailure = "no node has room" | "no node has the ports free" | "no address is free";
@@ -211,7 +168,7 @@ export class Cluster {
    */
   addPod(w: number): number | AddPodFailure {
     const workload = this.workloads[w];
-    const node = this.placeOf(workload);
+    const node = workload.node >= 0 ? workload.node : this.portUse.place(this, workload, this.room.first());
     const host = this.nodes[node];
     if (host === undefined || host.pods >= host.maxPods) return "no node has room";
     if (!this.portUse.fits(node, workload.hostPorts)) return "no node has the ports free";
@@ -236,7 +193,7 @@ export class Cluster {
     const { podDev, address } = this.cni.pods;
     this.pods.eth0[p] = workload.hostNetwork ? host.eth0 : podDev[attachment];
     this.pods.ip[p] = workload.hostNetwork ? this.walk.vnet.primaryAddress(host.nic) : address[attachment];
-    this.takePorts(p, workload, host.ns);
+    this.portUse.take(this, p, workload);
     this.pods.place[p] = workload.pods.push(p) - 1;
     this.pods.revision[p] = workload.revision;
     this.pods.ready[p] = workload.ready ? 1 : 0;
@@ -254,7 +211,7 @@ export class Cluster {
     this.removeEndpoints(p);
     if (pods.hostNetwork[p] === 1) closeServers(this.walk.sock, pods.ns[p], workload.ports);
     else this.detach(p);
-    this.releasePorts(p);
+    this.portUse.release(this, p, workload);
     this.count(pods.node[p], -1);
     // The last pod takes the place of the one that goes: removal costs the same in a workload of any size.
     const place = pods.place[p];
@@ -276,40 +233,6 @@ export class Cluster {
     this.cni.detach(pods.attachment[p]);
     closeNamespace(this.walk.sock, pods.ns[p]);
     this.walk.k.removeNamespace(pods.ns[p]);
-  }
-
-  // The node with the fewest pods that has the ports; the one with the fewest when none has.
-  private placeOf(workload: Workload): number {
-    if (workload.node >= 0) return workload.node;
-    const fewest = this.room.first();
-    if (workload.hostPorts.length === 0) return fewest;
-    let found = -1;
-    for (const [n, node] of this.nodes.entries()) {
-      if (node.pods >= node.maxPods || !this.portUse.fits(n, workload.hostPorts)) continue;
-      if (found < 0 || node.pods < this.nodes[found].pods) found = n;
-    }
-    return found >= 0 ? found : fewest;
-  }
-
-  private takePorts(p: number, workload: Workload, ns: number): void {
-    if (workload.hostPorts.length === 0) return;
-    this.portUse.take(this.pods.node[p], p, workload.hostPorts);
-    if (workload.hostNetwork) return;
-    const { nf } = this.walk;
-    for (const { protocol, addr, port, target } of workload.hostPorts) {
-      nf.hostPorts.add(ns, protocol, addr, port, this.pods.ip[p], target);
-      if (protocol === PROTO_UDP && this.hostPortCleanup) forgetPort(nf.t, ns, port);
-    }
-  }
-
-  private releasePorts(p: number): void {
-    const { hostPorts, hostNetwork } = this.workloads[this.pods.workload[p]];
-    if (hostPorts.length === 0) return;
-    this.portUse.release(this.pods, p);
-    if (hostNetwork) return;
-    const table = this.walk.nf.hostPorts;
-    const { ns } = this.nodes[this.pods.node[p]];
-    for (const { protocol, addr, port } of hostPorts) table.remove(table.find(ns, protocol, addr, port));
   }
 
   /**

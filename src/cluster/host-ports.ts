@@ -1,7 +1,10 @@
 // Ports of nodes that pods take: the listeners of host-network pods, and hostPorts. Two pods may have one
 // number on one node if protocol or address differ (the scheduler's NodePorts plugin, HostPortInfo).
 
-import type { Pods } from "./pods.ts";
+import { forgetPort } from "../netfilter/host-ports.ts";
+import { PROTO_UDP } from "../wire/ipv4.ts";
+import type { Cluster } from "./cluster.ts";
+import type { Workload } from "./workload.ts";
 
 export interface HostPort {
   /** IP protocol number. */
@@ -22,16 +25,45 @@ export class HostPortUse {
     return ports.every((wanted) => !taken.some(({ port }) => conflicts(wanted, port)));
   }
 
-  take(node: number, pod: number, ports: readonly HostPort[]): void {
-    const taken = this.taken.get(node) ?? [];
-    for (const port of ports) taken.push({ pod, port });
-    this.taken.set(node, taken);
+  /** The node with the fewest pods that has the workload's ports; `fewest` when it asks for none, or none has. */
+  place(cluster: Cluster, workload: Workload, fewest: number): number {
+    if (workload.hostPorts.length === 0) return fewest;
+    let found = -1;
+    for (const [n, node] of cluster.nodes.entries()) {
+      if (node.pods >= node.maxPods || !this.fits(n, workload.hostPorts)) continue;
+      if (found < 0 || node.pods < cluster.nodes[found].pods) found = n;
+    }
+    return found >= 0 ? found : fewest;
   }
 
-  release(pods: Pods, pod: number): void {
-    const node = pods.node[pod];
-    const left = (this.taken.get(node) ?? []).filter((t) => t.pod !== pod);
+  /** The pod has its ports; portmap writes the rules of one with a network of its own. */
+  take(cluster: Cluster, p: number, workload: Workload): void {
+    if (workload.hostPorts.length === 0) return;
+    const { pods, nodes } = cluster;
+    const { nf } = cluster.walk;
+    const node = pods.node[p];
+    const taken = this.taken.get(node) ?? [];
+    for (const port of workload.hostPorts) taken.push({ pod: p, port });
+    this.taken.set(node, taken);
+    if (workload.hostNetwork) return;
+    const { ns } = nodes[node];
+    for (const { protocol, addr, port, target } of workload.hostPorts) {
+      nf.hostPorts.add(ns, protocol, addr, port, pods.ip[p], target);
+      if (protocol === PROTO_UDP && cluster.hostPortCleanup) forgetPort(nf.t, ns, port);
+    }
+  }
+
+  release(cluster: Cluster, p: number, workload: Workload): void {
+    if (workload.hostPorts.length === 0) return;
+    const node = cluster.pods.node[p];
+    const left = (this.taken.get(node) ?? []).filter((t) => t.pod !== p);
     this.taken.set(node, left);
+    if (workload.hostNetwork) return;
+    const { hostPorts } = cluster.walk.nf;
+    const { ns } = cluster.nodes[node];
+    for (const { protocol, addr, port } of workload.hostPorts) {
+      hostPorts.remove(hostPorts.find(ns, protocol, addr, port));
+    }
   }
 }
 
