@@ -25,7 +25,7 @@ export class HostPortUse {
     return ports.every((wanted) => !taken.some(({ port }) => conflicts(wanted, port)));
   }
 
-  /** The node with the fewest pods that has the workload's ports; `fewest` when it asks for none, or none has. */
+  /** The node with the fewest pods that has the ports; `fewest` when it asks for none, or none has them. */
   place(cluster: Cluster, workload: Workload, fewest: number): number {
     if (workload.hostPorts.length === 0) return fewest;
     let found = -1;
