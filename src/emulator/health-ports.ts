@@ -1,5 +1,5 @@
-// kube-proxy's health-check node ports (K 1.7, pkg/proxy/healthcheck/service_health.go): on every node an HTTP
-// server for each Service of type LoadBalancer with externalTrafficPolicy Local, which load balancers ask.
+// kube-proxy's health-check node ports (K 1.7, pkg/proxy/healthcheck/service_health.go): on every node an
+// HTTP server for each Service of type LoadBalancer with policy Local, which load balancers ask.
 // It answers whatever is asked, as the handler does, and keeps connections as HTTP/1.1 has it.
 // Absent: the Date header, requests with a body, :10256/healthz, /livez and the metrics port.
 
