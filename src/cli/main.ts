@@ -76,6 +76,7 @@ function program(): Command {
     .option("--init <topology>", "make the saved emulation from a topology, and stop")
     .option("--node <name>", "the node whose runtime calls; default the first")
     .action(action(async (options) => (await import("./cni.ts")).cni(options)));
+  addAttach(vnetem);
   const diagnose = addDiagnose(vnetem);
   const from = vnetem.command("import").description("topologies out of other descriptions");
   from
@@ -130,6 +131,32 @@ function addBench(vnetem: Command): Command {
     .option("--json", "print the JSON as well, and nothing else")
     .action(action(async (options) => (await import("./sweep.ts")).sweep(options)));
   return bench;
+}
+
+function addAttach(vnetem: Command): void {
+  const wires: { kind: "tap"; value: string }[] = [];
+  const wire =
+    (kind: (typeof wires)[number]["kind"]) =>
+    (value: string): void => {
+      wires.push({ kind, value });
+    };
+  vnetem
+    .command("attach <topology> [command...]")
+    .description("real interfaces in the place of pods, VMs or nodes; a command after -- runs as one of them")
+    .option("--tap <name>", "a TAP device, made when it is not there", wire("tap"))
+    .option(
+      "--as <host>",
+      "what it stands for: pod/NAME, vm/NAME or node/NAME",
+      (host: string, more: string[] | undefined) => [...(more ?? []), host],
+    )
+    .option("--netns <name>", "the network namespace the TAP device is made in")
+    .option("--for <seconds>", "stop after so long")
+    .option("--seed <n>", "another seed than the topology's")
+    .action(
+      action(async (file, command, options) =>
+        (await import("./attach.ts")).attach(file, command, { ...options, wires }),
+      ),
+    );
 }
 
 function addDiagnose(vnetem: Command): Command {

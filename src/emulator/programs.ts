@@ -28,6 +28,8 @@ export class Programs {
   private due: NodeSocket[] = [];
   /** Calls between programs and emulation, both ways. */
   private calls = 0;
+  /** Told of each call, for whoever runs the emulation in real time. */
+  onCall: () => void = () => {};
 
   constructor(net: Net) {
     this.net = net;
@@ -51,6 +53,7 @@ export class Programs {
 
   touched(): void {
     this.calls++;
+    this.onCall();
   }
 
   /** The emulation has news for the socket in `row`: its program hears it on a turn of Node's loop. */

@@ -44,10 +44,21 @@ export function netifReceive(link: Link, f: number): Stage {
   dev.rxBytes[d] += skb.len[f];
   skb.ns[f] = dev.ns[d];
   if (k.consulted.recording > 0) noteReceived(k, f, d, ETHERNET_SIZE);
+  if (dev.outside[d] === 1) return handOut(k, f, d);
   skb.iif[f] = d;
   ethTypeTrans(link, f, d);
   if (dev.master[d] >= 0) return Stage.BR_HANDLE_FRAME;
   return deliverToProtocol(link, f);
+}
+
+/**
+ * macvtap_handle_frame() of a macvtap in passthru mode (drivers/net/macvlan.c, tap.c): a program reads it.
+ */
+function handOut(k: Kernel, f: number, d: number): Stage {
+  k.delivered++;
+  if (k.watch !== null) k.watch.arrived(f);
+  if (k.outside !== null) k.outside.received(d, k.skb.bytes, k.skb.off[f], k.skb.len[f]);
+  return k.consume(f);
 }
 
 /** For the flow cache: a device received the frame, `more` bytes longer than its IP packet. */

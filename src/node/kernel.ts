@@ -59,6 +59,14 @@ export interface DeviceListener {
   namespaceRemoved?(n: number): void;
 }
 
+/** Programs outside the emulation that have taken the place of what is behind a device. */
+export interface Outside {
+  /** A frame of `length` bytes from `at` on, valid during the call. */
+  received(d: number, bytes: Uint8Array, at: number, length: number): void;
+  /** The device is about to go. */
+  removed(d: number): void;
+}
+
 const IP_FORWARD = nsSysctl("net.ipv4.ip_forward");
 const FORWARDING = devSysctl("forwarding");
 
@@ -88,6 +96,8 @@ export class Kernel {
   listeners: DeviceListener[] = [];
   /** Set while a script waits for the fate of single packets. */
   watch: PacketWatch | null = null;
+  /** Who reads devices with dev.outside. */
+  outside: Outside | null = null;
   readonly random: Random;
   readonly options: KernelOptions;
 
@@ -142,6 +152,12 @@ export class Kernel {
     for (const l of this.listeners)
       if (up) l.deviceUp(d);
       else l.deviceDown(d);
+  }
+
+  /** From now on a program outside receives what the device receives (Kernel.outside), or no longer. */
+  setOutside(d: number, on: boolean): void {
+    this.consulted.changed(Noted.DEVICE, d, 0);
+    this.dev.outside[d] = on ? 1 : 0;
   }
 
   addAddress(d: number, addr: number, length: number, scope: number): number {
@@ -369,6 +385,7 @@ export class Kernel {
   }
 
   private dropDevice(d: number): void {
+    if (this.dev.outside[d] === 1) this.outside?.removed(d);
     this.setUp(d, false);
     for (let r = this.inet.firstOf(d); r >= 0; r = this.inet.firstOf(d))
       this.removeAddress(d, this.inet.addr[r]);

@@ -43,6 +43,8 @@ export class Devices {
   qdisc = new Int32Array(64);
   /** Interface number in the capture; -1 when not tapped. */
   tap = new Int32Array(64);
+  /** 1: what it receives goes to a program outside the emulation (Kernel.outside). */
+  outside = new Uint8Array(64);
   /** Row base of the device's net.ipv4.conf and neigh sysctls (node/sysctl.ts). */
   conf = new Int32Array(64);
   /** Neighbours among the devices of the same namespace in ifindex order; -1 ends. */
@@ -72,6 +74,7 @@ export class Devices {
     this.nic[d] = -1;
     this.qdisc[d] = -1;
     this.tap[d] = -1;
+    this.outside[d] = 0;
     this.conf[d] = 0;
     this.nextInNs[d] = -1;
     this.prevInNs[d] = -1;
@@ -103,6 +106,7 @@ export class Devices {
     this.nic = growI32(this.nic, n);
     this.qdisc = growI32(this.qdisc, n);
     this.tap = growI32(this.tap, n);
+    this.outside = growU8(this.outside, n);
     this.conf = growI32(this.conf, n);
     this.nextInNs = growI32(this.nextInNs, n);
     this.prevInNs = growI32(this.prevInNs, n);

@@ -24,6 +24,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["cluster"],
   ["observe"],
   ["emulator"],
+  ["attach"],
   ["cli"],
 ];
 
@@ -57,15 +58,15 @@ export const importDirection: Rule = (sources) =>
 
 function indexImports(source: Source): Finding[] {
   return source.imports
-    .filter((imp) => !/^src\/(?:emulator|observe)\//.test(imp.target ?? ""))
+    .filter((imp) => !/^src\/(?:emulator|observe|attach)\//.test(imp.target ?? ""))
     .map((imp) =>
-      finding(source, imp.line, `exports ${imp.specifier}: export from emulator/ and observe/ only`),
+      finding(source, imp.line, `exports ${imp.specifier}: export from emulator/, observe/ and attach/ only`),
     );
 }
 
 function wrongTarget(from: string, target: string): string | undefined {
   if (from === "cli") {
-    const allowed = /^src\/(?:cli\/|emulator\/|observe\/|index\.ts$)|^bench\//.test(target);
+    const allowed = /^src\/(?:cli\/|emulator\/|observe\/|attach\/|index\.ts$)|^bench\//.test(target);
     return allowed ? undefined : "the command uses the public API only, src/index.ts";
   }
   if (!IN_SRC.test(target)) return "src/ uses nothing outside src/";

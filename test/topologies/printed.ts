@@ -1,6 +1,19 @@
 // What each topology prints. A change here is a change users see: read it before you accept it.
 
 export const PRINTED: Readonly<Record<string, string>> = {
+  "attach-tap": `\
+web-0 (10.224.0.5) answers 10.224.0.37
+web-1 (10.224.0.36) answers 10.224.0.37
+web-2 (10.224.0.6) answers 10.224.0.37
+web-0 (10.224.0.5) answers 10.224.0.37
+web-1 (10.224.0.36) answers 10.224.0.37
+web-2 (10.224.0.6) answers 10.224.0.37
+
+attach-tap.ts: 4 pods on 2 nodes, seed 7, 60 ms of virtual time
+78 packets made, 60 delivered to sockets, no drops
+Service web (10.0.0.11): web-0 2, web-1 2, web-2 2
+`,
+
   "azure-overlay": `\
 web-0    10.244.0.4 on n0
 web-1    10.244.1.4 on n1

@@ -1,0 +1,150 @@
+// vnetem attach as a user starts it: a command in the place of a pod, what it says when something is missing
+// or in use, and that nothing stays behind however it ends.
+
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import test, { type ExecutionContext } from "ava";
+import { Libc } from "../../src/attach/libc.ts";
+import { NetworkNamespace } from "../../src/attach/netns.ts";
+import { here, type Outcome, real, run, start } from "./kit.ts";
+
+const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
+const TOPOLOGY = fileURLToPath(new URL("../../../topologies/attach-tap.ts", import.meta.url));
+const dir = mkdtempSync(join(tmpdir(), "vnetem-attach-"));
+test.after.always(() => rmSync(dir, { recursive: true }));
+
+const DEVICE = "vnetem0";
+const ATTACH = [MAIN, "attach", TOPOLOGY];
+const TAP = [...ATTACH, "--tap", DEVICE, "--as", "pod/client"];
+
+/** A network namespace for the command itself: what it leaves there shows, and hurts nobody. */
+async function namespace(t: ExecutionContext): Promise<NetworkNamespace> {
+  t.timeout(120_000);
+  const made = NetworkNamespace.create(await Libc.load());
+  t.teardown(() => made.close());
+  return made;
+}
+
+const devices = async (where: NetworkNamespace): Promise<string> =>
+  (await run(where, "ip", "-brief", "link")).stdout.replace(/ .*/g, "").trim();
+
+const vnetem = (where: NetworkNamespace, ...args: string[]): Promise<Outcome> =>
+  run(where, process.execPath, ...ATTACH, ...args);
+
+real("a command runs as the pod, and its exit code is ours", ["curl"], async (t) => {
+  const where = await namespace(t);
+  const curl = await vnetem(
+    where,
+    "--as",
+    "pod/client",
+    "--",
+    "curl",
+    "-sS",
+    "-m",
+    "60",
+    "http://10.0.0.11/",
+  );
+  t.deepEqual([curl.code, curl.stderr], [0, ""]);
+  t.is(curl.stdout, "web-0 (10.224.0.5) answers 10.224.0.37\n");
+  const { code } = await vnetem(where, "--as", "pod/client", "--", "sh", "-c", "exit 7");
+  t.is(code, 7);
+  const none = await vnetem(where, "--as", "pod/client", "--", "no-such-program");
+  t.deepEqual(
+    [none.code, none.stderr],
+    [2, "vnetem: cannot run no-such-program: spawn no-such-program ENOENT\n"],
+  );
+  t.is(await devices(where), "lo");
+});
+
+real(
+  "a TAP device has MAC, address and routes of the pod; on SIGINT, SIGTERM and SIGKILL it goes",
+  [],
+  async (t) => {
+    const where = await namespace(t);
+    for (const signal of ["SIGINT", "SIGTERM", "SIGKILL"] as const) {
+      const child = await start(t, where, "pod/client is TAP device vnetem0\n", process.execPath, ...TAP);
+      const { stdout } = await run(where, "ip", "-4", "-brief", "addr", "show", DEVICE);
+      t.regex(stdout, /^vnetem0 +\w+ +10\.224\.0\.37\/16 *\n$/);
+      const routes = (await run(where, "ip", "-4", "route")).stdout.trim().split(/ *\n/);
+      t.deepEqual(routes, [
+        "10.0.0.0/16 via 169.254.1.1 dev vnetem0",
+        "10.224.0.0/12 via 169.254.1.1 dev vnetem0",
+        "10.244.0.0/16 via 169.254.1.1 dev vnetem0",
+        "169.254.1.1 dev vnetem0 scope link",
+      ]);
+      const code = await child.stop(signal);
+      t.is(code, signal === "SIGKILL" ? -1 : 0, signal);
+      t.is(await devices(where), "lo", signal);
+    }
+  },
+);
+
+real("an error that nobody expects leaves nothing behind", [], async (t) => {
+  const where = await namespace(t);
+  const file = join(dir, "boom.ts");
+  const fails = "export const start = (net: any) => net.at(2e8).call(() => { throw new Error('boom'); });";
+  writeFileSync(file, `export { default } from "${TOPOLOGY}";\n${fails}\n`);
+  const { code, stderr } = await run(where, process.execPath, MAIN, "attach", file, ...TAP.slice(3));
+  t.is(code, 1);
+  t.regex(stderr, /Error: boom/);
+  t.is(await devices(where), "lo");
+});
+
+real("it says in one line what is missing, in use or not allowed", ["setpriv"], async (t) => {
+  const where = await namespace(t);
+  const says = async (message: string, command: string, ...args: string[]): Promise<void> => {
+    const { code, stderr } = await run(where, command, ...args);
+    t.deepEqual([code, stderr], [2, `vnetem: ${message}\n`]);
+  };
+  const noRights = ["--inh-caps=-all", "--bounding-set=-all", process.execPath];
+  const made = `ip tuntap add ${DEVICE} mode tap user ...`;
+  await says(
+    `a TAP device needs root or CAP_NET_ADMIN, or one made for you: ${made}`,
+    "setpriv",
+    ...noRights,
+    ...TAP,
+  );
+  const asCommand = [...ATTACH, "--as", "pod/client", "--", "true"];
+  await says("a network namespace needs root or CAP_SYS_ADMIN", "setpriv", ...noRights, ...asCommand);
+  const tap = (name: string): string[] => [...ATTACH, "--tap", name, "--as", "pod/client"];
+  await says("the name lo is in use, and not by a TAP device", process.execPath, ...tap("lo"));
+  await says(
+    '"an-interface-name" is no name for an interface (at most 15 letters)',
+    process.execPath,
+    ...tap("an-interface-name"),
+  );
+  const noNamespace = "there is no network namespace /run/netns/nowhere";
+  await says(noNamespace, process.execPath, ...TAP, "--netns", "nowhere");
+  await start(t, where, "pod/client is", process.execPath, ...TAP);
+  await says(`the TAP device ${DEVICE} is in use by another program`, process.execPath, ...TAP);
+});
+
+test("without koffi, and with a command line that makes no sense", async (t) => {
+  t.timeout(120_000);
+  const hooks =
+    "export const resolve = (s, c, n) => { if (s === 'koffi') throw Error('none'); return n(s, c); }";
+  const data = (code: string): string => `data:text/javascript,${encodeURIComponent(code)}`;
+  const without = data(`import { register } from "node:module"; register(${JSON.stringify(data(hooks))});`);
+  const says = async (message: string, ...args: string[]): Promise<void> => {
+    const { code, stderr } = await here(process.execPath, args);
+    t.deepEqual([code, stderr], [2, `vnetem: ${message}\n`]);
+  };
+  const needs = "needs the package koffi to call libc: npm install koffi (none)";
+  await says(needs, "--import", without, ...TAP);
+  await says("name what to attach: --tap NAME, or a command after --", ...ATTACH);
+  await says(
+    "each interface stands for a host, --as pod/NAME, in the same order: 1 to attach and 0 --as",
+    ...[...ATTACH, "--tap", DEVICE],
+  );
+  await says(
+    'no pod, node or VM is named "clent"; did you mean "client"?',
+    ...ATTACH,
+    "--tap",
+    DEVICE,
+    "--as",
+    "pod/clent",
+  );
+  await says("client is a pod: say pod/client", ...ATTACH, "--tap", DEVICE, "--as", "vm/client");
+});
