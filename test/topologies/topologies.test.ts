@@ -18,6 +18,11 @@ test.after.always(() => rmSync(dir, { recursive: true }));
 
 /** What must be so whatever the golden says: name, captured pattern, what its groups have to be. */
 const SENSE: Record<string, (t: ExecutionContext, out: string) => void> = {
+  "attach-tap": (t, out) => {
+    // The Service goes round.
+    const order = [...out.matchAll(/^(web-\d) .* answers/gm)].map((m) => m[1]);
+    t.deepEqual(order, ["web-0", "web-1", "web-2", "web-0", "web-1", "web-2"]);
+  },
   "azure-overlay": (t, out) => {
     t.regex(out, /client -> db: answered/);
     t.regex(out, /web-0 3, web-1 3, web-2 3/);
