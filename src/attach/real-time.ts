@@ -42,6 +42,7 @@ export class RealTime {
     } finally {
       this.entered = false;
     }
+    net.programs.deliver();
     this.onRest();
     if (this.stopped) return;
     const next = net.walk.k.clock.next();

@@ -118,8 +118,11 @@ export class Programs {
     }
   }
 
-  // Each is a callback of Node's loop, as I/O is: what it put off (nextTick, promises) runs before the next.
-  private deliver(): void {
+  /**
+   * Programs hear their news on the next turn of Node's loop. Each is a callback of its own, as I/O is: what
+   * it put off (nextTick, promises) runs before the next.
+   */
+  deliver(): void {
     const { waiting, due } = this;
     if (waiting.length > 0) this.waiting = [];
     if (due.length > 0) this.due = [];
