@@ -6,9 +6,10 @@ import { checkPeering } from "../vnet/check.ts";
 import { checkTransit } from "../vnet/check-gateways.ts";
 import { setConnectionUp } from "../vnet/gateways.ts";
 import { addPeering, DEFAULT_PEERING, removePeering, setPeeringFlags } from "../vnet/peerings.ts";
+import { ENDPOINT_STATE_NAMES, type EndpointState, setEndpointState } from "../vnet/private-endpoints.ts";
 import { removeSecurityRule, setFlushConnection, setSecurityRule } from "../vnet/security-control.ts";
 import { GroupKind } from "../vnet/security-groups.ts";
-import { TopologyError } from "./errors.ts";
+import { mistake, TopologyError } from "./errors.ts";
 import { didYouMean, UnknownNameError } from "./hosts.ts";
 import type { Net } from "./net.ts";
 import type { AzureChange } from "./script.ts";
@@ -30,6 +31,8 @@ export function changeAzure(net: Net, change: AzureChange): void {
     case "remove-security-rule":
       if (removeSecurityRule(vnet, change.group, change.name)) return;
       throw new UnknownNameError(`${vnet.security.groups[change.group].name} has no rule "${change.name}"`);
+    case "endpoint-state":
+      return setEndpointState(vnet, change.endpoint, change.state);
     case "connection":
       return setConnectionUp(vnet, change.connection, change.up);
     case "flush-connection":
@@ -61,6 +64,19 @@ export function connectionRow(net: Net, name: string): number {
   const row = names.indexOf(name);
   if (row < 0) throw new UnknownNameError(`no connection is named "${name}"${didYouMean(name, names)}`);
   return row;
+}
+
+/** @throws UnknownNameError, TopologyError */
+export function endpointChange(net: Net, name: string, state: string): AzureChange {
+  const { endpoints } = net.walk.vnet;
+  const endpoint = endpoints.names.indexOf(name);
+  if (endpoint < 0) {
+    throw new UnknownNameError(`no private endpoint is named "${name}"${didYouMean(name, endpoints.names)}`);
+  }
+  const row = ENDPOINT_STATE_NAMES.indexOf(state);
+  if (row < 0)
+    throw mistake("privateEndpoint.state", `"${state}" is none of ${ENDPOINT_STATE_NAMES.join(", ")}`);
+  return { kind: "endpoint-state", endpoint, state: row as EndpointState };
 }
 
 /** @throws UnknownNameError */

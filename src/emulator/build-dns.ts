@@ -29,6 +29,20 @@ export function buildDnsZones(b: Building, zones: readonly DnsZoneSpec[]): void 
       }
       registers.set(row, zone.name);
     }
+    const double = zones.find(
+      (z) =>
+        z !== zone &&
+        z.name.toLowerCase() === name &&
+        shares(z.links, zone.links) &&
+        zones.indexOf(z) < zones.indexOf(zone),
+    );
+    if (double !== undefined) {
+      const message =
+        zone.links === null
+          ? "the zone is described twice"
+          : "a VNet is linked to a zone of this name already";
+      b.problems.push({ path, message });
+    }
     const links = zone.links?.flatMap((vnet, i) => vnetRow(b, vnet, `${path}.links[${i}]`)) ?? null;
     const records = new Map<string, DnsRecordSet>();
     for (const [relative, set] of Object.entries(zone.records)) {
@@ -37,6 +51,12 @@ export function buildDnsZones(b: Building, zones: readonly DnsZoneSpec[]): void 
     }
     b.net.platform.zones.push({ name, links, registration, records });
   }
+}
+
+/** Zones of one name are apart when nobody sees both: private ones by their VNets, public ones never. */
+function shares(a: readonly string[] | null, b: readonly string[] | null): boolean {
+  if (a === null || b === null) return a === b;
+  return a.some((name) => b.includes(name));
 }
 
 function vnetRow(b: Building, name: string, path: string): number[] {

@@ -17,6 +17,7 @@ import { Walk } from "../walk/walk.ts";
 import { parseIpv4 } from "../wire/address.ts";
 import { buildCluster } from "./build-cluster.ts";
 import { buildDnsZones } from "./build-dns.ts";
+import { buildPrivateLink } from "./build-private-link.ts";
 import { checkSysctls } from "./check-cluster.ts";
 import { checkOptions } from "./check-options.ts";
 import { type Problem, TopologyError } from "./errors.ts";
@@ -56,6 +57,7 @@ export function buildNet(spec: TopologySpec): Net {
   for (const vm of spec.vms) buildVm(building, vm);
   buildPlatforms(building);
   buildDnsZones(building, spec.dnsZones);
+  buildPrivateLink(building, spec);
   if (problems.length > 0) throw new TopologyError(problems);
   walk.drain();
   walk.cache.enable(spec.flowCache);
@@ -246,7 +248,6 @@ function checkNames(spec: TopologySpec, problems: Problem[]): void {
   twice(spec.routeTables, "routeTable", problems);
   twice(spec.gateways, "gateway", problems);
   twice(spec.connections, "connection", problems);
-  twice(spec.dnsZones, "dnsZone", problems);
   twice(spec.nsgs, "nsg", problems);
   twice(spec.serviceTags, "serviceTag", problems);
   twice(spec.securityAdmin, "securityAdmin", problems);
@@ -270,6 +271,8 @@ function checkNames(spec: TopologySpec, problems: Problem[]): void {
     }
   }
   for (const vm of spec.vms) names.claim(vm.name, `vm.${vm.name}`);
+  for (const { name } of spec.privateLinkServices) names.claim(name, `privateLinkService.${name}`);
+  for (const { name } of spec.privateEndpoints) names.claim(name, `privateEndpoint.${name}`);
   names.finish();
 }
 

@@ -20,6 +20,8 @@ import type {
   PeeringOptions,
   PodOptions,
   PrivateDnsZoneOptions,
+  PrivateEndpointOptions,
+  PrivateLinkServiceOptions,
   RouteOptions,
   RouteTableOptions,
   ServiceOptions,
@@ -97,6 +99,8 @@ export function defineTopology(options: TopologyOptions, describe: (t: TopologyB
     asgs: [],
     serviceTags: [],
     dnsZones: [],
+    privateEndpoints: [],
+    privateLinkServices: [],
     securityAdmin: [],
     clusters: [],
     vms: [],
@@ -164,6 +168,18 @@ export class TopologyBuilder {
   /** A zone of the public DNS, which the platform's resolver answers from for everybody. */
   dnsZone(name: string, options: DnsZoneOptions): void {
     this.spec.dnsZones.push({ name, links: null, registration: [], records: { ...options.records } });
+  }
+
+  /** A private endpoint in a subnet. */
+  privateEndpoint(name: string, options: PrivateEndpointOptions): void {
+    const { subnet, ...rest } = options;
+    this.spec.privateEndpoints.push({ ...rest, name, subnet: subnet?.path ?? "" });
+  }
+
+  /** A Private Link service, which private endpoints may name as their target. */
+  privateLinkService(name: string, options: PrivateLinkServiceOptions): void {
+    const { subnet, ...rest } = options;
+    this.spec.privateLinkServices.push({ ...rest, name, subnet: subnet?.path ?? "" });
   }
 
   /** Security admin rules of a Virtual Network Manager: asked before any NSG (azure.md N17). */

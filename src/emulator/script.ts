@@ -10,6 +10,7 @@ import { Drop } from "../node/drop.ts";
 import type { Kernel, PacketWatch } from "../node/kernel.ts";
 import type { SecurityRuleSpec } from "../vnet/build-rule.ts";
 import type { PeeringFlags } from "../vnet/peerings.ts";
+import type { EndpointState } from "../vnet/private-endpoints.ts";
 import type { ServiceSpec } from "./spec.ts";
 import { type TcpListenOptions, TcpScript, type TcpSocketOptions } from "./tcp-script.ts";
 
@@ -71,6 +72,7 @@ export type AzureChange =
   | { kind: "security-rule"; group: number; rule: SecurityRuleSpec }
   | { kind: "remove-security-rule"; group: number; name: string }
   | { kind: "flush-connection"; group: number; on: boolean }
+  | { kind: "endpoint-state"; endpoint: number; state: EndpointState }
   | { kind: "connection"; connection: number; up: boolean };
 
 /** What came back to the sender's socket. */

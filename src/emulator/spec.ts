@@ -85,6 +85,33 @@ export interface PrivateDnsZoneOptions extends DnsZoneOptions {
   registration?: readonly { readonly name: string }[];
 }
 
+/** A private endpoint: an address in a subnet that stands for something outside the VNet (azure.md 4.4). */
+export interface PrivateEndpointOptions {
+  subnet: { readonly path: string };
+  /** Name of a VM outside all VNets (a site, the internet), or of a Private Link service. */
+  target: string;
+  /** Default the lowest free one. */
+  address?: string;
+  /** Of its connection: only "Approved" carries traffic. Default "Approved". */
+  state?: EndpointState;
+  /** Puts its address into a private DNS zone. */
+  dns?: { zone: string; name: string };
+}
+
+export type EndpointState = "Pending" | "Approved" | "Rejected" | "Disconnected";
+
+/** A Private Link service: what private endpoints of other VNets connect to (azure.md P43, P44). */
+export interface PrivateLinkServiceOptions {
+  /** Subnet of its NAT addresses. */
+  subnet: { readonly path: string };
+  /** Address in the same VNet to which connections go. */
+  target: string;
+  /** NAT addresses: how many, 1 to 8, or which. Default 1. */
+  natIps?: number | readonly string[];
+  /** A PROXY v2 header with the client's address and the LinkID before each TCP stream. Default false. */
+  proxyProtocol?: boolean;
+}
+
 export interface SiteOptions {
   addressSpace: readonly string[];
   /** Time between two of its hosts, ns. Default 0: at once. */
@@ -108,6 +135,14 @@ export interface SubnetOptions {
   routeTable?: string;
   /** Name of a network security group (see t.nsg). */
   nsg?: string;
+  /** What applies to private endpoints in the subnet (azure.md R12). Default "Disabled". */
+  privateEndpointNetworkPolicies?:
+    | "Disabled"
+    | "NetworkSecurityGroupEnabled"
+    | "RouteTableEnabled"
+    | "Enabled";
+  /** Services reached with the private address as source (azure.md P47), such as "Microsoft.Storage". */
+  serviceEndpoints?: readonly string[];
 }
 
 /** What a NIC of a VM or node is under. */
@@ -441,6 +476,8 @@ export interface TopologySpec {
   asgs: string[];
   serviceTags: { name: string; prefixes: readonly string[] }[];
   dnsZones: DnsZoneSpec[];
+  privateEndpoints: ({ name: string; subnet: string } & Omit<PrivateEndpointOptions, "subnet">)[];
+  privateLinkServices: ({ name: string; subnet: string } & Omit<PrivateLinkServiceOptions, "subnet">)[];
   securityAdmin: ({ name: string } & SecurityAdminSpec)[];
   clusters: ClusterSpec[];
   vms: VmSpec[];

@@ -8,7 +8,7 @@ import type { SecurityRuleSpec } from "../vnet/build-rule.ts";
 import { DNS_PORT, encodeDnsQuery } from "../wire/dns.ts";
 import { ETHERNET_SIZE } from "../wire/ethernet.ts";
 import { PROTO_ICMP, PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
-import { connectionRow, nsgRow, peeringChange, vnetRow } from "./azure-change.ts";
+import { connectionRow, endpointChange, nsgRow, peeringChange, vnetRow } from "./azure-change.ts";
 import { policyOf } from "./build-policy.ts";
 import { serviceSpec } from "./define.ts";
 import { DnsLookup, type ResolveOptions } from "./dns-lookup.ts";
@@ -18,7 +18,13 @@ import { didYouMean, UnknownNameError } from "./hosts.ts";
 import type { Net } from "./net.ts";
 import { rolloutAction } from "./rollout.ts";
 import type { Action, ClusterChange } from "./script.ts";
-import type { NetworkPolicyOptions, PeeringOptions, RolloutOptions, ServiceOptions } from "./spec.ts";
+import type {
+  EndpointState,
+  NetworkPolicyOptions,
+  PeeringOptions,
+  RolloutOptions,
+  ServiceOptions,
+} from "./spec.ts";
 import { checkTcpOptions, TcpConnection, TcpServer } from "./tcp-handles.ts";
 import type { TcpListenOptions, TcpSocketOptions } from "./tcp-script.ts";
 
@@ -242,6 +248,11 @@ export class Timeline {
   connection(name: string, up: boolean): void {
     const change = { connection: connectionRow(this.net, name), up };
     this.schedule({ kind: "azure", change: { kind: "connection", ...change } });
+  }
+
+  /** What the owner of its target says to a private endpoint's connection (azure.md P41). */
+  privateEndpoint(name: string, state: EndpointState): void {
+    this.schedule({ kind: "azure", change: endpointChange(this.net, name, state) });
   }
 
   /** A rule of a network security group: added, or in place of the one of this name. */

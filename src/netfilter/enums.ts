@@ -3,6 +3,8 @@
 // netfilter.h).
 // Absent: bits of helpers, offload and expectations, which nothing here sets.
 
+import { MANIP_DST, MANIP_SRC } from "../wire/manip.ts";
+
 /** enum ip_conntrack_info. A packet without an entry has ct -1 and counts as INVALID. */
 export const IP_CT_ESTABLISHED = 0;
 export const IP_CT_RELATED = 1;
@@ -43,8 +45,8 @@ export const NF_INET_LOCAL_OUT = 3;
 export const NF_INET_POST_ROUTING = 4;
 
 /** enum nf_nat_manip_type. */
-export const NF_NAT_MANIP_SRC = 0;
-export const NF_NAT_MANIP_DST = 1;
+export const NF_NAT_MANIP_SRC = MANIP_SRC;
+export const NF_NAT_MANIP_DST = MANIP_DST;
 
 /** Verdicts that cross our files; anything above 0 is a drop reason. */
 export const NF_ACCEPT = 0;

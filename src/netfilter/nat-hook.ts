@@ -5,6 +5,7 @@
 import { Drop } from "../node/drop.ts";
 import { NoteKind } from "../node/notes.ts";
 import { IPV4_PROTOCOL, PROTO_ICMP } from "../wire/ipv4.ts";
+import { manipPacket } from "../wire/manip.ts";
 import { account } from "./accounting.ts";
 import type { ConntrackTable } from "./conntrack-table.ts";
 import {
@@ -25,7 +26,6 @@ import {
 import { natDstRules, natSrcRules } from "./kube-proxy.ts";
 import { natNullBinding } from "./nat.ts";
 import { icmpReplyTranslation } from "./nat-icmp.ts";
-import { manipPacket } from "./nat-packet.ts";
 import type { Netfilter } from "./netfilter.ts";
 import { R_DST, R_ENDPOINT, R_MASQ, R_PORTS, R_SERVICE, R_SRC, R_STATUS, REC } from "./nf-conn.ts";
 import { invertPorts } from "./tuple.ts";

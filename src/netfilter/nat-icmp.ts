@@ -7,6 +7,7 @@ import { NoteKind } from "../node/notes.ts";
 import { csumIntact, csumRange } from "../wire/checksum.ts";
 import { ICMP_REDIRECT, icmpv4FillChecksum } from "../wire/icmpv4.ts";
 import { IPV4_DST, IPV4_SRC, PROTO_ICMP } from "../wire/ipv4.ts";
+import { manipPacket } from "../wire/manip.ts";
 import {
   IPS_DST_NAT,
   IPS_NAT_DONE_MASK,
@@ -18,7 +19,6 @@ import {
   NF_NAT_MANIP_DST,
   NF_NAT_MANIP_SRC,
 } from "./enums.ts";
-import { manipPacket } from "./nat-packet.ts";
 import type { Netfilter } from "./netfilter.ts";
 import { R_DST, R_PORTS, R_SRC, R_STATUS, REC } from "./nf-conn.ts";
 

@@ -200,6 +200,14 @@ export const Drop = {
   VNET_DHCP_INVALID: 199,
   /** To the platform's DNS, and no whole query. */
   VNET_DNS_INVALID: 200,
+  /** The connection of the private endpoint is not Approved. */
+  VNET_ENDPOINT_STATE: 201,
+  /** Private Link and service endpoints carry TCP and UDP, in one piece. */
+  VNET_LINK_PROTOCOL: 202,
+  /** To a NAT address of a Private Link service, and nobody's answer. */
+  VNET_LINK_NO_CONNECTION: 203,
+  /** Every port by which the service could tell this connection from others is in use. */
+  VNET_LINK_NO_PORT: 204,
 } as const;
 
 export type Drop = (typeof Drop)[keyof typeof Drop];

@@ -6,12 +6,15 @@
 
 import { Drop } from "../node/drop.ts";
 import { DevKind } from "../node/net-device.ts";
-import { neverASource, RESERVED_LOW } from "../vnet/azure.ts";
+import { NextHop, neverASource, RESERVED_LOW } from "../vnet/azure.ts";
 import { NicRole } from "../vnet/nics.ts";
 import { isPlatformAddress, isPlatformPort } from "../vnet/platform.ts";
+import { EndpointState } from "../vnet/private-endpoints.ts";
+import { nearClient } from "../vnet/private-link.ts";
 import { Access, Direction, GroupKind } from "../vnet/security-groups.ts";
 import type { Walk } from "../walk/walk.ts";
 import { ipv4IsLimitedBroadcast, ipv4IsMulticast } from "../wire/address.ts";
+import { PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
 import { type FlowTuple, ipFlow, type RuleVerdict } from "./ip-flow.ts";
 import { type NextHopAnswer, nextHop } from "./next-hop.ts";
 
@@ -40,40 +43,146 @@ export interface Connectivity {
 const FIRST_TTL = 64;
 const CROSSINGS_MAX = 64;
 
+/** How far a packet has come, and what it looks like there. */
+interface Journey extends Trace {
+  flow: FlowTuple;
+  /** Private Link or service endpoint that it went through; null for none. */
+  passage: Passage | null;
+}
+
+/** Both sides of a connection that the fabric knows at both ends (private-link.ts). */
+interface Passage {
+  /** NIC at which answers are the client's again: the host's, or the Private Link service's. */
+  server: number;
+  /** NIC whose port the request left last, VNet in which the client is looked for, the request as it was. */
+  from: number;
+  home: number;
+  asked: FlowTuple;
+}
+
 /** A connection from one NIC to whoever has the destination address. */
 export function connectivity(w: Walk, nic: number, flow: FlowTuple): Connectivity {
   const records = new Set<string>();
-  const request = trace(w, nic, flow, records);
+  const request = trace(w, nic, flow, records, null);
   if (request.reason !== 0) return { request, reply: null };
-  const back: FlowTuple = {
-    src: flow.dst,
-    dst: flow.src,
-    protocol: flow.protocol,
-    sourcePort: flow.destinationPort,
-    destinationPort: flow.sourcePort,
-  };
   if (w.vnet.nics.role[request.at] === NicRole.PLATFORM) {
     // The platform knows the port it was asked from.
     const crossing: Crossing = { from: request.at, outbound: null, next: null, to: nic, inbound: null };
     return { request, reply: { crossings: [crossing], reason: 0, at: nic } };
   }
-  return { request, reply: trace(w, request.at, back, records) };
+  return { request, reply: trace(w, request.at, reversed(request.flow), records, request.passage) };
 }
 
-function trace(w: Walk, start: number, flow: FlowTuple, records: Set<string>): Trace {
+function reversed(flow: FlowTuple): FlowTuple {
+  const { src, dst, protocol, sourcePort, destinationPort } = flow;
+  return { src: dst, dst: src, protocol, sourcePort: destinationPort, destinationPort: sourcePort };
+}
+
+function trace(
+  w: Walk,
+  start: number,
+  first: FlowTuple,
+  records: Set<string>,
+  answers: Passage | null,
+): Journey {
   const crossings: Crossing[] = [];
   let nic = start;
+  let flow = first;
+  let passage: Passage | null = null;
   for (let ttl = FIRST_TTL; ; ttl--) {
     const crossing: Crossing = { from: nic, outbound: null, next: null, to: -1, inbound: null };
     crossings.push(crossing);
-    const reason =
-      crossings.length > CROSSINGS_MAX ? Drop.VNET_LOOP : cross(w.vnet, nic, flow, records, crossing);
-    if (reason !== 0) return { crossings, reason, at: crossing.to >= 0 ? crossing.to : nic };
-    nic = crossing.to;
+    let reason: number = Drop.VNET_LOOP;
+    if (crossings.length <= CROSSINGS_MAX) {
+      const back = answers !== null && nic === answers.server;
+      reason = back
+        ? guarded(w.vnet, nic, flow) || comeBack(w.vnet, records, crossing, answers)
+        : cross(w.vnet, nic, flow, records, crossing);
+      if (back) flow = reversed(answers.asked);
+    }
+    const ended = () => ({ crossings, reason, at: crossing.to >= 0 ? crossing.to : nic, flow, passage });
+    if (reason !== 0) return ended();
+    const { vnet } = w;
+    if (crossing.next?.type === NextHop.SERVICE_ENDPOINT) {
+      passage = { server: crossing.to, from: nic, home: vnet.nics.vnet[nic], asked: flow };
+    }
+    const link = linked(vnet, nic, flow, crossing, answers);
+    if (link !== null) {
+      // Through the port of an endpoint or a service to the other side.
+      const second: Crossing = { from: crossing.to, outbound: null, next: null, to: -1, inbound: null };
+      reason = link.reason;
+      if (reason !== 0) return ended();
+      crossings.push(second);
+      if (link.passage !== null) passage = link.passage;
+      flow = link.flow;
+      reason = arrive(vnet, link.to, flow, records, second);
+      if (reason !== 0) return { ...ended(), at: link.to };
+      nic = link.to;
+    } else nic = crossing.to;
     const next = inGuest(w, nic, flow, ttl);
-    if (next.reason !== 0 || next.nic < 0) return { crossings, reason: next.reason, at: nic };
+    if (next.reason !== 0 || next.nic < 0) return { crossings, reason: next.reason, at: nic, flow, passage };
     nic = next.nic;
   }
+}
+
+/** What the ports of the fabric itself make of a packet that reached one; null at other ports. */
+function linked(
+  v: Walk["vnet"],
+  from: number,
+  flow: FlowTuple,
+  crossing: Crossing,
+  answers: Passage | null,
+): { reason: number; to: number; flow: FlowTuple; passage: Passage | null } | null {
+  const { endpoints, nics } = v;
+  const { to } = crossing;
+  const ported = flow.protocol === PROTO_TCP || flow.protocol === PROTO_UDP;
+  if (nics.role[to] === NicRole.PRIVATE_LINK_SERVICE) {
+    if (!ported) return { reason: Drop.VNET_LINK_PROTOCOL, to, flow, passage: null };
+    if (answers === null || answers.server !== to) {
+      return { reason: Drop.VNET_LINK_NO_CONNECTION, to, flow, passage: null };
+    }
+    return { reason: 0, to: clientOf(v, answers), flow: reversed(answers.asked), passage: null };
+  }
+  if (nics.role[to] !== NicRole.PRIVATE_ENDPOINT) return null;
+  const e = endpoints.byNic.get(to) as number;
+  const state = endpoints.state[e] === EndpointState.APPROVED ? 0 : Drop.VNET_ENDPOINT_STATE;
+  const reason = state !== 0 ? state : ported ? 0 : Drop.VNET_LINK_PROTOCOL;
+  if (reason !== 0) return { reason, to, flow, passage: null };
+  const row = endpoints.service[e];
+  const server = row < 0 ? endpoints.target[e] : endpoints.services[row].nic;
+  const passage = { server, from, home: nics.vnet[to], asked: flow };
+  if (row < 0) return { reason: 0, to: server, flow: { ...flow, dst: v.primaryAddress(server) }, passage };
+  const { target } = endpoints.services[row];
+  const host = v.nicOf(nics.vnet[server], target);
+  const changed = { ...flow, src: v.primaryAddress(server), dst: target };
+  return { reason: host < 0 ? Drop.VNET_NO_SUCH_ADDRESS : 0, to: host, flow: changed, passage };
+}
+
+function clientOf(v: Walk["vnet"], { home, asked, from }: Passage): number {
+  const near = nearClient(v, home, asked.src);
+  return near >= 0 ? near : from;
+}
+
+/** An answer of a host outside the VNets, as the client's VNet sees it. */
+function comeBack(v: Walk["vnet"], records: Set<string>, crossing: Crossing, passage: Passage): number {
+  return arrive(v, clientOf(v, passage), reversed(passage.asked), records, crossing);
+}
+
+/** The port of the destination. */
+function arrive(
+  v: Walk["vnet"],
+  nic: number,
+  flow: FlowTuple,
+  records: Set<string>,
+  crossing: Crossing,
+): number {
+  const { nics } = v;
+  crossing.to = nic;
+  if (nics.running[nic] === 0) return Drop.VNET_STOPPED;
+  if (nics.ipForwarding[nic] === 0 && !v.owns(nic, flow.dst)) return Drop.VNET_NOT_ADDRESSED;
+  const inbound = ruled(v, nic, Direction.INBOUND, flow, records);
+  crossing.inbound = inbound;
+  return inbound?.access === "Deny" ? denial(v, inbound) : 0;
 }
 
 /** One crossing; fills in what was decided and answers why it fails, 0 when it does not. */
@@ -84,8 +193,7 @@ function cross(
   records: Set<string>,
   crossing: Crossing,
 ): number {
-  const { nics } = v;
-  const guard = refusal(v, nic, flow);
+  const guard = guarded(v, nic, flow);
   if (guard !== 0) return guard;
   if (isPlatformAddress(flow.dst) && !isPlatformPort(flow.dst, flow.protocol, flow.destinationPort)) {
     return Drop.VNET_PLATFORM;
@@ -97,12 +205,9 @@ function cross(
   const next = nextHop(v, nic, flow.src, flow.dst);
   crossing.next = next;
   if (next.reason !== 0) return next.reason;
-  crossing.to = next.nic;
-  if (nics.running[next.nic] === 0) return Drop.VNET_STOPPED;
-  if (nics.ipForwarding[next.nic] === 0 && !v.owns(next.nic, flow.dst)) return Drop.VNET_NOT_ADDRESSED;
-  const inbound = ruled(v, next.nic, Direction.INBOUND, flow, records);
-  crossing.inbound = inbound;
-  return inbound?.access === "Deny" ? denial(v, inbound) : 0;
+  const ported = flow.protocol === PROTO_TCP || flow.protocol === PROTO_UDP;
+  if (next.type === NextHop.SERVICE_ENDPOINT && !ported) return Drop.VNET_LINK_PROTOCOL;
+  return arrive(v, next.nic, flow, records, crossing);
 }
 
 /** V61: no route leads there, none keeps anybody away. */
@@ -114,7 +219,7 @@ function toPlatform(v: Walk["vnet"], nic: number, crossing: Crossing): number {
 }
 
 /** The host guard (V50): what never enters a VNet. */
-function refusal(v: Walk["vnet"], nic: number, { src, dst }: FlowTuple): number {
+function guarded(v: Walk["vnet"], nic: number, { src, dst }: FlowTuple): number {
   const { nics, subnets } = v;
   if (nics.running[nic] === 0) return Drop.VNET_STOPPED;
   if (neverASource(src) || (nics.ipForwarding[nic] === 0 && !v.owns(nic, src))) {

@@ -2,6 +2,7 @@
 // and which rule. Rules are looked at one after the other in the order of N10 and N17, not as compiled for
 // packets; that both agree is a property test.
 
+import { NicRole } from "../vnet/nics.ts";
 import { isPlatformAddress, isPlatformPort } from "../vnet/platform.ts";
 import { namesPlatform, sideRanges } from "../vnet/policy.ts";
 import { isAnyPort, type Range } from "../vnet/rule-matcher.ts";
@@ -9,6 +10,9 @@ import { Access, Direction, type RuleSide, type SecurityRule } from "../vnet/sec
 import type { Walk } from "../walk/walk.ts";
 
 type Fabric = Walk["vnet"];
+
+/** A source port that every rule matches. */
+const ANY = -2;
 
 /** A packet as its sender makes it; ports are -1 where the protocol has none. */
 export interface FlowTuple {
@@ -32,7 +36,11 @@ export function ipFlow(v: Fabric, nic: number, direction: Direction, flow: FlowT
   let last: RuleVerdict = { access: "Allow", rule: null, group: -1 };
   const platform = withPlatform(direction, flow);
   if (platform && direction === Direction.INBOUND) return last;
-  const admin = platform ? -1 : v.vnets.admin[v.nics.vnet[nic]];
+  const endpoint = v.nics.role[nic] === NicRole.PRIVATE_ENDPOINT;
+  if (endpoint && v.nics.policed[nic] === 0) return last;
+  const admin = platform || endpoint ? -1 : v.vnets.admin[v.nics.vnet[nic]];
+  // N22: the source port of what goes to a private endpoint is not looked at.
+  const asked = endpoint ? { ...flow, sourcePort: ANY } : flow;
   if (admin >= 0) {
     const rule = firstMatch(v, admin, subnet, direction, flow);
     if (rule !== undefined) last = verdict(rule, admin);
@@ -42,7 +50,7 @@ export function ipFlow(v: Fabric, nic: number, direction: Direction, flow: FlowT
   if (direction === Direction.OUTBOUND) stages.reverse();
   for (const group of stages) {
     if (group < 0) continue;
-    const rule = firstMatch(v, group, subnet, direction, flow, platform);
+    const rule = firstMatch(v, group, subnet, direction, asked, platform);
     if (rule === undefined) continue;
     last = verdict(rule, group);
     if (last.access === "Deny") return last;
@@ -73,7 +81,7 @@ function firstMatch(
     if (platform && !namesPlatform(rule)) continue;
     if (rule.protocol !== -1 && rule.protocol !== flow.protocol) continue;
     if (!portIn(rule.destinationPorts, flow.destinationPort)) continue;
-    if (!portIn(rule.sourcePorts, flow.sourcePort)) continue;
+    if (flow.sourcePort !== ANY && !portIn(rule.sourcePorts, flow.sourcePort)) continue;
     if (!addressIn(v, rule.source, subnet, flow.src)) continue;
     if (addressIn(v, rule.destination, subnet, flow.dst)) return rule;
   }

@@ -7,6 +7,7 @@ import { NextHop, RouteSource } from "../vnet/azure.ts";
 import { gatewayTarget } from "../vnet/gateway-path.ts";
 import { connectionFor } from "../vnet/gateways.ts";
 import { peerOf } from "../vnet/peerings.ts";
+import { EndpointPolicies } from "../vnet/private-endpoints.ts";
 import type { Walk } from "../walk/walk.ts";
 
 type Fabric = Walk["vnet"];
@@ -59,11 +60,15 @@ function routeTo(v: Fabric, nic: number, dst: number): number {
   const subnet = v.nics.subnet[nic];
   const system = vnets.system[subnets.vnet[subnet]];
   let best = -1;
-  for (const list of [system, v.learnedIn(subnet), subnets.table[subnet]]) {
+  const services = subnets.services[subnet];
+  for (const list of [system, v.learnedIn(subnet), subnets.table[subnet], services]) {
     for (let r = list < 0 ? -1 : routes.first[list]; r >= 0; r = routes.next[r]) {
       if (((routes.key[r] ^ dst) & prefixMask(routes.length[r])) !== 0) continue;
       if (routes.source[r] === RouteSource.BGP && isCovered(v, system, routes.key[r], routes.length[r]))
         continue;
+      const own = list === system || list === services;
+      if (!own && services >= 0 && isWithin(v, services, routes.key[r], routes.length[r])) continue;
+      if (isOverridden(v, subnet, r)) continue;
       // The user's list comes second, so it wins among equals.
       if (best < 0 || routes.length[r] >= routes.length[best]) best = r;
     }
@@ -82,12 +87,47 @@ function isCovered(v: Fabric, system: number, key: number, length: number): bool
   return false;
 }
 
+/** 2.4.3, newer: by the route of a service endpoint of the subnet. */
+function isWithin(v: Fabric, services: number, key: number, length: number): boolean {
+  const { routes } = v;
+  for (let r = routes.first[services]; r >= 0; r = routes.next[r]) {
+    if (routes.length[r] <= length && ((routes.key[r] ^ key) & prefixMask(routes.length[r])) === 0)
+      return true;
+  }
+  return false;
+}
+
+/** R12: the /32 of an endpoint whose subnet lets route tables decide, against a user's route long enough. */
+function isOverridden(v: Fabric, subnet: number, route: number): boolean {
+  const { routes, subnets, vnets } = v;
+  if (routes.type[route] !== NextHop.INTERFACE_ENDPOINT || subnets.table[subnet] < 0) return false;
+  const addr = routes.key[route];
+  const home = routes.nextHop[route];
+  const nic = v.nicOf(home, addr);
+  const policies = nic < 0 ? 0 : subnets.endpointPolicies[v.nics.subnet[nic]];
+  if ((policies & EndpointPolicies.ROUTE_TABLE) === 0) return false;
+  for (let s = routes.first[vnets.system[home]]; s >= 0; s = routes.next[s]) {
+    if (
+      routes.type[s] !== NextHop.VNET_LOCAL ||
+      ((routes.key[s] ^ addr) & prefixMask(routes.length[s])) !== 0
+    )
+      continue;
+    for (let u = routes.first[subnets.table[subnet]]; u >= 0; u = routes.next[u]) {
+      const length = routes.length[u];
+      if (length === 0 || ((routes.key[u] ^ addr) & prefixMask(length)) !== 0) continue;
+      if (length >= routes.length[s]) return true;
+    }
+  }
+  return false;
+}
+
 function where(v: Fabric, nic: number, src: number, dst: number, route: number) {
   const { routes } = v;
   const vnet = v.nics.vnet[nic];
   switch (routes.type[route]) {
     case NextHop.VNET_LOCAL:
       return inVnet(v, vnet, vnet, src, dst, dst);
+    case NextHop.INTERFACE_ENDPOINT:
     case NextHop.VNET_PEERING:
       return inVnet(v, vnet, routes.nextHop[route], src, dst, dst);
     case NextHop.VIRTUAL_APPLIANCE: {
@@ -100,6 +140,10 @@ function where(v: Fabric, nic: number, src: number, dst: number, route: number) 
     case NextHop.VIRTUAL_NETWORK_GATEWAY: {
       const nic = gatewayTarget(v, vnet, connectionFor(v, vnet, route, dst), dst);
       return nic >= 0 ? { nic, reason: 0 } : { nic: -1, reason: -nic };
+    }
+    case NextHop.SERVICE_ENDPOINT: {
+      const nic = routes.nextHop[route] < 0 ? -1 : v.nicOf(routes.nextHop[route], dst);
+      return { nic, reason: nic < 0 ? Drop.VNET_NO_SUCH_ADDRESS : 0 };
     }
     case NextHop.INTERNET:
       return { nic: -1, reason: Drop.VNET_NO_INTERNET };

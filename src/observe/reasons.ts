@@ -122,6 +122,10 @@ const SENTENCES: Record<keyof typeof Drop, string> = {
   VNET_TUNNEL_MTU: "longer than the VPN tunnel carries",
   VNET_DHCP_INVALID: "to the platform's DHCP server, and no whole request",
   VNET_DNS_INVALID: "to the platform's DNS, and no whole query",
+  VNET_ENDPOINT_STATE: "the connection of the private endpoint is not Approved",
+  VNET_LINK_PROTOCOL: "Private Link and service endpoints carry TCP and UDP, in one piece",
+  VNET_LINK_NO_CONNECTION: "to a NAT address of a Private Link service, and nobody's answer",
+  VNET_LINK_NO_PORT: "every port by which the service could tell the connection from others is in use",
   VNET_FLOW_LIMIT: "the NIC has as many connections as it may have",
   VNET_NOT_FORWARDED: "not from the peered VNet itself, whose link does not allow forwarded traffic",
 };

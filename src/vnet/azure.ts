@@ -51,7 +51,7 @@ export const GATEWAY_OFFSET = 1;
 export const SUBNET_LENGTH_MIN = 2;
 export const SUBNET_LENGTH_MAX = 29;
 
-/** What a route does with a packet (2.1, 2.2, R1). Absent: service and private endpoints. */
+/** What a route does with a packet (2.1, 2.2, R1). */
 export const NextHop = {
   NONE: 0,
   VNET_LOCAL: 1,
@@ -60,6 +60,8 @@ export const NextHop = {
   OVERLAY: 4,
   VNET_PEERING: 5,
   VIRTUAL_NETWORK_GATEWAY: 6,
+  INTERFACE_ENDPOINT: 7,
+  SERVICE_ENDPOINT: 8,
 } as const;
 export type NextHop = (typeof NextHop)[keyof typeof NextHop];
 /** As Azure's next hop tool spells them (section 7); OVERLAY has no public name. */
@@ -71,6 +73,8 @@ export const NEXT_HOP_NAMES: readonly string[] = [
   "Overlay",
   "VnetPeering",
   "VirtualNetworkGateway",
+  "InterfaceEndpoint",
+  "VirtualNetworkServiceEndpoint",
 ];
 
 /** Where a route comes from, in order of preference for equal prefixes (2.4). */

@@ -4,6 +4,7 @@
 
 import { parseCidr, parseIpv4 } from "../wire/address.ts";
 import { FLOW_TIMEOUT_MAX, FLOW_TIMEOUT_MIN, GATEWAY_SUBNET, NEXT_HOP_NAMES, NextHop } from "./azure.ts";
+import { buildSubnetEndpoints } from "./build-endpoints.ts";
 import { buildConnections, buildGateways, type ConnectionSpec, type GatewaySpec } from "./build-gateways.ts";
 import { buildSecurity, buildSecurityAdmin, type SecuritySpec } from "./build-security.ts";
 import {
@@ -28,6 +29,10 @@ export interface SubnetSpec {
   routeTable?: string;
   /** Name of a network security group. */
   nsg?: string;
+  /** What applies to private endpoints in it (R12). Default "Disabled". */
+  privateEndpointNetworkPolicies?: string;
+  /** Services reached by routes of their own (P47), such as "Microsoft.Storage". */
+  serviceEndpoints?: readonly string[];
 }
 
 export interface VnetSpec {
@@ -110,6 +115,11 @@ export function buildNetwork(v: Fabric, spec: NetworkSpec): BuiltNetwork {
     }
   }
   buildConnections(v, built, spec.connections ?? {});
+  for (const [name, vnet] of Object.entries(spec.vnets)) {
+    for (const [subnet, wanted] of Object.entries(vnet.subnets)) {
+      buildSubnetEndpoints(v, built, `${name}/${subnet}`, wanted, `vnet.${name}.subnet.${subnet}`);
+    }
+  }
   return built;
 }
 

@@ -4,7 +4,8 @@
 // assertion.
 // peerings.ts holds the links between VNets, security-control.ts what concerns security rules.
 // gateways.ts holds connections to sites.
-// Absent: load balancers, NAT, private endpoints, public addresses, moving a NIC to another subnet,
+// private-endpoints.ts holds endpoints and Private Link services, platform.ts the way to 168.63.129.16.
+// Absent: load balancers, NAT, public addresses, removing a private endpoint, moving a NIC to another subnet,
 // removing a VNet or subnet.
 
 import { assert } from "../core/assert.ts";
@@ -33,6 +34,7 @@ import { nicMacHi, nicMacLo } from "./mac.ts";
 import { NicRole, Nics } from "./nics.ts";
 import { Peerings, spreadPrefix } from "./peerings.ts";
 import type { Policy } from "./policy.ts";
+import { isEndpointOverridden, PrivateEndpoints } from "./private-endpoints.ts";
 import { Routes } from "./routes.ts";
 import { leaveApplications, police } from "./security-control.ts";
 import { SecurityGroups } from "./security-groups.ts";
@@ -64,6 +66,7 @@ export class Fabric {
   readonly security = new SecurityGroups();
   readonly flows = new Flows();
   readonly links = new Links();
+  readonly endpoints = new PrivateEndpoints();
   /** Compiled rules by security group, subnet and direction (policy.ts). */
   readonly policies = new Map<number, Policy>();
   /** Counts changes of whatever rules are made of: the rules, and the addresses tags and ASGs stand for. */
@@ -340,6 +343,7 @@ export class Fabric {
     subnets.table[subnet] = table;
     if (old >= 0) this.selectAll(subnet, old);
     if (table >= 0) this.selectAll(subnet, table);
+    this.selectEndpoints(subnet);
     this.selectAll(subnet, this.vnets.learned[subnets.vnet[subnet]]);
   }
 
@@ -389,7 +393,7 @@ export class Fabric {
     const subnet = nics.subnet[nic];
     const found: EffectiveRoute[] = [];
     const system = this.vnets.system[subnets.vnet[subnet]];
-    for (const list of [system, this.learnedIn(subnet), subnets.table[subnet]]) {
+    for (const list of [system, this.learnedIn(subnet), subnets.table[subnet], subnets.services[subnet]]) {
       for (let r = list < 0 ? -1 : routes.first[list]; r >= 0; r = routes.next[r]) {
         const winner = routes.effective.exact(subnet, routes.key[r], routes.length[r]);
         found.push({
@@ -418,7 +422,51 @@ export class Fabric {
   private select(subnet: number, network: number, length: number): void {
     const { subnets, vnets } = this;
     const system = vnets.system[subnets.vnet[subnet]];
-    this.routes.select(subnet, subnets.table[subnet], this.learnedIn(subnet), system, network, length);
+    const { routes } = this;
+    const table = subnets.table[subnet];
+    routes.select(subnet, subnets.services[subnet], table, this.learnedIn(subnet), system, network, length);
+    if (length < 32 || this.endpoints.ids.live === 0) return;
+    const row = routes.effective.exact(subnet, network, length);
+    const winner = row < 0 ? -1 : routes.effective.value[row];
+    if (winner < 0 || routes.type[winner] !== NextHop.INTERFACE_ENDPOINT) return;
+    if (isEndpointOverridden(this, subnet, routes.nextHop[winner], network)) {
+      routes.effective.remove(subnet, network, length);
+    }
+  }
+
+  /** Chooses anew for every private endpoint, which a change of shorter routes may concern (R12). */
+  private selectEndpoints(subnet: number): void {
+    const { endpoints } = this;
+    for (let e = 0; e < endpoints.ids.used; e++)
+      this.select(subnet, this.primaryAddress(endpoints.nic[e]), 32);
+  }
+
+  /** The policies of a private endpoint's subnet have changed. */
+  reselectEndpoint(nic: number): void {
+    const { subnets } = this;
+    this.policyChanges();
+    for (let s = 0; s < subnets.ids.used; s++) {
+      this.k.consulted.changed(Noted.VNET_ROUTES, s, 0);
+      this.select(s, this.primaryAddress(nic), 32);
+    }
+  }
+
+  /**
+   * Gives a subnet the routes of its service endpoints (2.2). @param prefixes network, length, VNet row of
+   * hosts
+   */
+  setServiceRoutes(subnet: number, prefixes: readonly (readonly [number, number, number])[]): void {
+    const { routes, subnets } = this;
+    this.k.consulted.changed(Noted.VNET_ROUTES, subnet, 0);
+    const list = routes.addList();
+    this.tableNames[list] = "";
+    subnets.services[subnet] = list;
+    for (const [network, length, hosts] of prefixes) {
+      routes.set(list, network, length, NextHop.SERVICE_ENDPOINT, hosts, RouteSource.SYSTEM);
+    }
+    this.selectAll(subnet, list);
+    if (subnets.table[subnet] >= 0) this.selectAll(subnet, subnets.table[subnet]);
+    this.selectAll(subnet, this.vnets.learned[subnets.vnet[subnet]]);
   }
 
   /** Chooses anew for every prefix of `list` in one subnet. */
@@ -436,6 +484,7 @@ export class Fabric {
       if (subnets.table[s] !== table) continue;
       this.k.consulted.changed(Noted.VNET_ROUTES, s, 0);
       this.select(s, network, length);
+      this.selectEndpoints(s);
     }
   }
 

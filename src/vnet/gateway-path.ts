@@ -26,8 +26,10 @@ export function gatewayTarget(v: Fabric, vnet: number, connection: number, dst: 
   switch (routes.type[route]) {
     case NextHop.VNET_LOCAL:
       return nicOr(v, home, dst, Drop.VNET_NO_SUCH_ADDRESS);
+    case NextHop.INTERFACE_ENDPOINT:
     case NextHop.VNET_PEERING: {
       const peer = routes.nextHop[route];
+      if (peer === home) return nicOr(v, home, dst, Drop.VNET_NO_SUCH_ADDRESS);
       if (gatewayVnet(v, peer) !== home) return -Drop.VNET_NOT_FORWARDED;
       return nicOr(v, peer, dst, Drop.VNET_NO_SUCH_ADDRESS);
     }

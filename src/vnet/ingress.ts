@@ -12,8 +12,10 @@ import { IPV4_OFFSET_MASK, ipv4Dst, ipv4Fragment, ipv4TotalLength } from "../wir
 import { VIRTUAL_MAC_HI, VIRTUAL_MAC_LO } from "./azure.ts";
 import type { Fabric } from "./fabric.ts";
 import { forgetFragments, fragmentRefusal } from "./fragment-flows.ts";
+import { NicRole } from "./nics.ts";
 import { isFromPlatform } from "./platform.ts";
 import { vnetDrop, vnetHandOver } from "./port.ts";
+import { answerThroughService, throughEndpoint } from "./private-link.ts";
 import { securityRefusal } from "./security.ts";
 import { Direction } from "./security-groups.ts";
 
@@ -27,6 +29,7 @@ export function vnetIngress(v: Fabric, f: number): Stage {
   if (nics.alive[nic] === 0 || nics.generation[nic] !== skb.nexthop[f] || !v.isPlugged(nic)) {
     return k.drop(f, Drop.DEV_GONE);
   }
+  const from = skb.dev[f] < 0 ? -1 : k.dev.nic[skb.dev[f]];
   // What ends here ends at the receiver's port and is counted there.
   skb.dev[f] = nics.dev[nic];
   skb.ns[f] = k.dev.ns[nics.dev[nic]];
@@ -41,6 +44,8 @@ export function vnetIngress(v: Fabric, f: number): Stage {
     const reason = inboundRefusal(v, f, nic);
     if (reason !== 0) return vnetDrop(v, f, nic, reason);
   }
+  if (nics.role[nic] === NicRole.PRIVATE_ENDPOINT) return throughEndpoint(v, f, nic, from);
+  if (nics.role[nic] === NicRole.PRIVATE_LINK_SERVICE) return answerThroughService(v, f, nic);
   setEthernetDst(view, skb.off[f], nics.macHi[nic], nics.macLo[nic]);
   if (v.settings.sourceMac === "virtual") setEthernetSrc(view, skb.off[f], VIRTUAL_MAC_HI, VIRTUAL_MAC_LO);
   vnetHandOver(v, f, nic);

@@ -26,6 +26,15 @@ export class Links {
   seen = new Int32Array(16);
   target = new Int32Array(16);
   serverPorts = new Int32Array(16);
+  /** VNet of the private endpoint, or the client's own. */
+  home = new Int32Array(16);
+  /**
+   * PROXY protocol (proxy-protocol.ts): sequence number of the client's first byte, bytes put before it (0:
+   * none), and whether the service has acknowledged them.
+   */
+  first = new Int32Array(16);
+  shift = new Int32Array(16);
+  headerSeen = new Uint8Array(16);
   alive = new Uint8Array(16);
   /** When the record is over, ns. */
   deadline = new Float64Array(16);
@@ -93,6 +102,8 @@ export class Links {
     this.seen[row] = seen;
     this.target[row] = target;
     this.serverPorts[row] = serverPorts;
+    this.home[row] = vnet;
+    this.shift[row] = 0;
     this.alive[row] = 1;
     this.byClient.insert(hash4(client, asked, ports, vnet * 256 + protocol), row);
     this.byServer.insert(hash4(seen, target, serverPorts, server * 256 + protocol), row);
@@ -140,6 +151,10 @@ export class Links {
     this.seen = growI32(this.seen, n);
     this.target = growI32(this.target, n);
     this.serverPorts = growI32(this.serverPorts, n);
+    this.home = growI32(this.home, n);
+    this.first = growI32(this.first, n);
+    this.shift = growI32(this.shift, n);
+    this.headerSeen = growU8(this.headerSeen, n);
     this.alive = growU8(this.alive, n);
     this.deadline = growF64(this.deadline, n);
   }

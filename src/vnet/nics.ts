@@ -9,6 +9,9 @@ export const NicRole = {
   GUEST: 0,
   /** 168.63.129.16 and 169.254.169.254, as one VNet sees them (platform.ts). */
   PLATFORM: 1,
+  /** private-endpoints.ts. */
+  PRIVATE_ENDPOINT: 2,
+  PRIVATE_LINK_SERVICE: 3,
 } as const;
 export type NicRole = (typeof NicRole)[keyof typeof NicRole];
 

@@ -163,20 +163,27 @@ export function peerOf(v: Fabric, vnet: number, addr: number): number {
   const row = routes.defined.longest(v.vnets.system[vnet], addr);
   if (row < 0) return -1;
   const route = routes.defined.value[row];
-  return routes.type[route] === NextHop.VNET_PEERING ? routes.nextHop[route] : -1;
+  const type = routes.type[route];
+  // The /32 of a peer's private endpoint names its VNet too.
+  const peer = type === NextHop.VNET_PEERING || type === NextHop.INTERFACE_ENDPOINT;
+  return peer && routes.nextHop[route] !== vnet ? routes.nextHop[route] : -1;
 }
 
 function learn(v: Fabric, vnet: number, remote: number): void {
   const { routes } = v;
   for (let r = routes.first[v.vnets.system[remote]]; r >= 0; r = routes.next[r]) {
-    if (routes.type[r] !== NextHop.VNET_LOCAL) continue;
-    v.setSystemRoute(vnet, routes.key[r], routes.length[r], NextHop.VNET_PEERING, remote);
+    const endpoint = routes.type[r] === NextHop.INTERFACE_ENDPOINT && routes.nextHop[r] === remote;
+    if (routes.type[r] !== NextHop.VNET_LOCAL && !endpoint) continue;
+    const type = endpoint ? NextHop.INTERFACE_ENDPOINT : NextHop.VNET_PEERING;
+    v.setSystemRoute(vnet, routes.key[r], routes.length[r], type, remote);
   }
 }
 
 function forget(v: Fabric, vnet: number, remote: number): void {
   const { routes } = v;
   for (let r = routes.first[v.vnets.system[remote]]; r >= 0; r = routes.next[r]) {
-    if (routes.type[r] === NextHop.VNET_LOCAL) v.resetSystemRoute(vnet, routes.key[r], routes.length[r]);
+    const endpoint = routes.type[r] === NextHop.INTERFACE_ENDPOINT && routes.nextHop[r] === remote;
+    if (routes.type[r] !== NextHop.VNET_LOCAL && !endpoint) continue;
+    v.resetSystemRoute(vnet, routes.key[r], routes.length[r]);
   }
 }

@@ -3,7 +3,7 @@
 // again when anything that it was made of has changed (Fabric.policyGeneration).
 
 import type { Fabric } from "./fabric.ts";
-import { ANY_ADDRESS, compileRules, type Matcher, type Range } from "./rule-matcher.ts";
+import { ANY_ADDRESS, ANY_PORT, compileRules, type Matcher, type Range } from "./rule-matcher.ts";
 import type { Direction, RuleSide, SecurityRule } from "./security-groups.ts";
 import { isPlatformTag, tagRanges } from "./service-tags.ts";
 
@@ -13,6 +13,8 @@ export const PolicyKind = {
   ORDINARY: 0,
   /** One to the platform, which only rules that name a tag of it concern (V61). */
   PLATFORM: 1,
+  /** One to a private endpoint, of which the source port is not looked at (N22). */
+  ENDPOINT: 2,
 } as const;
 export type PolicyKind = (typeof PolicyKind)[keyof typeof PolicyKind];
 const POLICY_KINDS = 4;
@@ -50,12 +52,14 @@ function compilePolicy(
   direction: Direction,
   kind: PolicyKind,
 ): Policy {
-  const rules = v.security.ordered(group, direction).filter((r) => kind === 0 || namesPlatform(r));
+  const rules = v.security
+    .ordered(group, direction)
+    .filter((r) => kind !== PolicyKind.PLATFORM || namesPlatform(r));
   const matcher = compileRules(
     rules.map((rule) => ({
       sources: sideRanges(v, rule.source, subnet),
       destinations: sideRanges(v, rule.destination, subnet),
-      sourcePorts: rule.sourcePorts,
+      sourcePorts: kind === PolicyKind.ENDPOINT ? ANY_PORT : rule.sourcePorts,
       destinationPorts: rule.destinationPorts,
       protocol: rule.protocol,
     })),

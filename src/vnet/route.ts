@@ -4,6 +4,8 @@
 // no ICMP and never decrements TTL.
 // A packet to a peered VNet that did not originate here needs the link of the receiving VNet to accept
 // forwarded traffic (P5); what originated here has a NIC of this VNet as its source.
+// Private endpoints of the VNet and its peers are routes of their own (2.2), as are service endpoints; what a
+// host outside the VNets answers over either goes back first of all (private-link.ts).
 // Absent: Internet (named drop), load balancer frontends as next hop (R2).
 
 import { Noted } from "../node/consulted.ts";
@@ -18,6 +20,7 @@ import { gatewayTarget, throughTunnel } from "./gateway-path.ts";
 import { connectionFor } from "./gateways.ts";
 import { peerOf } from "./peerings.ts";
 import { vnetDrop } from "./port.ts";
+import { answerFromHost, toServiceEndpoint } from "./private-link.ts";
 
 /** An IPv4 packet that passed egress: skb.dev is the sending NIC's device, skb.l3 the IP header. */
 export function vnetRoute(v: Fabric, f: number): Stage {
@@ -25,6 +28,10 @@ export function vnetRoute(v: Fabric, f: number): Stage {
   const { skb } = k;
   const nic = k.dev.nic[skb.dev[f]];
   const dst = ipv4Dst(skb.view, skb.l3[f]);
+  if (v.vnets.site[nics.vnet[nic]] !== 0) {
+    const answered = answerFromHost(v, f, nic);
+    if (answered !== -1) return answered;
+  }
   if (nics.domain[nic] >= 0) {
     const node = v.overlayNic(nics.domain[nic], dst);
     if (node >= 0) {
@@ -65,13 +72,20 @@ export function vnetRoute(v: Fabric, f: number): Stage {
       if (there < 0) return vnetDrop(v, f, nic, Drop.VNET_NEXT_HOP_UNKNOWN);
       return toPeer(v, f, nic, there);
     }
+    case NextHop.INTERFACE_ENDPOINT:
     case NextHop.VNET_PEERING: {
       if (k.consulted.recording > 0) k.consulted.note(f, Noted.VNET_ADDRESS, routes.nextHop[route], dst);
       const to = v.nicOf(routes.nextHop[route], dst);
+      if (to >= 0 && nics.vnet[to] === nics.vnet[nic]) return carry(v, f, nic, to);
       return to >= 0 ? toPeer(v, f, nic, to) : vnetDrop(v, f, nic, whyNobody(v, routes.nextHop[route], dst));
     }
     case NextHop.VIRTUAL_NETWORK_GATEWAY:
       return toGateway(v, f, nic, route, dst);
+    case NextHop.SERVICE_ENDPOINT: {
+      const host = routes.nextHop[route] < 0 ? -1 : v.nicOf(routes.nextHop[route], dst);
+      if (host < 0) return vnetDrop(v, f, nic, Drop.VNET_NO_SUCH_ADDRESS);
+      return toServiceEndpoint(v, f, nic, host);
+    }
     case NextHop.INTERNET:
       return vnetDrop(v, f, nic, Drop.VNET_NO_INTERNET);
     default:

@@ -2,7 +2,8 @@
 // what it learned from its gateways, or a user-defined route table (R7); the effective table of a subnet
 // holds the winner of each prefix. Equal prefixes: user before BGP before system (2.4.2), but for 2.4.3. A
 // change touches only its own prefix in the subnets concerned.
-// Absent: service tags as prefixes (R5), service and private endpoints (R12, R13).
+// Routes of service endpoints belong to one subnet and win over everything inside them (2.4.3).
+// Absent: service tags as prefixes (R5).
 
 import { growI32, growU8, Ids } from "../core/columns.ts";
 import { PrefixTable, prefixMask } from "../core/prefix-table.ts";
@@ -92,15 +93,33 @@ export class Routes {
   }
 
   /** Chooses anew for one prefix of one subnet. A list that it does not have is -1. */
-  select(subnet: number, user: number, learned: number, system: number, key: number, length: number): void {
-    let winner = user < 0 ? -1 : this.find(user, key, length);
-    if (winner < 0 && learned >= 0) {
+  select(
+    subnet: number,
+    services: number,
+    user: number,
+    learned: number,
+    system: number,
+    key: number,
+    length: number,
+  ): void {
+    let winner = services < 0 ? -1 : this.find(services, key, length);
+    const covered = services >= 0 && winner < 0 && this.isCovered(services, key, length);
+    if (winner < 0 && user >= 0 && !covered) winner = this.find(user, key, length);
+    if (winner < 0 && learned >= 0 && !covered) {
       winner = this.find(learned, key, length);
       if (winner >= 0 && this.isShadowed(system, key, length)) winner = -1;
     }
     if (winner < 0) winner = this.find(system, key, length);
     if (winner < 0) this.effective.remove(subnet, key, length);
     else this.effective.set(subnet, key, length, winner);
+  }
+
+  /** Does a route of the list hold the whole prefix? */
+  isCovered(list: number, key: number, length: number): boolean {
+    for (let p = this.defined.longest(list, key); p >= 0; p = this.defined.shorter(p, key)) {
+      if (this.length[this.defined.value[p]] <= length) return true;
+    }
+    return false;
   }
 
   /** 2.4.3: the system's routes to the VNet and to peers beat BGP even where BGP is more specific. */

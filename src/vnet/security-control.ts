@@ -5,6 +5,7 @@
 import { Noted } from "../node/consulted.ts";
 import type { Fabric } from "./fabric.ts";
 import { NicRole } from "./nics.ts";
+import { EndpointPolicies } from "./private-endpoints.ts";
 import type { SecurityRule } from "./security-groups.ts";
 
 /** Gives a NIC an NSG, or none (-1). */
@@ -66,9 +67,23 @@ export function leaveApplications(v: Fabric, nic: number): void {
 export function police(v: Fabric, nic: number): void {
   const { nics, subnets, vnets } = v;
   if (nics.role[nic] === NicRole.PLATFORM) return;
+  if (nics.role[nic] === NicRole.PRIVATE_ENDPOINT || nics.role[nic] === NicRole.PRIVATE_LINK_SERVICE) {
+    return policeEndpoint(v, nic);
+  }
   const any = nics.nsg[nic] >= 0 || subnets.nsg[nics.subnet[nic]] >= 0 || vnets.admin[nics.vnet[nic]] >= 0;
   v.k.consulted.changed(Noted.NIC, nic, 0);
   nics.policed[nic] = any ? 1 : 0;
+  v.policyChanges();
+}
+
+/** R12, N22: the subnet's NSG where its policies say so; neither NSGs of NICs nor security admin rules. */
+function policeEndpoint(v: Fabric, nic: number): void {
+  const { nics, subnets } = v;
+  const subnet = nics.subnet[nic];
+  const applies = (subnets.endpointPolicies[subnet] & EndpointPolicies.SECURITY_GROUP) !== 0;
+  const endpoint = nics.role[nic] === NicRole.PRIVATE_ENDPOINT;
+  v.k.consulted.changed(Noted.NIC, nic, 0);
+  nics.policed[nic] = endpoint && applies && subnets.nsg[subnet] >= 0 ? 1 : 0;
   v.policyChanges();
 }
 

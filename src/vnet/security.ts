@@ -5,7 +5,7 @@
 // Packets of 168.63.129.16 and 169.254.169.254 never come here (V61). Fragments: the first decides, later
 // ones follow it (fragment-flows.ts). An ICMP error about a recorded connection passes with it; other ICMP is
 // recorded by its echo identifier, other protocols by their addresses (choices).
-// Absent: rules about private endpoints (N22), flow logs.
+// At a private endpoint source ports are not looked at (N22). Absent: flow logs.
 
 import { Noted } from "../node/consulted.ts";
 import { Drop } from "../node/drop.ts";
@@ -35,7 +35,8 @@ import {
 import { WIRE_OK } from "../wire/reason.ts";
 import { TCP_ACK, TCP_FLAGS, TCP_RST, TCP_SYN, tcpFlags } from "../wire/tcp.ts";
 import type { Fabric } from "./fabric.ts";
-import { type Policy, policyOf } from "./policy.ts";
+import { NicRole } from "./nics.ts";
+import { type Policy, PolicyKind, policyOf } from "./policy.ts";
 import { matchRule } from "./rule-matcher.ts";
 import { Access, Direction } from "./security-groups.ts";
 
@@ -151,7 +152,8 @@ function verdict(
 ): number {
   const { nics, subnets, vnets, k } = v;
   const subnet = nics.subnet[nic];
-  const admin = vnets.admin[nics.vnet[nic]];
+  const guest = nics.role[nic] === NicRole.GUEST;
+  const admin = guest ? vnets.admin[nics.vnet[nic]] : -1;
   if (admin >= 0) {
     const policy = policyOf(v, admin, subnet, direction);
     const rule = matchRule(policy.matcher, src, dst, protocol, sourcePort, destinationPort);
@@ -164,12 +166,13 @@ function verdict(
     }
   }
   const out = direction === Direction.OUTBOUND;
+  const kind = nics.role[nic] === NicRole.PRIVATE_ENDPOINT ? PolicyKind.ENDPOINT : PolicyKind.ORDINARY;
   const first = out ? nics.nsg[nic] : subnets.nsg[subnet];
   const second = out ? subnets.nsg[subnet] : nics.nsg[nic];
   for (let stage = 0; stage < 2; stage++) {
     const group = stage === 0 ? first : second;
     if (group < 0) continue;
-    const policy = policyOf(v, group, subnet, direction);
+    const policy = policyOf(v, group, subnet, direction, kind);
     const rule = matchRule(policy.matcher, src, dst, protocol, sourcePort, destinationPort);
     const access = policy.access[rule];
     if (k.observing) k.note(f, NoteKind.SECURITY, VerdictBy.RULE, direction, group, policy.ids[rule], access);
@@ -193,7 +196,9 @@ function passesFlush(v: Fabric, group: number, subnet: number, row: number): boo
   if (group < 0 || !v.security.groups[group].flushConnection) return true;
   const { flows } = v;
   const out = flows.outbound[row] === 1;
-  const policy: Policy = policyOf(v, group, subnet, out ? Direction.OUTBOUND : Direction.INBOUND);
+  const endpoint = v.nics.role[flows.nic[row]] === NicRole.PRIVATE_ENDPOINT;
+  const kind = endpoint ? PolicyKind.ENDPOINT : PolicyKind.ORDINARY;
+  const policy: Policy = policyOf(v, group, subnet, out ? Direction.OUTBOUND : Direction.INBOUND, kind);
   const protocol = flows.protocol[row];
   const ported = protocol === PROTO_TCP || protocol === PROTO_UDP;
   const localPort = ported ? flows.ports[row] >>> 16 : -1;

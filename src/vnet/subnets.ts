@@ -1,6 +1,6 @@
 // VNets and subnets as columns (azure.md 1.1). An address of a subnet is handed out lowest first, from .4 on
 // (V3): `top` is the lowest offset never handed out, and what was given back below it waits in `holes`.
-// Absent: IPv6, removing VNets and subnets, delegation, service endpoints, private subnets.
+// Absent: IPv6, removing VNets and subnets, delegation, private subnets.
 
 import { growF64, growI32, growU8, Ids } from "../core/columns.ts";
 import { PrefixTable, prefixMask } from "../core/prefix-table.ts";
@@ -62,6 +62,10 @@ export class Subnets {
   table = new Int32Array(16);
   /** NSG (security-groups.ts), -1 when none. */
   nsg = new Int32Array(16);
+  /** What applies to private endpoints in it (private-endpoints.ts, R12): bits. */
+  endpointPolicies = new Uint8Array(16);
+  /** List of routes of its service endpoints (routes.ts), -1 when none. */
+  services = new Int32Array(16);
   /** Lowest offset never handed out. */
   top = new Int32Array(16);
   /** Offsets below `top` that are free again. */
@@ -79,6 +83,8 @@ export class Subnets {
     this.length[s] = length;
     this.table[s] = -1;
     this.nsg[s] = -1;
+    this.endpointPolicies[s] = 0;
+    this.services[s] = -1;
     this.top[s] = RESERVED_LOW;
     this.holes[s] = new LowestSet();
     this.byPrefix.set(vnet, network, length, s);
@@ -145,6 +151,8 @@ export class Subnets {
     this.length = growU8(this.length, n);
     this.table = growI32(this.table, n);
     this.nsg = growI32(this.nsg, n);
+    this.endpointPolicies = growU8(this.endpointPolicies, n);
+    this.services = growI32(this.services, n);
     this.top = growI32(this.top, n);
   }
 }

@@ -340,6 +340,16 @@ test("bad zones are all reported with their paths", (t) => {
       },
     });
   });
+  const twice = problemsOf((d) => {
+    const a = d.vnet("a", { addressSpace: ["10.1.0.0/16"] });
+    const b = d.vnet("b", { addressSpace: ["10.2.0.0/16"] });
+    for (const links of [[a], [b], [a, b]]) d.privateDnsZone("x.example", { links });
+    for (let i = 0; i < 2; i++) d.dnsZone("x.example", {});
+  });
+  t.deepEqual(twice, [
+    "dnsZone.x.example: a VNet is linked to a zone of this name already",
+    "dnsZone.x.example: the zone is described twice",
+  ]);
   t.deepEqual(found, [
     'dnsZone.bad name: "bad name" is not a DNS name (RFC 1123)',
     'dnsZone.bad name.links[1]: there is no VNet dc; did you mean "a"?',

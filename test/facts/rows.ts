@@ -230,7 +230,9 @@ A8.29 a longer user route inside the VNet beats VnetLocal
 A8.29/bgp a longer BGP route does not
 A8.30 0.0.0.0/0 by BGP and by a user: the user's
 A8.31 propagation off: gateway routes gone from that subnet
+A8.32 routes of a user against the /32 of a private endpoint, by policy and prefix
 A8.33 a route to an appliance that does not forward: dropped
+A8.34 a service endpoint: the private source at the service
 A8.35 next hop None drops in silence
 A8.36 the 401st user route is refused
 A8.36/peering the 501st peering is refused
@@ -252,6 +254,8 @@ A8.52 useRemoteGateways beside a local gateway, or twice, is refused
 A8.53 4,001 prefixes: the session is lost
 A8.54 prefixes of the VNet from on-premises are filtered, a superset is not
 A8.55 tunnels: MSS 1350 clamped, full-size segments lost unclamped
+A8.56 a private endpoint passes packets when Approved only
+A8.57 a Private Link service shows NAT addresses; PROXY v2 with the LinkID
 A8.67 bridge: azure0 has eth0's address and default route
 A8.68 bridge: ARP for a pod of the node is answered there
 A8.69 bridge: frames and ARP leave with eth0's MAC

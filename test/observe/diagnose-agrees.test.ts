@@ -9,6 +9,7 @@ import {
   type Net,
   type SecurityRuleSpec,
   type TopologyBuilder,
+  type VnetBuilder,
 } from "../../src/index.ts";
 import { dropName } from "../../src/node/drop.ts";
 import { connectivity } from "../../src/observe/connectivity.ts";
@@ -16,6 +17,7 @@ import { ipFlow } from "../../src/observe/ip-flow.ts";
 import { policyOf } from "../../src/vnet/policy.ts";
 import { matchRule } from "../../src/vnet/rule-matcher.ts";
 import { Direction } from "../../src/vnet/security-groups.ts";
+import { parseIpv4 } from "../../src/wire/address.ts";
 
 const NETWORKS = Number(process.env.VNETEM_NETWORKS ?? 300);
 const PORT = 5000;
@@ -81,11 +83,21 @@ function describe(t: TopologyBuilder, roll: (n: number) => number): string[] {
     );
   }
   const names: string[] = [];
+  const endpoints = roll(2) === 0;
+  if (endpoints) t.serviceTag("Storage", ["20.60.0.0/24"]);
   const made = Array.from({ length: vnets }, (_, v) => t.vnet(`v${v}`, { addressSpace: [`10.${v}.0.0/16`] }));
   made.forEach((vnet, v) => {
     for (const s of [0, 1]) {
       const routeTable = roll(2) === 0 ? { routeTable: pick(["s", "u"]) } : {};
-      const subnet = vnet.subnet(`s${s}`, `10.${v}.${s}.0/24`, { ...routeTable, ...nsg() });
+      const services = endpoints && roll(3) === 0 ? { serviceEndpoints: ["Microsoft.Storage"] } : {};
+      const policies = pick([
+        "Disabled",
+        "NetworkSecurityGroupEnabled",
+        "RouteTableEnabled",
+        "Enabled",
+      ] as const);
+      const applied = { ...routeTable, ...nsg(), ...services, privateEndpointNetworkPolicies: policies };
+      const subnet = vnet.subnet(`s${s}`, `10.${v}.${s}.0/24`, applied);
       for (const h of [4, 5]) {
         if (roll(4) === 0) continue;
         const forwards = roll(2) === 0;
@@ -98,6 +110,7 @@ function describe(t: TopologyBuilder, roll: (n: number) => number): string[] {
       }
     }
   });
+  if (endpoints) describeEndpoints(t, roll, made);
   for (let a = 0; a < vnets; a++) {
     for (let b = 0; b < vnets; b++) {
       if (a === b || roll(6) === 0) continue;
@@ -139,12 +152,35 @@ function describe(t: TopologyBuilder, roll: (n: number) => number): string[] {
   return names;
 }
 
+/** Two hosts outside all VNets, a Private Link service in front of a VM, and endpoints for some of them. */
+function describeEndpoints(
+  t: TopologyBuilder,
+  roll: (n: number) => number,
+  made: readonly VnetBuilder[],
+): void {
+  const azure = t.site("azure", { addressSpace: ["20.60.0.0/24"] });
+  const hosts = azure.subnet("s", "20.60.0.0/25");
+  for (const n of [4, 5]) t.vm(`account${n}`, { subnet: hosts, address: `20.60.0.${n}`, udpEcho: PORT });
+  const provider = t.vnet("provider", { addressSpace: ["10.0.0.0/16"] });
+  t.vm("backend", { subnet: provider.subnet("s", "10.0.0.0/24"), address: "10.0.0.4", udpEcho: PORT });
+  const target = roll(4) > 0 ? "10.0.0.4" : "10.0.0.9";
+  t.privateLinkService("pls", { subnet: provider.subnet("nat", "10.0.3.0/24"), target, natIps: 1 + roll(3) });
+  const states = ["Approved", "Approved", "Approved", "Pending", "Rejected"] as const;
+  for (const [v, vnet] of made.entries()) {
+    if (roll(3) === 0) continue;
+    const subnet = { path: `${vnet.name}/s${roll(2)}` };
+    const to = ["account4", "account5", "pls"][roll(3)] as string;
+    const state = states[roll(states.length)] as (typeof states)[number];
+    t.privateEndpoint(`pe${v}`, { subnet, target: to, address: `10.${v}.${subnet.path.at(-1)}.20`, state });
+  }
+}
+
 /** What was asked, what happened; equal when they agree. */
 function compare(net: Net, from: string, to: string): { asked: string; seen: string } {
   const { walk, hosts } = net;
   const a = hosts.host(from);
-  const b = hosts.host(to);
-  const flow = { src: a.ip, dst: b.ip, protocol: 17, sourcePort: SOURCE_PORT, destinationPort: PORT };
+  const dst = parseIpv4(to) ?? hosts.host(to).ip;
+  const flow = { src: a.ip, dst, protocol: 17, sourcePort: SOURCE_PORT, destinationPort: PORT };
   const { request, reply } = connectivity(walk, walk.k.dev.nic[a.dev]!, flow);
   const failed = request.reason !== 0 ? request : reply;
   const at = (nic: number) => walk.k.ns.name[walk.k.dev.ns[walk.vnet.nics.dev[nic]!]!];
@@ -174,7 +210,9 @@ test("A8.97 the question and a real frame agree on random networks", (t) => {
     if (names.length < 2) continue;
     const net = topology.build();
     const from = names[roll(names.length)] as string;
-    const to = names[roll(names.length)] as string;
+    // Besides VMs: endpoints, their targets, the platform.
+    const other = [`10.${roll(3)}.${roll(2)}.20`, `20.60.0.${4 + roll(3)}`, "168.63.129.16"];
+    const to = roll(3) === 0 ? (other[roll(other.length)] as string) : (names[roll(names.length)] as string);
     if (from === to) continue;
     const { asked, seen } = compare(net, from, to);
     if (asked === "answered") answered++;

@@ -199,6 +199,29 @@ on-premises.ts: 1 pods on 1 nodes, seed 7, 1 s of virtual time
 └─────────┴─────────────────┴─────────┘
 `,
 
+  "private-endpoint": `\
+client asks 168.63.129.16 for reports.blob.core.windows.net:
+  reports.blob.core.windows.net CNAME reports.privatelink.blob.core.windows.net
+  reports.privatelink.blob.core.windows.net A 10.1.9.4
+jump, whose VNet has no link to the zone: 20.60.1.10
+client -> 10.1.9.4:443: "42 rows"
+the account saw "GET /june.csv" from 10.1.0.5:44840
+jump -> 10.1.9.4:443 over the peering: connected
+rejected by the account's owner: Unreachable, VNET_ENDPOINT_STATE
+
+private-endpoint.ts: 1 pods on 1 nodes, seed 7, 1 s of virtual time
+27 packets made, 14 delivered to sockets, 5 drops
+┌─────────┬─────────────────────┬─────────────────┐
+│ dropped │ reason              │ device          │
+├─────────┼─────────────────────┼─────────────────┤
+│ 1       │ NO_SOCKET           │ client/eth0     │
+├─────────┼─────────────────────┼─────────────────┤
+│ 1       │ NO_SOCKET           │ jump/eth0       │
+├─────────┼─────────────────────┼─────────────────┤
+│ 3       │ VNET_ENDPOINT_STATE │ pe-reports/eth0 │
+└─────────┴─────────────────────┴─────────────────┘
+`,
+
   quickstart: `\
 web-0 10.224.0.5 on n0: 10
 web-1 10.224.0.36 on n1: 10

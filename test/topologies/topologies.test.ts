@@ -52,6 +52,9 @@ const SENSE: Record<string, (t: ExecutionContext, out: string) => void> = {
   "hub-and-spoke": (t, out) => t.regex(out, /through the hub: "select 1".*TTL 62/),
   "nsg-mistake": (t, out) => t.is(out.match(/VNET_NSG_DENY at db/g)?.length, 4),
   "on-premises": (t, out) => t.deepEqual(out.match(/\d+ ms$/gm)?.slice(0, 3), ["4 ms", "6 ms", "40 ms"]),
+  "private-endpoint": (t, out) => {
+    t.regex(out, /privatelink.*A 10\.1\.9\.4\n.*no link to the zone: 20\.60\.1\.10\n.*"42 rows"/);
+  },
   quickstart: (t, out) => {
     const counts = [...out.matchAll(/^web-\d .*: (\d+)$/gm)].map((m) => Number(m[1]));
     t.is(counts.length, 6);
@@ -108,7 +111,7 @@ function read(t: ExecutionContext, file: string, ...args: string[]): string[] {
 }
 
 /** Topologies that are about something else than Services. */
-const NO_SERVICE = ["lossy-link", "hub-and-spoke", "nsg-mistake", "on-premises"];
+const NO_SERVICE = ["lossy-link", "hub-and-spoke", "nsg-mistake", "on-premises", "private-endpoint"];
 
 for (const name of names) {
   const title = `${name}: tshark reads the capture, finds nothing wrong and shows the DNAT`;

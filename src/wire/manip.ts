@@ -1,14 +1,18 @@
-// net/netfilter/nf_nat_proto.c: writing a binding into a packet. IP and transport checksums are updated
+// net/netfilter/nf_nat_proto.c: writing another source or destination into a packet, for conntrack's NAT and
+// for the Azure fabric's. IP and transport checksums are updated
 // incrementally (RFC 1624), with the 32-bit arithmetic the kernel uses for ports as well
 // (inet_proto_csum_replace2).
 // Absent: SCTP, DCCP, UDP-Lite and GRE headers; partial checksums.
 
-import { csumReplace4 } from "../wire/checksum.ts";
-import { ICMP_ECHO, ICMP_ECHO_REPLY, ICMPV4_CHECKSUM, ICMPV4_ID } from "../wire/icmpv4.ts";
-import { IPV4_CHECKSUM, IPV4_DST, IPV4_SRC, PROTO_ICMP, PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
-import { TCP_CHECKSUM, TCP_SIZE } from "../wire/tcp.ts";
-import { UDP_CHECKSUM, UDP_SIZE } from "../wire/udp.ts";
-import { NF_NAT_MANIP_SRC } from "./enums.ts";
+import { csumReplace4 } from "./checksum.ts";
+import { ICMP_ECHO, ICMP_ECHO_REPLY, ICMPV4_CHECKSUM, ICMPV4_ID } from "./icmpv4.ts";
+import { IPV4_CHECKSUM, IPV4_DST, IPV4_SRC, PROTO_ICMP, PROTO_TCP, PROTO_UDP } from "./ipv4.ts";
+import { TCP_CHECKSUM, TCP_SIZE } from "./tcp.ts";
+import { UDP_CHECKSUM, UDP_SIZE } from "./udp.ts";
+
+/** enum nf_nat_manip_type. */
+export const MANIP_SRC = 0;
+export const MANIP_DST = 1;
 
 /**
  * nf_nat_ipv4_manip_pkt: gives the header at `ip` the source or destination `addr` and port (ICMP: id)
@@ -24,7 +28,7 @@ export function manipPacket(
   addr: number,
   port: number,
 ): boolean {
-  const at = ip + (manip === NF_NAT_MANIP_SRC ? IPV4_SRC : IPV4_DST);
+  const at = ip + (manip === MANIP_SRC ? IPV4_SRC : IPV4_DST);
   const old = v.getInt32(at);
   const l4 = ip + ((v.getUint8(ip) & 15) << 2);
   if (proto === PROTO_UDP) {
@@ -47,7 +51,7 @@ function manipUdp(
   port: number,
 ): boolean {
   if (end - l4 < UDP_SIZE) return false;
-  const at = manip === NF_NAT_MANIP_SRC ? l4 : l4 + 2;
+  const at = manip === MANIP_SRC ? l4 : l4 + 2;
   const sum = v.getUint16(l4 + UDP_CHECKSUM);
   // 0 means "no checksum" and stays; a computed 0 is written as 0xffff.
   if (sum !== 0) {
@@ -68,7 +72,7 @@ function manipTcp(
   port: number,
 ): boolean {
   if (end - l4 < 8) return false;
-  const at = manip === NF_NAT_MANIP_SRC ? l4 : l4 + 2;
+  const at = manip === MANIP_SRC ? l4 : l4 + 2;
   const oldPort = v.getUint16(at);
   v.setUint16(at, port);
   // A header quoted by an ICMP error may end before its checksum.
