@@ -23,6 +23,7 @@ import {
   VIRTUAL_MAC_LO,
   WIRE_SERVER,
 } from "../vnet/azure.ts";
+import { addPlatform } from "../vnet/platform.ts";
 import { decodeDnsQuery, encodeDnsReply } from "../wire/dns.ts";
 import { PROTO_TCP } from "../wire/ipv4.ts";
 import type { Building } from "./build.ts";
@@ -56,7 +57,7 @@ function buildPlatform(b: Building, vnet: number): void {
   const { k, ip, sock, vnet: fabric } = b.walk;
   const ns = k.addNamespace(`platform:${fabric.vnets.name[vnet]}`, -1);
   const dev = k.addDevice(ns, DevKind.NIC, "eth0");
-  fabric.addPlatform(vnet, dev);
+  addPlatform(fabric, vnet, dev);
   k.setUp(dev, true);
   for (const addr of [WIRE_SERVER, INSTANCE_METADATA]) k.addAddress(dev, addr, 32, Scope.UNIVERSE);
   const type = RouteType.UNICAST;

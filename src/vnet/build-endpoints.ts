@@ -5,7 +5,7 @@ import { prefixMask } from "../core/prefix-table.ts";
 import { NextHop } from "./azure.ts";
 import type { BuiltNetwork, SubnetSpec } from "./build-network.ts";
 import type { Fabric } from "./fabric.ts";
-import { ENDPOINT_POLICY_NAMES, setEndpointPolicies } from "./private-endpoints.ts";
+import { ENDPOINT_POLICY_NAMES, setEndpointPolicies, setServiceRoutes } from "./private-endpoints.ts";
 
 /** Services that have service endpoints, and the tags of their prefixes. */
 const SERVICE_TAGS: Readonly<Record<string, string>> = {
@@ -36,7 +36,7 @@ export function buildSubnetEndpoints(
     built.problems.push({ path: `${path}.privateEndpointNetworkPolicies`, message });
   }
   const prefixes = serviceEndpoints.flatMap((service, i) => {
-    const found = servicePrefixes(v, service);
+    const found = buildPrefixes(v, service);
     if (typeof found !== "string") return found;
     built.problems.push({ path: `${path}.serviceEndpoints[${i}]`, message: found });
     return [];
@@ -47,11 +47,11 @@ export function buildSubnetEndpoints(
     return;
   }
   if (row > 0) setEndpointPolicies(v, subnet, row);
-  if (prefixes.length > 0) v.setServiceRoutes(subnet, prefixes);
+  if (prefixes.length > 0) setServiceRoutes(v, subnet, prefixes);
 }
 
 /** Network, length and the VNet row of the hosts behind each prefix of a service; or what is wrong. */
-function servicePrefixes(v: Fabric, service: string): [number, number, number][] | string {
+function buildPrefixes(v: Fabric, service: string): [number, number, number][] | string {
   const tag = SERVICE_TAGS[service];
   if (tag === undefined) return `"${service}" is none of ${Object.keys(SERVICE_TAGS).join(", ")}`;
   const ranges = v.security.tags.get(tag.toLowerCase())?.ranges;

@@ -22,8 +22,6 @@ import {
   NextHop,
   RouteSource,
   SYSTEM_ROUTES,
-  VIRTUAL_MAC_HI,
-  VIRTUAL_MAC_LO,
 } from "./azure.ts";
 import { Flows } from "./flows.ts";
 import { FragmentFlows } from "./fragment-flows.ts";
@@ -31,7 +29,7 @@ import { exchangeRoutes, Gateways, type Learned } from "./gateways.ts";
 import { IpConfigs } from "./ip-configs.ts";
 import { Links } from "./links.ts";
 import { nicMacHi, nicMacLo } from "./mac.ts";
-import { NicRole, Nics } from "./nics.ts";
+import { Nics } from "./nics.ts";
 import { Peerings, spreadPrefix } from "./peerings.ts";
 import type { Policy } from "./policy.ts";
 import { isEndpointOverridden, PrivateEndpoints } from "./private-endpoints.ts";
@@ -148,21 +146,6 @@ export class Fabric {
   /** The lowest free address of a subnet, 0 when it is full. */
   lowestFree(subnet: number): number {
     return this.subnets.lowestFree(subnet, this.configs);
-  }
-
-  /** Where a VNet's NICs find the platform (1.6): a device outside all subnets, at the virtual MAC. */
-  addPlatform(vnet: number, dev: number): number {
-    const { k, nics, vnets } = this;
-    k.consulted.changedAll();
-    const nic = nics.add(dev, vnet, -1);
-    nics.role[nic] = NicRole.PLATFORM;
-    nics.mtu[nic] = DEFAULT_MTU;
-    nics.ipForwarding[nic] = 1;
-    nics.macHi[nic] = k.dev.macHi[dev] = VIRTUAL_MAC_HI;
-    nics.macLo[nic] = k.dev.macLo[dev] = VIRTUAL_MAC_LO;
-    k.dev.nic[dev] = nic;
-    vnets.platform[vnet] = nic;
-    return nic;
   }
 
   // ---- NICs ----
@@ -419,7 +402,8 @@ export class Fabric {
 
   // ---- internals ----
 
-  private select(subnet: number, network: number, length: number): void {
+  /** Chooses anew for one prefix in one subnet. */
+  select(subnet: number, network: number, length: number): void {
     const { subnets, vnets } = this;
     const system = vnets.system[subnets.vnet[subnet]];
     const { routes } = this;
@@ -441,36 +425,8 @@ export class Fabric {
       this.select(subnet, this.primaryAddress(endpoints.nic[e]), 32);
   }
 
-  /** The policies of a private endpoint's subnet have changed. */
-  reselectEndpoint(nic: number): void {
-    const { subnets } = this;
-    this.policyChanges();
-    for (let s = 0; s < subnets.ids.used; s++) {
-      this.k.consulted.changed(Noted.VNET_ROUTES, s, 0);
-      this.select(s, this.primaryAddress(nic), 32);
-    }
-  }
-
-  /**
-   * Gives a subnet the routes of its service endpoints (2.2). @param prefixes network, length, VNet row of
-   * hosts
-   */
-  setServiceRoutes(subnet: number, prefixes: readonly (readonly [number, number, number])[]): void {
-    const { routes, subnets } = this;
-    this.k.consulted.changed(Noted.VNET_ROUTES, subnet, 0);
-    const list = routes.addList();
-    this.tableNames[list] = "";
-    subnets.services[subnet] = list;
-    for (const [network, length, hosts] of prefixes) {
-      routes.set(list, network, length, NextHop.SERVICE_ENDPOINT, hosts, RouteSource.SYSTEM);
-    }
-    this.selectAll(subnet, list);
-    if (subnets.table[subnet] >= 0) this.selectAll(subnet, subnets.table[subnet]);
-    this.selectAll(subnet, this.vnets.learned[subnets.vnet[subnet]]);
-  }
-
   /** Chooses anew for every prefix of `list` in one subnet. */
-  private selectAll(subnet: number, list: number): void {
+  selectAll(subnet: number, list: number): void {
     const { routes } = this;
     for (let r = routes.first[list]; r >= 0; r = routes.next[r]) {
       this.select(subnet, routes.key[r], routes.length[r]);

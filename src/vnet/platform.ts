@@ -24,20 +24,39 @@ import {
 import { WIRE_OK } from "../wire/reason.ts";
 import { UDP_SIZE, udpCheck, udpLength } from "../wire/udp.ts";
 import {
+  DEFAULT_MTU,
   INSTANCE_METADATA,
   METADATA_PORT,
   PLATFORM_AGENT_PORT,
   PLATFORM_DNS_PORT,
   PLATFORM_HEALTH_PORT,
+  VIRTUAL_MAC_HI,
+  VIRTUAL_MAC_LO,
   WIRE_SERVER,
 } from "./azure.ts";
 import type { Fabric } from "./fabric.ts";
+import { NicRole } from "./nics.ts";
 import { PolicyKind, policyOf } from "./policy.ts";
 import { vnetDrop } from "./port.ts";
 import { carry } from "./route.ts";
 import { matchRule } from "./rule-matcher.ts";
 import { VerdictBy } from "./security.ts";
 import { Access, Direction } from "./security-groups.ts";
+
+/** Where a VNet's NICs find the platform: a device outside all subnets, at the virtual MAC. Control plane. */
+export function addPlatform(v: Fabric, vnet: number, dev: number): number {
+  const { k, nics, vnets } = v;
+  k.consulted.changedAll();
+  const nic = nics.add(dev, vnet, -1);
+  nics.role[nic] = NicRole.PLATFORM;
+  nics.mtu[nic] = DEFAULT_MTU;
+  nics.ipForwarding[nic] = 1;
+  nics.macHi[nic] = k.dev.macHi[dev] = VIRTUAL_MAC_HI;
+  nics.macLo[nic] = k.dev.macLo[dev] = VIRTUAL_MAC_LO;
+  k.dev.nic[dev] = nic;
+  vnets.platform[vnet] = nic;
+  return nic;
+}
 
 export function isPlatformAddress(addr: number): boolean {
   return addr === WIRE_SERVER || addr === INSTANCE_METADATA;

@@ -8,7 +8,7 @@
 
 import { growI32, Ids } from "../core/columns.ts";
 import { Noted } from "../node/consulted.ts";
-import { NextHop } from "./azure.ts";
+import { NextHop, RouteSource } from "./azure.ts";
 import type { Fabric } from "./fabric.ts";
 import { NicRole } from "./nics.ts";
 import { PeeringState } from "./peerings.ts";
@@ -123,8 +123,38 @@ export function setEndpointPolicies(v: Fabric, subnet: number, policies: number)
     if (nics.alive[n] === 0 || nics.subnet[n] !== subnet) continue;
     if (nics.role[n] !== NicRole.PRIVATE_ENDPOINT) continue;
     police(v, n);
-    v.reselectEndpoint(n);
+    reselect(v, n);
   }
+}
+
+function reselect(v: Fabric, nic: number): void {
+  v.policyChanges();
+  for (let s = 0; s < v.subnets.ids.used; s++) {
+    v.k.consulted.changed(Noted.VNET_ROUTES, s, 0);
+    v.select(s, v.primaryAddress(nic), 32);
+  }
+}
+
+/**
+ * Gives a subnet the routes of its service endpoints (2.2).
+ * @param prefixes network, length, and row of the VNet that has the hosts
+ */
+export function setServiceRoutes(
+  v: Fabric,
+  subnet: number,
+  prefixes: readonly (readonly [number, number, number])[],
+): void {
+  const { routes, subnets } = v;
+  v.k.consulted.changed(Noted.VNET_ROUTES, subnet, 0);
+  const list = routes.addList();
+  v.tableNames[list] = "";
+  subnets.services[subnet] = list;
+  for (const [network, length, hosts] of prefixes) {
+    routes.set(list, network, length, NextHop.SERVICE_ENDPOINT, hosts, RouteSource.SYSTEM);
+  }
+  v.selectAll(subnet, list);
+  if (subnets.table[subnet] >= 0) v.selectAll(subnet, subnets.table[subnet]);
+  v.selectAll(subnet, v.vnets.learned[subnets.vnet[subnet]]);
 }
 
 /**
