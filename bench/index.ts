@@ -4,6 +4,7 @@ import Table from "cli-table3";
 import { KernelUnavailable, measureBesideKernel } from "./beside-kernel.ts";
 import { measureBesideProgram, ProgramError } from "./beside-program.ts";
 import { buildBench } from "./build-bench.ts";
+import { type HttpResult, type HttpSide, measureHttp } from "./http.ts";
 import { measure, type Settings } from "./measure.ts";
 import { micro } from "./micro.ts";
 import type { Pause } from "./pauses.ts";
@@ -17,7 +18,14 @@ export { page } from "./sweep/page.ts";
 export { runCommand, runSweep, type SweepResult } from "./sweep/run.ts";
 export { FLOWS_MAX, hasPath, KernelUnavailable, ProgramError, type Settings, TRAFFIC_SCENARIOS };
 
-export const SCENARIOS: readonly string[] = [...TRAFFIC_SCENARIOS, "bulk", "request", "build", "micro"];
+export const SCENARIOS: readonly string[] = [
+  ...TRAFFIC_SCENARIOS,
+  "bulk",
+  "request",
+  "http",
+  "build",
+  "micro",
+];
 
 /** What was found, and whether every packet went where it belongs. */
 export interface Outcome {
@@ -62,12 +70,33 @@ export async function runScenario(name: string, settings: Settings): Promise<Out
     const json = micro(settings.seconds);
     return { json, text: microText(json), ok: true };
   }
+  if (name === "http") {
+    const json = await measureHttp(settings);
+    return { json, text: httpText(json), ok: json.wrong === 0 };
+  }
   if (name === "bulk" || name === "request") {
     const json = name === "bulk" ? measureBulk(settings) : measureRequests(settings);
     return { json, text: tcpText(json), ok: json.wrong === 0 && json.failed === 0 };
   }
   const found = await measure(name as TrafficScenario, settings);
   return { json: found, text: scenarioText(found), ok: found.misdelivered === 0 };
+}
+
+function httpText(r: HttpResult): string {
+  const row = (what: string, side: HttpSide): [string, string] => {
+    const { repeats, medianNs, deviationNs } = side.spread;
+    const spread = `median of ${repeats} ± ${percent(deviationNs / medianNs)}`;
+    return [what, `${count(side.requestsPerSecond)} requests per second, ${spread}`];
+  };
+  const table = plainTable();
+  table.push(
+    row("in pods", r),
+    row("over loopback", r.loopback),
+    ["in pods ÷ over loopback", String(r.ratio)],
+    ["wrong answers", count(r.wrong)],
+    ["machine", `Node ${r.node}, ${r.cpu}`],
+  );
+  return `http: Node's server and client, ${r.connections} connections\n${table.toString()}`;
 }
 
 function tcpText(r: BulkResult | RequestResult): string {

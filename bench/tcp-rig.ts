@@ -5,7 +5,15 @@
 import { defineTopology } from "../src/emulator/define.ts";
 import type { Net } from "../src/emulator/net.ts";
 import { SocketKind } from "../src/socket/sockets.ts";
-import { tcpAccept, tcpClose, tcpConnect, tcpListen, tcpReceive, tcpSend } from "../src/socket/tcp/calls.ts";
+import {
+  type TcpOptions,
+  tcpAccept,
+  tcpClose,
+  tcpConnect,
+  tcpListen,
+  tcpReceive,
+  tcpSend,
+} from "../src/socket/tcp/calls.ts";
 import { TcpEvent } from "../src/socket/tcp/state.ts";
 import type { Tcp } from "../src/socket/tcp/table.ts";
 import { PROTO_TCP } from "../src/wire/ipv4.ts";
@@ -42,15 +50,22 @@ export abstract class TcpRig {
   wrong = 0;
   failed = 0;
 
-  constructor(clients: number, backends: number, flows: number, flowCache: boolean) {
+  private readonly options: TcpOptions;
+  /** Namespaces of the clients, and the Service's address. */
+  protected readonly clients: readonly number[];
+  private readonly service: number;
+
+  constructor(clients: number, backends: number, flows: number, sndbuf: number, flowCache: boolean) {
     this.net = topology(clients, backends, flows).build({ flowCache });
     this.t = this.net.walk.sock.tcp;
+    this.options = { kind: SocketKind.SCRIPT, sndbuf };
+    const { hosts } = this.net;
+    this.clients = Array.from({ length: clients }, (_, i) => hosts.host(`client-${i}`).ns);
+    this.service = hosts.destination(`web:${PORT}`, PROTO_TCP).addr;
     this.t.program = (row, events) => this.told(row, events);
     for (let i = 0; i < backends; i++) {
-      const row = tcpListen(this.t, this.net.hosts.host(`web-${i}`).ns, 4096, {
-        kind: SocketKind.SCRIPT,
-        port: PORT,
-      });
+      const { ns } = hosts.host(`web-${i}`);
+      const row = tcpListen(this.t, ns, 4096, { kind: SocketKind.SCRIPT, port: PORT });
       if (row < 0) throw new Error("a backend cannot listen");
     }
   }
@@ -71,10 +86,8 @@ export abstract class TcpRig {
     return out;
   }
 
-  protected connect(client: number, sndbuf: number): number {
-    const { addr } = this.net.hosts.destination(`web:${PORT}`, PROTO_TCP);
-    const { ns } = this.net.hosts.host(`client-${client}`);
-    return tcpConnect(this.t, ns, addr, PORT, { kind: SocketKind.SCRIPT, sndbuf });
+  protected connect(client: number): number {
+    return tcpConnect(this.t, this.clients[client], this.service, PORT, this.options);
   }
 
   protected isListener(row: number): boolean {
@@ -89,8 +102,8 @@ export class BulkRig extends TcpRig {
   private readonly sender: number;
 
   constructor(flowCache: boolean) {
-    super(1, 1, 1, flowCache);
-    this.sender = this.connect(0, SNDBUF);
+    super(1, 1, 1, SNDBUF, flowCache);
+    this.sender = this.connect(0);
     this.net.run({ for: SECOND });
   }
 
@@ -146,16 +159,13 @@ const PORTS = 28_000;
 /** Connections, each with one request and one response; the client closes first. */
 export class RequestRig extends TcpRig {
   private started = 0;
-  private readonly clients: number;
   private readonly interval: number;
   private readonly request = PATTERN.subarray(0, REQUEST);
   private readonly response = PATTERN.subarray(0, RESPONSE);
 
   /** @param flows connections whose ends are remembered (TIME_WAIT) at one time */
   constructor(flows: number, flowCache: boolean) {
-    const clients = Math.max(1, Math.ceil((1.5 * flows) / PORTS));
-    super(clients, BACKENDS, flows, flowCache);
-    this.clients = clients;
+    super(Math.max(1, Math.ceil((1.5 * flows) / PORTS)), BACKENDS, flows, 0, flowCache);
     this.interval = Math.ceil((TIME_WAIT * SECOND) / flows);
   }
 
@@ -163,7 +173,7 @@ export class RequestRig extends TcpRig {
   batch(count: number): void {
     for (let i = 0; i < count; i += TOGETHER) {
       for (let n = 0; n < TOGETHER; n++) {
-        if (this.connect(this.started++ % this.clients, 0) < 0) this.failed++;
+        if (this.connect(this.started++ % this.clients.length) < 0) this.failed++;
       }
       this.net.run({ for: TOGETHER * this.interval });
     }

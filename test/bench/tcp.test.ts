@@ -1,6 +1,7 @@
 // `bulk` and `request` for a moment: what they report, and that they notice a byte that is not what was sent.
 
 import test from "ava";
+import { measureHttp } from "../../bench/http.ts";
 import { measureBulk, measureRequests } from "../../bench/tcp.ts";
 import { BulkRig, RequestRig } from "../../bench/tcp-rig.ts";
 
@@ -51,4 +52,12 @@ test("a byte that was changed where it waits is wrong", (t) => {
   bulk.batch(100_000);
   t.true(bulk.wrong > 0);
   t.is(bulk.done, 100_000);
+});
+
+test("http, in pods and over loopback", async (t) => {
+  const r = await measureHttp({ seconds: 0.01 }, 50, 50);
+  t.is(r.wrong, 0);
+  t.true(r.requests >= 50 && r.requests % 50 === 0);
+  t.is(r.spread.repeats, r.loopback.spread.repeats);
+  t.true(r.requestsPerSecond > 0 && r.loopback.requestsPerSecond > 0 && r.ratio > 0);
 });

@@ -186,13 +186,23 @@ export class TcpColumns {
   sackBlocks = new Int32Array(FIRST * SACK_BLOCKS * 2);
   sackCount = new Uint8Array(FIRST);
 
+  // The columns as they are now, by their width; without the generation.
+  private i32: Int32Array[] = [];
+  private f64: Float64Array[] = [];
+  private u16: Uint16Array[] = [];
+  private u8: Uint8Array[] = [];
+
+  constructor() {
+    this.list();
+  }
+
   /** Every column of the row to 0, but the generation; what means "none" otherwise to that. */
   protected clear(row: number): void {
-    for (const c of I32_COLUMNS) if (c !== "generation") this[c][row] = 0;
-    for (const c of F64_COLUMNS) this[c][row] = 0;
-    for (const c of U16_COLUMNS) this[c][row] = 0;
-    for (const c of U8_COLUMNS) this[c][row] = 0;
-    this.sackCount[row] = 0;
+    const { i32, f64, u16, u8 } = this;
+    for (let c = 0; c < i32.length; c++) i32[c][row] = 0;
+    for (let c = 0; c < f64.length; c++) f64[c][row] = 0;
+    for (let c = 0; c < u16.length; c++) u16[c][row] = 0;
+    for (let c = 0; c < u8.length; c++) u8[c][row] = 0;
     this.parent[row] = this.acceptNext[row] = this.acceptTail[row] = -1;
     this.head[row] = this.tail[row] = this.ofo[row] = -1;
     this.rtxAt[row] = this.delackAt[row] = this.keepAt[row] = this.scheduled[row] = NEVER;
@@ -204,18 +214,25 @@ export class TcpColumns {
     for (const c of F64_COLUMNS) this[c] = growF64(this[c], n);
     for (const c of U16_COLUMNS) this[c] = growU16(this[c], n);
     for (const c of U8_COLUMNS) this[c] = growU8(this[c], n);
+    this.generation = growI32(this.generation, n);
     this.sackBlocks = growI32(this.sackBlocks, n * SACK_BLOCKS * 2);
-    this.sackCount = growU8(this.sackCount, n);
+    this.list();
+  }
+
+  private list(): void {
+    this.i32 = I32_COLUMNS.map((c) => this[c]);
+    this.f64 = F64_COLUMNS.map((c) => this[c]);
+    this.u16 = U16_COLUMNS.map((c) => this[c]);
+    this.u8 = U8_COLUMNS.map((c) => this[c]);
   }
 }
 
-// Columns by their width, for growing and clearing.
+// Columns by their width.
 const I32_COLUMNS = [
   "flags",
   "ns",
   "localAddr",
   "remoteAddr",
-  "generation",
   "parent",
   "acceptNext",
   "acceptTail",
@@ -341,4 +358,5 @@ const U8_COLUMNS = [
   "events",
   "ttl",
   "tos",
+  "sackCount",
 ] as const;
