@@ -193,7 +193,7 @@ export class TcpColumns {
   private u8: Uint8Array[] = [];
 
   constructor() {
-    this.list();
+    this.buildLists();
   }
 
   /** Every column of the row to 0, but the generation; what means "none" otherwise to that. */
@@ -216,10 +216,10 @@ export class TcpColumns {
     for (const c of U8_COLUMNS) this[c] = growU8(this[c], n);
     this.generation = growI32(this.generation, n);
     this.sackBlocks = growI32(this.sackBlocks, n * SACK_BLOCKS * 2);
-    this.list();
+    this.buildLists();
   }
 
-  private list(): void {
+  private buildLists(): void {
     this.i32 = I32_COLUMNS.map((c) => this[c]);
     this.f64 = F64_COLUMNS.map((c) => this[c]);
     this.u16 = U16_COLUMNS.map((c) => this[c]);
