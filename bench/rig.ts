@@ -6,6 +6,7 @@
 //   connect  as vip, and every packet opens a connection
 
 import type { Cluster } from "../src/cluster/cluster.ts";
+import { Random } from "../src/core/random.ts";
 import { defineTopology } from "../src/emulator/define.ts";
 import type { Net } from "../src/emulator/net.ts";
 import type { CniMode } from "../src/emulator/spec.ts";
@@ -73,9 +74,10 @@ export class Rig {
   private readonly sources: number[] = [];
   private readonly interval: number;
   private turn = 0;
-  /** Backends by age, the oldest first, and the source that probes each. */
-  private readonly byAge: number[];
+  /** Backends, and the source that probes each. */
+  private readonly backends: number[];
   private readonly probes: number[];
+  private readonly random = new Random(1, "replacements");
 
   constructor(options: RigOptions) {
     const { scenario, flows, frameBytes = 64, flowCache = true } = options;
@@ -91,7 +93,7 @@ export class Rig {
     this.check = new DeliveryCheck(walk.k, table, viaService ? services[0].ports[0].row : -1);
     walk.k.watch = this.check;
     for (let p = 0; p < pods.ids.used; p++) this.check.own(pods.ns[p], pods.ip[p]);
-    this.byAge = [...workloads[0].pods];
+    this.backends = [...workloads[0].pods];
     const to = hosts.destination(viaService ? "web" : `web-0:${PORT}`, PROTO_UDP);
     for (let c = 0, left = ports; c < clients; c++, left -= PORTS_PER_CLIENT) {
       const options = { proto: PROTO_UDP, dst: to.addr, port: PORT, firstPort: FIRST_PORT, frameBytes };
@@ -101,7 +103,7 @@ export class Rig {
       this.sources.push(row);
     }
     this.check.watchFlows(walk.sock.flows.used);
-    this.probes = this.byAge.map((p, i) => this.probe(p, FIRST_PORT + i));
+    this.probes = this.backends.map((p, i) => this.probe(p, FIRST_PORT + i));
   }
 
   /** Sends `packets` and walks each to its end; then their time passes. */
@@ -112,20 +114,19 @@ export class Rig {
     walk.run(walk.k.clock.now + packets * this.interval);
   }
 
-  /** CNI DEL and ADD of the backend that has been there longest, under way to nobody at this moment. */
+  /** CNI DEL and ADD of any backend, under way to nobody at this moment. */
   replaceOne(): void {
     const { pods } = this.net;
     const { sock } = this.net.walk;
-    const oldest = this.byAge.shift();
-    const probe = this.probes.shift();
-    if (oldest === undefined || probe === undefined) throw new Error("no backend to replace");
-    const id = sock.sources.firstPort[probe];
-    sourceClose(sock, probe);
-    this.check.disown(pods.ns[oldest]);
-    const p = this.cluster.replacePod(oldest);
+    const i = this.random.below(this.backends.length);
+    const gone = this.backends[i];
+    const id = sock.sources.firstPort[this.probes[i]];
+    sourceClose(sock, this.probes[i]);
+    this.check.disown(pods.ns[gone]);
+    const p = this.cluster.replacePod(gone);
     if (typeof p === "string") throw new Error(`no replacement: ${p}`);
-    this.byAge.push(p);
-    this.probes.push(this.probe(p, id));
+    this.backends[i] = p;
+    this.probes[i] = this.probe(p, id);
     this.check.own(pods.ns[p], pods.ip[p]);
   }
 

@@ -183,6 +183,7 @@ export class ConntrackTable {
     const status = rec[b + R_STATUS];
     if (status & IPS_DYING) return false;
     if (this.memo !== null) this.forget(e);
+    if (this.k.consulted.recording > 0) this.k.consulted.connectionGone(e);
     rec[b + R_STATUS] = status | IPS_DYING;
     if (!(status & IPS_CONFIRMED)) return true;
     this.index.remove(rec[b + R_REPLY_HASH], e * 2 + 1);

@@ -134,8 +134,6 @@ function resolve(
         t.forget(e);
         t.rec[e * REC + R_STATUS] |= IPS_SEEN_REPLY;
       }
-      // Rules were asked for this one, and its mark may have opened a door that is shut for the next.
-      if (isNew) k.consulted.giveUp(f);
       if (k.observing) k.note(f, NoteKind.CONNTRACK, e, info, isNew ? 1 : 0, 0, 0);
       return NF_ACCEPT;
     }

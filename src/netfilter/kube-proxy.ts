@@ -71,6 +71,8 @@ export function natSrcRules(nf: Netfilter, f: number, hook: number): number {
   const { skb } = nf.k;
   const ns = skb.ns[f];
   if (nf.table[ns] >= 0 && skb.mark[f] & MASQUERADE_MARK) {
+    // Only the first packet of a connection has the mark, which opened KUBE-FORWARD for it.
+    nf.k.consulted.giveUp(f);
     skb.mark[f] ^= MASQUERADE_MARK;
     return masquerade(nf, f, (nf.flags[ns] & ProxyFlag.RANDOM_FULLY) !== 0);
   }

@@ -183,6 +183,19 @@ export class Consulted {
     this.flowRecordCount[s] = n + 1;
   }
 
+  /** The connection ends, perhaps while the walk that made it goes on: its row may soon be another's. */
+  connectionGone(e: number): void {
+    for (let s = 0, left = this.recording; left > 0; s++) {
+      if (this.frame[s] < 0) continue;
+      left--;
+      for (let c = 0; c < this.connectionCount[s]; c++) {
+        if (this.connections[s * CONNECTIONS_MAX + c] >> 1 !== e) continue;
+        this.giveUp(this.frame[s]);
+        break;
+      }
+    }
+  }
+
   // ---- paths and what they stand on ----
 
   /** The path stands on this; `more` is the path's first link so far, -1 for none. Returns the new first. */

@@ -230,7 +230,8 @@ export class FlowCache implements FlowMemo {
     const o = skb.l3[f];
     const begin = skb.off[f] + (onWire ? ETHERNET_SIZE : 0);
     if (begin !== o || skb.off[f] + skb.len[f] - o !== start[s + S_LENGTH]) return;
-    if (!this.areSteady(slot)) return;
+    // A mark opens what may be shut for the next packet, which has none.
+    if (skb.mark[f] !== 0 || !this.areSteady(slot)) return;
     const from = slot * NOTES_MAX * NOTE_WORDS;
     const count = consulted.count[slot];
     const p = this.paths.of(from, count);
@@ -302,10 +303,13 @@ export class FlowCache implements FlowMemo {
     const { t } = this;
     const { consulted } = this.k;
     for (let c = 0; c < consulted.connectionCount[slot]; c++) {
-      const e = consulted.connections[slot * CONNECTIONS_MAX + c] >> 1;
+      const at = slot * CONNECTIONS_MAX + c;
+      const e = consulted.connections[at] >> 1;
       const status = t.rec[e * REC + R_STATUS];
       if ((status & STEADY) !== IPS_CONFIRMED) return false;
       const proto = t.rec[e * REC] & 0xff;
+      // Expired as soon as made: the next packet makes another one.
+      if (proto !== PROTO_TCP && consulted.seconds[at] === 0) return false;
       if (proto === PROTO_TCP && t.tcp[e * TCPI + TS_STATE] !== TCP_CONNTRACK_ESTABLISHED) return false;
       // A stream in the making: its timeout depends on when the next packet comes (K 3.4).
       if (proto === PROTO_UDP && status & IPS_SEEN_REPLY && !(status & IPS_ASSURED)) return false;

@@ -4,17 +4,20 @@
 import test from "ava";
 import { defineTopology } from "../../src/emulator/define.ts";
 import type { Net } from "../../src/emulator/net.ts";
-import { CNI_MODES } from "../../src/emulator/spec.ts";
+import { CNI_MODES, type CniMode } from "../../src/emulator/spec.ts";
 import { ms, sec } from "../../src/emulator/units.ts";
 import { runWith, stateDifference } from "./cache.ts";
 
 const RUNS = 20;
 const FIRST_SEED = 9000;
+/** Seeds that found a difference once: a connection that ended while its first packet was under way. */
+const FOUND: Partial<Record<CniMode, number[]>> = { "azure-transparent": [9049, 9054], kubenet: [9050] };
 
 for (const cni of CNI_MODES) {
   test(`${cni}: with and without the flow cache, the same arrivals and the same state`, (t) => {
     let cached = 0;
-    for (let seed = FIRST_SEED; seed < FIRST_SEED + RUNS; seed++) {
+    const seeds = Array.from({ length: RUNS }, (_, i) => FIRST_SEED + i);
+    for (const seed of [...seeds, ...(FOUND[cni] ?? [])]) {
       const run = { seed, cni };
       const [on, off] = [runWith(run, true), runWith(run, false)];
       const where = JSON.stringify(run);
