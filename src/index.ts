@@ -30,11 +30,13 @@ export { Datagram, Impairment, Ping, Traffic, type TrafficReport } from "./emula
 export { type ConnectorOptions, HostNet } from "./emulator/host-net.ts";
 export { UnknownNameError } from "./emulator/hosts.ts";
 export { type Imported, importAzure } from "./emulator/import-azure.ts";
+export type { AppliedObject, ApplyReport } from "./emulator/manifest/apply.ts";
 export { type Counters, Net, type PodInfo, type ServiceDeliveries } from "./emulator/net.ts";
 export type { LookupError, SocketError } from "./emulator/node-error.ts";
 export type { LookupAddress, LookupCallback, LookupOptions } from "./emulator/node-names.ts";
 export { type NodeListenOptions, NodeServer } from "./emulator/node-server.ts";
 export { type NodeConnectOptions, NodeSocket, type NodeSocketOptions } from "./emulator/node-socket.ts";
+export type { ServiceTry } from "./emulator/rolled-out.ts";
 export type { Received } from "./emulator/script.ts";
 export type { EndpointInfo, ServiceInfo, ServicePortInfo } from "./emulator/service-info.ts";
 export type {

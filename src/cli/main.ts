@@ -38,6 +38,7 @@ function program(): Command {
     .option("--seed <n>", "another seed than the topology's")
     .option("--pcap <dir>", "capture every interface into <dir>/<topology>.pcapng")
     .option("--record <file>", "write a record of every stage of every packet")
+    .option("--on <topology>", "apply <topology>, a Kubernetes manifest, to the cluster of this one")
     .option("--json", "print one JSON object and nothing else")
     .action(action(async (file, options) => (await import("./run.ts")).run(file, options)));
   vnetem
@@ -64,6 +65,15 @@ function program(): Command {
         (await import("./show.ts")).show(file, host, what, options),
       ),
     );
+  vnetem
+    .command("get <topology> <what>")
+    .description("nodes, pods, services, endpoints, deployments or events, after the script has run")
+    .option("-n, --namespace <name>", "of one namespace only")
+    .option("-o, --output <format>", "wide: more columns")
+    .option("--cluster <name>", "default the first")
+    .option("--seed <n>", "another seed than the topology's")
+    .option("--json", "print one JSON object and nothing else")
+    .action(action(async (file, what, options) => (await import("./get.ts")).get(file, what, options)));
   const bench = addBench(vnetem);
   vnetem
     .command("cni")

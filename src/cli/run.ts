@@ -6,12 +6,15 @@ import Table from "cli-table3";
 import { ExpectationError, formatTime, type Net, sec } from "../index.ts";
 import { makeDirectory } from "./directories.ts";
 import { UsageError } from "./errors.ts";
+import { isManifest, printCluster, readManifestFile, runManifest } from "./run-manifest.ts";
 import { openTopology, parseSeed } from "./topology.ts";
 
 export interface RunOptions {
   seed?: string;
   pcap?: string;
   record?: string;
+  /** The topology a manifest is applied to. */
+  on?: string;
   json?: boolean;
 }
 
@@ -19,14 +22,22 @@ export interface RunOptions {
 const WITHOUT_SCRIPT = sec(1);
 
 export async function run(file: string, options: RunOptions): Promise<number> {
-  const { topology, run: script } = await openTopology(file);
+  if (isManifest(file) && options.on === undefined) {
+    throw new UsageError(`${file} is a manifest: name the topology it is for, --on topology.ts`);
+  }
+  if (!isManifest(file) && options.on !== undefined) throw new UsageError("--on is for manifests");
+  const manifest = options.on === undefined ? null : readManifestFile(file);
+  const { topology, run: script } = await openTopology(options.on ?? file);
   const net = topology.build(parseSeed(options.seed));
   if (options.pcap !== undefined) net.tap();
   if (options.record !== undefined) net.recordStages();
-  const failure = await perform(net, script);
+  const failure = manifest === null ? await perform(net, script) : runManifest(net, manifest, file);
   const files = save(net, file, options);
   if (options.json) console.log(JSON.stringify(summary(net, file, failure, files)));
-  else print(net, file, failure, files);
+  else {
+    print(net, file, failure, files);
+    if (manifest !== null) printCluster(net);
+  }
   return failure === null ? 0 : 1;
 }
 

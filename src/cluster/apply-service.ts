@@ -96,7 +96,13 @@ function changePort(
   changeFrontends(cluster, plan, { ...port, row });
   const sameSelector = JSON.stringify(before.selector) === JSON.stringify(service.selector);
   const isNamed = Object.keys(service.selector).length === 0;
-  if (!sameSelector || isNamed || was.targetPort !== port.targetPort || before.hints !== service.hints) {
+  if (
+    !sameSelector ||
+    isNamed ||
+    was.targetPort !== port.targetPort ||
+    was.targetName !== port.targetName ||
+    before.hints !== service.hints
+  ) {
     replaceEndpoints(cluster, plan, service, { ...port, row });
   } else if (before.publishNotReady !== service.publishNotReady) {
     for (const workload of cluster.selected(service)) {
@@ -111,7 +117,7 @@ function replaceEndpoints(cluster: Cluster, plan: ServicePlan, service: Service,
   const old: number[] = [];
   for (let e = table.first[port.row]; e >= 0; e = table.epNext[e]) old.push(e);
   cluster.unlinkPods(port.row);
-  cluster.linkPods(service, port.row, port.targetPort);
+  cluster.linkPods(service, port.row, port);
   addNamed(cluster, plan, port);
   for (const e of old) table.removeEndpoint(e);
 }

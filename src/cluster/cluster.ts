@@ -1,7 +1,7 @@
 // One Kubernetes cluster as the data plane sees it: nodes, workloads with labels, pods that come and go,
 // Services whose endpoints follow their selectors, and the revision of the Service table each node has caught
 // up with.
-// Absent (a later issue): schedulers, probes, controllers, EndpointSlices; pods are placed where fewest are.
+// Controllers, scheduler and kubelets are in control/; pods added without them are placed where fewest are.
 
 import type { Cni } from "../cni/cni.ts";
 import type { MacChoice } from "../cni/modes/kit.ts";
@@ -17,7 +17,9 @@ import { Op } from "../node/op.ts";
 import { closeNamespace } from "../socket/open.ts";
 import { closeServers, exitNamespace, openServers } from "../socket/servers.ts";
 import type { Walk } from "../walk/walk.ts";
-import { HostPortUse } from "./host-ports.ts";
+import { ControlPlane } from "./control/control-plane.ts";
+import type { ControlSettings } from "./control/settings.ts";
+import { type HostPort, HostPortUse } from "./host-ports.ts";
 import { NetworkPolicies, type NetworkPolicy } from "./network-policies.ts";
 import { PodPhase, type Pods } from "./pods.ts";
 import {
@@ -52,6 +54,7 @@ export class Cluster {
   readonly serviceOfPort: Service[] = [];
   /** Time from a change to the nodes' rules, ns. */
   syncDelay: number;
+  readonly control: ControlPlane;
   /** How the next pods' MACs are chosen. */
   podMacs: MacChoice = "random";
   /** portmap takes the UDP entries of a host port's last owner out of conntrack. */
@@ -74,6 +77,7 @@ export class Cluster {
     cni: Cni,
     proxy: ProxyOptions,
     syncDelay: number,
+    control: { seed: number; settings?: Partial<ControlSettings> } = { seed: 1 },
   ) {
     this.name = name;
     this.index = index;
@@ -82,6 +86,7 @@ export class Cluster {
     this.cni = cni;
     this.proxy = { ...proxy, delayed: syncDelay > 0 };
     this.syncDelay = syncDelay;
+    this.control = new ControlPlane(this, control.seed, control.settings ?? {});
   }
 
   /** A node that its CNI plugin knows already (as row `node.cni`): kube-proxy starts, pods may come. */
@@ -165,15 +170,19 @@ export class Cluster {
 
   /**
    * A pod of the workload, attached to the network and an endpoint of what selects it; its row, or why not.
+   * @param at node and name that were chosen for it
    */
-  addPod(w: number): number | AddPodFailure {
+  addPod(w: number, at: { node: number; name: string } | null = null): number | AddPodFailure {
     const workload = this.workloads[w];
-    const node = workload.node >= 0 ? workload.node : this.portUse.place(this, workload, this.room.first());
+    const place = (): number =>
+      workload.node >= 0 ? workload.node : this.portUse.place(this, workload, this.room.first());
+    const node = at?.node ?? place();
     const host = this.nodes[node];
     if (host === undefined || host.pods >= host.maxPods) return "no node has room";
     if (!this.portUse.fits(node, workload.hostPorts)) return "no node has the ports free";
     const { k, sock } = this.walk;
-    const name = workload.numbered ? `${workload.name}-${workload.serial++}` : workload.name;
+    const own = workload.numbered ? `${workload.name}-${workload.serial++}` : workload.name;
+    const name = at?.name ?? own;
     const ns = workload.hostNetwork ? host.ns : k.addNamespace(name, host.ns);
     this.cni.ids.macs = this.podMacs;
     const attachment = workload.hostNetwork
@@ -202,6 +211,11 @@ export class Cluster {
     openServers(sock, ns, workload.ports);
     this.addEndpoints(p);
     return p;
+  }
+
+  /** Has the node these ports free? */
+  hasPorts(node: number, ports: readonly HostPort[]): boolean {
+    return this.portUse.fits(node, ports);
   }
 
   /** CNI DEL: endpoints first, then the interface and everything in the pod. */
@@ -271,7 +285,7 @@ export class Cluster {
     const added = { ...port, row };
     service.ports.push(added);
     this.serviceOfPort[row] = service;
-    this.linkPods(service, row, port.targetPort);
+    this.linkPods(service, row, added);
     this.changed();
     return added;
   }
@@ -338,8 +352,10 @@ export class Cluster {
   }
 
   /** Pods its selector finds become endpoints of a service port, in the order their workloads came. */
-  linkPods(service: Service, servicePort: number, targetPort: number): void {
+  linkPods(service: Service, servicePort: number, port: Omit<ServicePort, "row">): void {
     for (const workload of this.selected(service)) {
+      const targetPort = targetOf(workload, port);
+      if (targetPort === 0) continue;
       workload.endpointOf.push({ servicePort, targetPort });
       for (const p of workload.pods) this.addEndpoint(p, servicePort, targetPort);
     }
@@ -377,7 +393,8 @@ export class Cluster {
   private match(workload: Workload, service: Service): void {
     if (workload.namespace !== service.namespace || !selects(service.selector, workload.labels)) return;
     for (const port of service.ports) {
-      if (port.row >= 0) workload.endpointOf.push({ servicePort: port.row, targetPort: port.targetPort });
+      const targetPort = targetOf(workload, port);
+      if (port.row >= 0 && targetPort > 0) workload.endpointOf.push({ servicePort: port.row, targetPort });
     }
   }
 
@@ -450,6 +467,13 @@ export class Cluster {
     const { clock } = this.walk.k;
     clock.at(clock.now + this.syncDelay, Op.PROXY_SYNC, this.index, this.table.revision);
   }
+}
+
+/** The port of a workload's pods that a Service port leads to; 0 when they have none of that name. */
+export function targetOf(workload: Workload, port: Omit<ServicePort, "row">): number {
+  if (port.targetName === undefined) return port.targetPort;
+  const { protocol, targetName } = port;
+  return workload.namedPorts.find((p) => p.name === targetName && p.protocol === protocol)?.port ?? 0;
 }
 
 /**

@@ -67,7 +67,7 @@ export class HostPortUse {
   }
 }
 
-function conflicts(a: HostPort, b: HostPort): boolean {
+export function conflicts(a: HostPort, b: HostPort): boolean {
   const sameAddress = a.addr === b.addr || a.addr === 0 || b.addr === 0;
   return a.protocol === b.protocol && a.port === b.port && sameAddress;
 }

@@ -9,7 +9,10 @@ export interface ServicePort {
   /** Empty when the only port of a Service has none. */
   name: string;
   port: number;
+  /** 0 when it is a name. */
   targetPort: number;
+  /** Name of a container port. */
+  targetName?: string;
   /** IP protocol number. */
   protocol: number;
   /** 0: none. */
@@ -35,6 +38,10 @@ export interface Service {
   hints: "none" | "zone" | "node";
   /** healthCheckNodePort; 0: none. */
   healthPort: number;
+  /** Addresses of its load balancer and its externalIPs. */
+  outside?: readonly number[];
+  /** When it was made, ns; absent: with the cluster. */
+  created?: number;
 }
 
 /** What healthCheckNodePort answers (K 1.7). */

@@ -7,6 +7,8 @@ import type { NamedPort } from "./network-policies.ts";
 export interface Workload {
   name: string;
   numbered: boolean;
+  /** The Deployment, StatefulSet … a controller makes its pods for; absent when there is none. */
+  app?: string;
   namespace: string;
   labels: Readonly<Record<string, string>>;
   /** Container ports that have a name, for NetworkPolicies. */

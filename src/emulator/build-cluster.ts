@@ -14,6 +14,7 @@ import { checkNic } from "../vnet/check.ts";
 import { type Cidr, parseCidr } from "../wire/address.ts";
 import { PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
 import { addressOf, type Building, checkHostPorts, plugNic, secureNic, subnetRow } from "./build.ts";
+import { controlledNode } from "./build-node.ts";
 import { policyOf } from "./build-policy.ts";
 import { buildService } from "./build-service.ts";
 import {
@@ -27,8 +28,10 @@ import {
   proxyOptions,
   workloadPath,
 } from "./check-cluster.ts";
+import { TopologyError } from "./errors.ts";
 import { openHealthPorts } from "./health-ports.ts";
 import { didYouMean, PROTOCOLS } from "./hosts.ts";
+import { applyManifest } from "./manifest/apply.ts";
 import { ServiceAddresses } from "./service-addresses.ts";
 import type { ClusterSpec, NodeSpec, WorkloadSpec } from "./spec.ts";
 
@@ -71,7 +74,12 @@ export function buildCluster(b: Building, given: ClusterSpec): void {
   const { hosts } = b.net;
   const proxy = proxyOptions(b, spec, podCidr, serviceCidr);
   const delay = spec.kubeProxy?.syncDelay ?? 0;
-  const cluster = new Cluster(spec.name, hosts.clusters.length, b.walk, b.pods, b.cni, proxy, delay);
+  const control = {
+    seed: b.net.spec.seed,
+    ...(spec.control === undefined ? {} : { settings: spec.control }),
+  };
+  const index = hosts.clusters.length;
+  const cluster = new Cluster(spec.name, index, b.walk, b.pods, b.cni, proxy, delay, control);
   hosts.clusters.push(cluster);
   cluster.podMacs = spec.podMacs ?? "random";
   cluster.hostPortCleanup = spec.hostPortCleanup !== false;
@@ -108,6 +116,16 @@ export function buildCluster(b: Building, given: ClusterSpec): void {
   addPods(build);
   openHealthPorts(b.net, cluster);
   cluster.start();
+  for (const { text, file } of spec.manifests) applyAtBuild(build, text, file);
+}
+
+function applyAtBuild(build: ClusterBuild, text: string, file: string): void {
+  try {
+    build.b.net.skipped.push(...applyManifest(build.b.net, build.cluster.index, text, file).skipped);
+  } catch (error) {
+    if (!(error instanceof TopologyError)) throw error;
+    build.b.problems.push(...error.problems);
+  }
 }
 
 function addPods({ b, spec, cluster, path }: ClusterBuild): void {
@@ -150,7 +168,9 @@ function buildNode(c: ClusterBuild, spec: NodeSpec, index: number, plugged: bool
   nf.addMasqueradeRule(ns, { nonMasqueradeCidrs: nonMasqueradeCidrs(c) });
   const cni = addCniNode(c, spec.name, ns, eth0, nic, index, maxPods, path);
   const zone = spec.zone === undefined ? -1 : c.zones.indexOf(spec.zone);
-  if (cni >= 0) cluster.addNode({ name: spec.name, ns, eth0, nic, cni, maxPods, pods: 0, zone });
+  if (cni < 0) return;
+  cluster.addNode({ name: spec.name, ns, eth0, nic, cni, maxPods, pods: 0, zone });
+  cluster.control.nodes.push(controlledNode(spec));
 }
 
 // azure.md C40-C44: pods of a range of their own show the node's address to everyone outside it; pods with

@@ -44,13 +44,18 @@ export interface ServiceScope {
 
 /** Makes the Service, or changes the one of its name; with problems only addresses are given out. */
 export function buildService(c: ServiceScope, spec: ServiceSpec): void {
-  const { cluster, addresses, problems } = c;
-  const before = problems.length;
+  const before = c.problems.length;
+  const plan = planService(c, spec);
+  if (c.problems.length === before) applyService(c.cluster, plan);
+}
+
+/** What applyService() makes of it, its addresses given out; to be used when there are no problems. */
+export function planService(c: ServiceScope, spec: ServiceSpec): ServicePlan {
+  const { cluster, addresses } = c;
   const namespace = spec.namespace ?? "default";
   const old = cluster.services.find((s) => s.name === spec.name && s.namespace === namespace);
   if (old !== undefined) addresses.release(old);
-  const plan = planOf(c, old === undefined ? spec : withGiven(spec, old));
-  if (problems.length === before) applyService(cluster, plan);
+  return planOf(c, old === undefined ? spec : withGiven(spec, old));
 }
 
 // What it was given before is its own, unless the description says otherwise.
@@ -102,6 +107,8 @@ function planOf(c: ServiceScope, spec: ServiceSpec): ServicePlan {
     publishNotReady: spec.publishNotReadyAddresses === true,
     hints,
     healthPort,
+    outside: [...outside.externalIps, ...(outside.balancer === 0 ? [] : [outside.balancer])],
+    created: c.cluster.walk.k.clock.now,
   };
   return {
     service,
@@ -153,11 +160,12 @@ function portOf(
 ): Omit<ServicePort, "row"> | null {
   const name = protocolName(port);
   const protocol = PROTOCOLS[name];
-  const targetPort = port.targetPort ?? port.port;
+  const target = port.targetPort ?? port.port;
+  const targetPort = typeof target === "string" ? 0 : target;
   if (!isPort(port.port))
     c.problems.push({ path: `${path}.port`, message: `${port.port} is no port number` });
-  if (!isPort(targetPort)) {
-    c.problems.push({ path: `${path}.targetPort`, message: `${targetPort} is no port number` });
+  if (typeof target === "number" && !isPort(target)) {
+    c.problems.push({ path: `${path}.targetPort`, message: `${target} is no port number` });
   }
   if (protocol === undefined || name === "icmp") {
     c.problems.push({ path: `${path}.protocol`, message: `"${port.protocol}" is not one of TCP, UDP, SCTP` });
@@ -165,7 +173,8 @@ function portOf(
   }
   const label = port.name ?? (spec.ports.length === 1 ? "" : `${port.port}/${name}`);
   const nodePort = nodePortOf(c, spec, port, type, name, path);
-  return { name: label, port: port.port, targetPort, protocol, nodePort };
+  const named = typeof target === "string" ? { targetName: target } : {};
+  return { name: label, port: port.port, targetPort, protocol, nodePort, ...named };
 }
 
 const isPort = (port: number): boolean => Number.isInteger(port) && port >= 1 && port <= 65_535;

@@ -1,6 +1,6 @@
 // Changes of labels, NetworkPolicies and Services in a running cluster.
 
-import { buildService } from "./build-service.ts";
+import { buildService, type ServiceScope } from "./build-service.ts";
 import { cidrOr, DEFAULT_SERVICE_CIDR } from "./check-cluster.ts";
 import { mistake, type Problem, TopologyError } from "./errors.ts";
 import { openHealthPorts } from "./health-ports.ts";
@@ -32,18 +32,23 @@ export function changeCluster(net: Net, row: number, change: ClusterChange): voi
   }
 }
 
-function changeService(net: Net, row: number, service: ServiceSpec): void {
+/** What a Service of a running cluster is checked against. */
+export function serviceScope(net: Net, row: number, problems: Problem[]): ServiceScope {
   const cluster = net.clusters[row];
-  const { serviceCidr } = net.spec.clusters[row];
-  const problems: Problem[] = [];
-  const scope = {
+  return {
     problems,
     path: `cluster.${cluster.name}`,
     cluster,
     addresses: net.serviceAddresses[row],
-    serviceCidr: cidrOr(serviceCidr, DEFAULT_SERVICE_CIDR),
+    serviceCidr: cidrOr(net.spec.clusters[row].serviceCidr, DEFAULT_SERVICE_CIDR),
     nodes: cluster.nodes.map((n) => n.name),
   };
+}
+
+function changeService(net: Net, row: number, service: ServiceSpec): void {
+  const problems: Problem[] = [];
+  const scope = serviceScope(net, row, problems);
+  const { cluster } = scope;
   const saved = scope.addresses.copy();
   buildService(scope, service);
   if (problems.length === 0) return openHealthPorts(net, cluster);

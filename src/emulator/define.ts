@@ -202,6 +202,7 @@ export class TopologyBuilder {
       serviceCidr: options.serviceCidr ?? "10.0.0.0/16",
       podCidr: options.podCidr ?? "10.244.0.0/16",
       nodes: [],
+      manifests: [],
       workloads: [],
       services: [],
       namespaces: {},
@@ -301,6 +302,15 @@ export class ClusterBuilder {
   /** A namespace with labels; others have none but their name. */
   namespace(name: string, options: NamespaceOptions = {}): this {
     this.cluster.namespaces[name] = options.labels ?? {};
+    return this;
+  }
+
+  /**
+   * Applies Kubernetes manifests, YAML or JSON, once the cluster is built; controllers make the pods as time
+   * passes. @param file what mistakes are reported by
+   */
+  apply(manifest: string, file = "manifest"): this {
+    this.cluster.manifests.push({ text: manifest, file });
     return this;
   }
 

@@ -1,7 +1,7 @@
 // A running emulation: time, traffic, questions. Everything a topology script and the command line do goes
 // through here.
 
-import type { Cluster, Service, Workload } from "../cluster/cluster.ts";
+import { type Cluster, type Service, targetOf, type Workload } from "../cluster/cluster.ts";
 import type { Pods } from "../cluster/pods.ts";
 import type { HealthAnswer } from "../cluster/service.ts";
 import type { Cni } from "../cni/cni.ts";
@@ -19,15 +19,17 @@ import { formatIpv4 } from "../wire/address.ts";
 import { PROTO_TCP } from "../wire/ipv4.ts";
 import { sysctlProblem } from "./check-cluster.ts";
 import { Diagnose } from "./diagnose.ts";
-import { mistake, TopologyError } from "./errors.ts";
+import { mistake, type Problem, TopologyError } from "./errors.ts";
 import { probe } from "./explain-probe.ts";
 import type { Impairment, Traffic, TrafficReport } from "./handles.ts";
 import { HealthPorts, tellHealthPort } from "./health-ports.ts";
 import { HostNet } from "./host-net.ts";
 import { didYouMean, Hosts, UnknownNameError } from "./hosts.ts";
+import { type ApplyReport, applyTo } from "./manifest/apply.ts";
 import { collectReceived, perform } from "./perform.ts";
 import { answerPlatform, Platform, tellPlatform } from "./platform.ts";
 import { Programs } from "./programs.ts";
+import { runUntilRolledOut, type ServiceTry, tryServices } from "./rolled-out.ts";
 import { type Action, Script } from "./script.ts";
 import type { ServiceAddresses } from "./service-addresses.ts";
 import { type ServiceInfo, serviceInfo } from "./service-info.ts";
@@ -81,6 +83,8 @@ export class Net {
   readonly serviceAddresses: ServiceAddresses[] = [];
   readonly platform = new Platform();
   readonly health = new HealthPorts();
+  /** What manifests said that is not modelled. */
+  readonly skipped: Problem[] = [];
   /** Lines of net.log(), for whoever runs the script to print. */
   readonly lines: string[] = [];
 
@@ -97,10 +101,12 @@ export class Net {
       if (op === Op.SCRIPT) perform(this, a);
       else if (op === Op.PROGRAM_TIMEOUT) this.programs.timeout(a);
       else if (op === Op.PROXY_SYNC) this.hosts.clusters[a].sync(b);
+      else if (op === Op.CONTROL) this.hosts.clusters[a].control.fire(b);
     };
     walk.sock.tcp.program = (row, events) => {
       if (tellScript(this, row, events) || tellPlatform(this, row, events)) return;
       if (tellHealthPort(this, row, events)) return;
+      for (const cluster of this.clusters) if (cluster.control.tell(row, events)) return;
       this.programs.tell(row, events);
     };
     walk.sock.answer = (sock, f, start, end) => answerPlatform(this, sock, f, start, end);
@@ -162,6 +168,27 @@ export class Net {
     this.lines.push(line);
   }
 
+  /**
+   * kubectl apply: YAML or JSON, at this instant. @param cluster its name; default the first
+   * @throws TopologyError with every mistake by file, document and path; then nothing is applied
+   */
+  apply(manifest: string, options: { file?: string; cluster?: string } = {}): ApplyReport {
+    return applyTo(this, manifest, options);
+  }
+
+  /**
+   * Runs until everything that was applied is rolled out: Deployments, StatefulSets and DaemonSets are
+   * complete, Jobs over. @param within ns @returns false when it is not by then
+   */
+  rolledOut({ within }: { within: number }): boolean {
+    return runUntilRolledOut(this, within);
+  }
+
+  /** Tries every port of every Service with a selector, from the first node of its cluster, in turn. */
+  tryServices(): ServiceTry[] {
+    return tryServices(this);
+  }
+
   // ---- traffic ----
 
   /** A stream of checked UDP datagrams; it starts at options.at (default now). */
@@ -197,10 +224,12 @@ export class Net {
 
   /** Pods of a deployment, or all, in the order they were added. */
   podInfos(deployment?: string): PodInfo[] {
-    const workloads =
-      deployment === undefined
-        ? this.clusters.flatMap((cluster) => cluster.workloads.map((workload) => ({ cluster, workload })))
-        : [this.workload(deployment)];
+    const all = this.clusters.flatMap((cluster) =>
+      cluster.workloads.map((workload) => ({ cluster, workload })),
+    );
+    const managed = all.filter(({ workload }) => workload.app === deployment);
+    const one = (): typeof all => (managed.length > 0 ? managed : [this.workload(deployment as string)]);
+    const workloads = deployment === undefined ? all : one();
     return workloads.flatMap(({ cluster, workload }) =>
       this.pods.oldestFirst(workload.pods).map((p) => this.podInfo(cluster, p)),
     );
@@ -278,11 +307,13 @@ export class Net {
         let count = 0;
         for (let s = sock.ofNs.firstOf(this.pods.ns[p]); s >= 0; s = sock.ofNs.next[s]) {
           const [port, protocol] = [sock.localPort[s], sock.proto[s]];
-          const isTarget = service.ports.some((sp) => sp.targetPort === port && sp.protocol === protocol);
+          const isTarget = service.ports.some(
+            (sp) => targetOf(workload, sp) === port && sp.protocol === protocol,
+          );
           if (isTarget) count += sock.rxPackets[s];
         }
-        for (const { protocol, targetPort } of service.ports) {
-          if (protocol === PROTO_TCP) count += this.connectionsTo(this.pods.ns[p], targetPort);
+        for (const sp of service.ports) {
+          if (sp.protocol === PROTO_TCP) count += this.connectionsTo(this.pods.ns[p], targetOf(workload, sp));
         }
         out[this.pods.name[p]] = count;
       }

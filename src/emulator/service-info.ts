@@ -1,7 +1,7 @@
 // What `kubectl get service,endpointslices` would say of one Service now, as data.
 
-import type { Cluster } from "../cluster/cluster.ts";
-import type { Service, ServiceType } from "../cluster/service.ts";
+import { type Cluster, targetOf } from "../cluster/cluster.ts";
+import type { Service, ServicePort, ServiceType } from "../cluster/service.ts";
 import { EndpointCondition } from "../netfilter/endpoint-lists.ts";
 import { formatIpv4 } from "../wire/address.ts";
 import type { Hosts } from "./hosts.ts";
@@ -20,7 +20,8 @@ export interface ServicePortInfo {
   /** Empty when the only port has none. */
   name: string;
   port: number;
-  targetPort: number;
+  /** A number, or the name of a container port. */
+  targetPort: number | string;
   /** Null: none. */
   nodePort: number | null;
   /** In the order they were added; of a headless Service, the pods' addresses. */
@@ -47,9 +48,11 @@ export function serviceInfo(hosts: Hosts, cluster: Cluster, service: Service): S
     clusterIP: isName ? null : headless,
     externalName: isName ? service.externalName : null,
     healthCheckNodePort: service.healthPort || null,
-    ports: service.ports.map(({ name, port, targetPort, nodePort, row }) => {
+    ports: service.ports.map((sp) => {
+      const { name, port, nodePort, row } = sp;
       const endpoints =
-        row < 0 ? podEndpoints(hosts, cluster, service, targetPort) : tableEndpoints(hosts, cluster, row);
+        row < 0 ? podEndpoints(hosts, cluster, service, sp) : tableEndpoints(hosts, cluster, row);
+      const targetPort = sp.targetName ?? sp.targetPort;
       return { name, port, targetPort, nodePort: nodePort || null, endpoints };
     }),
   };
@@ -65,9 +68,12 @@ function tableEndpoints(hosts: Hosts, cluster: Cluster, row: number): EndpointIn
 }
 
 // A headless Service has no rules, only EndpointSlices.
-function podEndpoints(hosts: Hosts, cluster: Cluster, service: Service, port: number): EndpointInfo[] {
-  const rows = cluster.selected(service).flatMap((w) => cluster.pods.oldestFirst(w.pods));
-  return rows.map((p) => endpoint(hosts, cluster.pods.ip[p], port, cluster.conditions(p, service)));
+function podEndpoints(hosts: Hosts, cluster: Cluster, service: Service, port: ServicePort): EndpointInfo[] {
+  return cluster.selected(service).flatMap((w) => {
+    const target = targetOf(w, port);
+    const rows = target === 0 ? [] : cluster.pods.oldestFirst(w.pods);
+    return rows.map((p) => endpoint(hosts, cluster.pods.ip[p], target, cluster.conditions(p, service)));
+  });
 }
 
 function endpoint(hosts: Hosts, addr: number, port: number, conditions: number): EndpointInfo {

@@ -98,8 +98,8 @@ function parse(bytes: Uint8Array): Document {
 // The script comes first: the kernel refers to it once it watches packets, which a fresh emulation does not
 // do yet.
 function roots(net: Net): object {
-  const { script, walk, pods, cni, hosts, platform, lines, serviceAddresses, health } = net;
-  return { script, walk, pods, cni, hosts, platform, lines, serviceAddresses, health };
+  const { script, walk, pods, cni, hosts, platform, lines, skipped, serviceAddresses, health } = net;
+  return { script, walk, pods, cni, hosts, platform, lines, skipped, serviceAddresses, health };
 }
 
 function isTyped(value: object): value is TypedArray {

@@ -6,6 +6,7 @@ import type { NsgSpec, SecurityAdminSpec } from "../vnet/build-security.ts";
 
 export type { SecurityRuleSpec } from "../vnet/build-rule.ts";
 
+import type { ControlSettings } from "../cluster/control/settings.ts";
 import type { LabelSelector, Labels } from "../cluster/labels.ts";
 
 /** How pods are attached to their node (azure.md 5.1). */
@@ -194,6 +195,8 @@ export interface ClusterOptions {
   /** Range of pod addresses for azure-overlay and kubenet, a /24 per node. Default "10.244.0.0/16". */
   podCidr?: string;
   kubeProxy?: KubeProxyOptions;
+  /** Times of controllers, scheduler and kubelets, ns. */
+  control?: Partial<ControlSettings>;
   /** net.bridge.bridge-nf-call-iptables on the nodes. Default true, as kubelet needs it. */
   bridgeNetfilter?: boolean;
   /** kubenet's cbr0: hairpin on its ports. Default false. */
@@ -227,8 +230,19 @@ export interface NodeOptions extends NicOptions {
   maxPods?: number;
   /** topology.kubernetes.io/zone, for Services with a trafficDistribution. */
   zone?: string;
+  /** Beside kubernetes.io/hostname and the zone. */
+  labels?: Labels;
+  taints?: readonly TaintOptions[];
+  /** Allocatable CPUs and memory, for the scheduler, such as { cpu: "3860m", memory: "12880Mi" }. */
+  allocatable?: { cpu?: string | number; memory?: string | number };
   /** Sysctls of the node by their names, such as { "net.ipv4.conf.all.rp_filter": 1 }. */
   sysctls?: Readonly<Record<string, number>>;
+}
+
+export interface TaintOptions {
+  key: string;
+  value?: string;
+  effect: "NoSchedule" | "PreferNoSchedule" | "NoExecute";
 }
 
 /** What answers in a pod or VM. */
@@ -289,8 +303,8 @@ export type Protocol = "TCP" | "UDP" | "SCTP";
 export interface ServicePortOptions {
   name?: string;
   port: number;
-  /** Default `port`. */
-  targetPort?: number;
+  /** Number, or name of a container port. Default `port`. */
+  targetPort?: number | string;
   /** Default "TCP", as in Kubernetes. */
   protocol?: Protocol;
   /** For type NodePort and LoadBalancer, 30000 to 32767; default the lowest free one from 30086 on. */
@@ -436,6 +450,8 @@ export interface ClusterSpec extends Omit<ClusterOptions, "subnet"> {
   serviceCidr: string;
   podCidr: string;
   nodes: NodeSpec[];
+  /** Manifests to apply when it is built. */
+  manifests: { text: string; file: string }[];
   workloads: WorkloadSpec[];
   services: ServiceSpec[];
   /** Labels by name. */

@@ -25,5 +25,7 @@ export const Op = {
   TCP_READY: 11,
   /** a = number of a Node socket's timeout (emulator/programs.ts). */
   PROGRAM_TIMEOUT: 12,
+  /** a = cluster, b = timer of its control plane, or -1: its queue (cluster/control/). */
+  CONTROL: 13,
 } as const;
 export type Op = (typeof Op)[keyof typeof Op];

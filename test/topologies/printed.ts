@@ -1,6 +1,25 @@
 // What each topology prints. A change here is a change users see: read it before you accept it.
 
 export const PRINTED: Readonly<Record<string, string>> = {
+  aks: `\
+deployment.apps/web created
+service/web created
+after 5 s no pod is ready: ECONNREFUSED
+web-cd9fd594d-jgvsh on aks-nodepool1-1: ready true
+web-cd9fd594d-vp2s6 on aks-nodepool1-2: ready true
+web-cd9fd594d-ks8hw on aks-nodepool1-3: ready true
+after 10 s: "hello"
+
+aks.ts: 4 pods on 3 nodes, seed 7, 11 s of virtual time
+88 packets made, 71 delivered to sockets, 1 drop
+Service web (10.0.0.11): web-cd9fd594d-jgvsh 3, web-cd9fd594d-vp2s6 2, web-cd9fd594d-ks8hw 2
+┌─────────┬────────────────┬────────────────────────────────┐
+│ dropped │ reason         │ device                         │
+├─────────┼────────────────┼────────────────────────────────┤
+│ 1       │ SERVICE_REJECT │ aks-nodepool1-1/azva7a3e029a7b │
+└─────────┴────────────────┴────────────────────────────────┘
+`,
+
   "attach-tap": `\
 web-0 (10.224.0.5) answers 10.224.0.37
 web-1 (10.224.0.36) answers 10.224.0.37

@@ -1,0 +1,23 @@
+// Whether a pod is ready, and who hears of it: the Service table and the controllers (pkg/kubelet/status).
+
+import type { ControlPlane } from "./control-plane.ts";
+import type { Pod } from "./objects.ts";
+
+/** All containers run and are ready. */
+export function readiness(cp: ControlPlane, pod: Pod): void {
+  setReadiness(
+    cp,
+    pod,
+    pod.phase === "Running" && pod.containers.every((c) => c.state === "Running" && c.ready),
+  );
+}
+
+/** Condition Ready, by whoever says so: kubelet, or the node controller for a node that is silent. */
+export function setReadiness(cp: ControlPlane, pod: Pod, ready: boolean): void {
+  const { cluster } = cp;
+  if (pod.row >= 0 && (cluster.pods.ready[pod.row] === 1) !== ready) cluster.setReady(pod.row, ready);
+  if (pod.ready === ready) return;
+  pod.ready = ready;
+  pod.readySince = cp.now;
+  cp.podChanged(pod);
+}
