@@ -5,14 +5,14 @@ export const PRINTED: Readonly<Record<string, string>> = {
 deployment.apps/web created
 service/web created
 after 5 s no pod is ready: ECONNREFUSED
-web-cd9fd594d-jgvsh on aks-nodepool1-1: ready true
-web-cd9fd594d-vp2s6 on aks-nodepool1-2: ready true
-web-cd9fd594d-ks8hw on aks-nodepool1-3: ready true
+web-64756544f7-jgvsh on aks-nodepool1-1: ready true
+web-64756544f7-vp2s6 on aks-nodepool1-2: ready true
+web-64756544f7-ks8hw on aks-nodepool1-3: ready true
 after 10 s: "hello"
 
 aks.ts: 4 pods on 3 nodes, seed 7, 11 s of virtual time
 88 packets made, 71 delivered to sockets, 1 drop
-Service web (10.0.0.11): web-cd9fd594d-jgvsh 3, web-cd9fd594d-vp2s6 2, web-cd9fd594d-ks8hw 2
+Service web (10.0.0.11): web-64756544f7-jgvsh 3, web-64756544f7-vp2s6 2, web-64756544f7-ks8hw 2
 ┌─────────┬────────────────┬────────────────────────────────┐
 │ dropped │ reason         │ device                         │
 ├─────────┼────────────────┼────────────────────────────────┤

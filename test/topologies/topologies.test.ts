@@ -18,6 +18,7 @@ test.after.always(() => rmSync(dir, { recursive: true }));
 
 /** What must be so whatever the golden says: name, captured pattern, what its groups have to be. */
 const SENSE: Record<string, (t: ExecutionContext, out: string) => void> = {
+  aks: (t, out) => t.regex(out, /no pod is ready: ECONNREFUSED\n(?:.*ready true\n){3}after 10 s: "hello"/),
   "attach-tap": (t, out) => {
     // The Service goes round.
     const order = [...out.matchAll(/^(web-\d) .* answers/gm)].map((m) => m[1]);
