@@ -58,5 +58,6 @@ function parse(program: string, line: string): { mpps: number; missed: number } 
   }
   const { mpps, missed } = found ?? {};
   if (typeof mpps === "number" && mpps > 0 && typeof missed === "number") return { mpps, missed };
-  throw new ProgramError(`${program} does not print { "mpps": …, "missed": … } but ${JSON.stringify(line)}`);
+  const said = JSON.stringify(line);
+  throw new ProgramError(`${program} does not print { "mpps": …, "missed": … } but ${said}`);
 }

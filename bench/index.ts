@@ -8,6 +8,7 @@ import { type HttpResult, type HttpSide, measureHttp } from "./http.ts";
 import { measure, type Settings } from "./measure.ts";
 import { micro } from "./micro.ts";
 import type { Pause } from "./pauses.ts";
+import type { StageProfile } from "./profile/profile.ts";
 import type { BuildResult, MicroResult, Other, ScenarioResult } from "./result.ts";
 import { FLOWS_MAX, hasPath, TRAFFIC_SCENARIOS, type TrafficScenario } from "./rig.ts";
 import { type BulkResult, measureBulk, measureRequests, type RequestResult } from "./tcp.ts";
@@ -147,7 +148,17 @@ function scenarioText(r: ScenarioResult): string {
     ["tables", memoryText(r)],
     ["machine", `Node ${r.node}, ${r.cpu}`],
   );
-  return `${what}\n${table.toString()}`;
+  return `${what}\n${table.toString()}${r.profile === undefined ? "" : `\n${profileText(r.profile)}`}`;
+}
+
+function profileText(p: StageProfile): string {
+  const head = ["stage", "ns per packet", "%"];
+  const colAligns: ["left", "right", "right"] = ["left", "right", "right"];
+  // No lines between rows.
+  const chars = { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" };
+  const table = new Table({ head, colAligns, chars, style: { head: [], border: [] } });
+  for (const s of p.stages) table.push([s.stage, s.nsPerPacket.toFixed(1), s.percent.toFixed(1)]);
+  return `by stage, ${count(p.samples)} samples, one in ${p.intervalUs} µs\n${table.toString()}`;
 }
 
 function memoryText({ bytesPerFlow, bytesPerFlowOf: of }: ScenarioResult): string {

@@ -5,6 +5,8 @@ import type { CniMode } from "../src/emulator/spec.ts";
 import { DROP_REASONS, dropName } from "../src/node/drop.ts";
 import { bytesPerPacket } from "./allocation.ts";
 import { flowMemory, total } from "./memory.ts";
+import { profileOf } from "./profile/profile.ts";
+import { Sampler } from "./profile/sampler.ts";
 import { machine, round, type ScenarioResult } from "./result.ts";
 import { BATCH, Rig, type TrafficScenario } from "./rig.ts";
 import { type Beside, Timed } from "./timed.ts";
@@ -21,6 +23,8 @@ export interface Settings {
   services?: number;
   /** How pods are attached. Default "azure-bridge". */
   cni?: CniMode;
+  /** Sample what runs, and say the time of each stage. */
+  profile?: boolean;
 }
 
 /** How much work; tests take little. */
@@ -50,6 +54,7 @@ export async function measure(
   beside?: Beside,
 ): Promise<ScenarioResult> {
   const { flows, frameBytes, churnPerSecond, flowCache = true, services = 1, cni = "azure-bridge" } = s;
+  const sampler = s.profile ? new Sampler() : null;
   const rig = new Rig({ scenario, flows, frameBytes, flowCache, services, cni });
   const empty = flowMemory(rig.net.walk);
   const warm = scenario === "connect" ? effort.warmPackets : Math.max(2 * flows, effort.warmPackets);
@@ -61,8 +66,11 @@ export async function measure(
   const slices = Math.max(1, Math.round(s.seconds / effort.slice));
   const spread = await timed.repeat(slices, s.seconds / slices, beside);
   const after = count(rig);
+  const longestPauses = await timed.pauses.longest();
+  const stacks = sampler?.stop();
   const { times, nanoseconds } = timed;
   const delivered = after.delivered - before.delivered;
+  const nsPerPacket = delivered === 0 ? 0 : round(nanoseconds / delivered, 1);
   return {
     scenario,
     flows,
@@ -77,7 +85,7 @@ export async function measure(
     dropped: differences(before.dropped, after.dropped),
     misdelivered: after.misdelivered - before.misdelivered,
     mpps: round((delivered * 1e3) / nanoseconds, 4),
-    nsPerPacket: delivered === 0 ? 0 : round(nanoseconds / delivered, 1),
+    nsPerPacket,
     churnApplied: timed.replaced,
     bytesAllocatedPerPacket: round(allocated, 2),
     bytesPerFlow: round((total(filled) - total(empty)) / flows, 1),
@@ -90,8 +98,9 @@ export async function measure(
     p99Ns: round(times.quantile(0.99) / BATCH, 1),
     p999Ns: round(times.quantile(0.999) / BATCH, 1),
     maxNs: Math.round(times.longest),
-    longestPauses: await timed.pauses.longest(),
+    longestPauses,
     spread,
+    ...(stacks && { profile: profileOf(stacks, nsPerPacket) }),
     ...machine(),
   };
 }

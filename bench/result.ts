@@ -3,6 +3,7 @@
 import { cpus } from "node:os";
 import type { FlowMemory } from "./memory.ts";
 import type { Pause } from "./pauses.ts";
+import type { StageProfile } from "./profile/profile.ts";
 
 export interface ScenarioResult {
   scenario: string;
@@ -41,6 +42,8 @@ export interface ScenarioResult {
   /** The longest ones, and what happened in them. */
   longestPauses: Pause[];
   spread: Spread;
+  /** With `--profile`. */
+  profile?: StageProfile;
   node: string;
   cpu: string;
 }

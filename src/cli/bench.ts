@@ -26,6 +26,7 @@ export interface BenchOptions {
   seconds?: string;
   flowCache?: boolean;
   beside?: string;
+  profile?: boolean;
   json?: boolean;
 }
 
@@ -56,6 +57,7 @@ export async function bench(scenarios: readonly string[], options: BenchOptions)
     cni,
     seconds: number("--seconds", options.seconds ?? "3"),
     flowCache: options.flowCache ?? true,
+    profile: options.profile ?? false,
   };
   if (options.beside !== undefined) checkBeside(options.beside, chosen, settings);
   let exit = 0;

@@ -123,6 +123,7 @@ function addBench(vnetem: Command): Command {
       "--beside <what>",
       "measure in turns with vip in this machine's kernel: kernel; or with a program like limit.c: its path",
     )
+    .option("--profile", "sample while it runs, and say the nanoseconds of each stage")
     .option("--seconds <s>", "seconds to measure", "3")
     .option("--json", "print one JSON object per scenario and nothing else")
     .action(action(async (scenarios, options) => (await import("./bench.ts")).bench(scenarios, options)));
