@@ -8,6 +8,9 @@ import { growF64, growI32 } from "./columns.ts";
 
 export const NEVER = Number.MAX_SAFE_INTEGER;
 
+/** More than there are operations. */
+const OPS = 64;
+
 export class Clock {
   /** The present, nanoseconds since the start of the emulation. */
   now = 0;
@@ -16,6 +19,8 @@ export class Clock {
   op = 0;
   a = 0;
   b = 0;
+  /** Events to come, by operation. */
+  readonly pending = new Int32Array(OPS);
   private seq = 0;
   /** The time of the event that is being scheduled: a number passed on in a call would be an object there. */
   private readonly due = new Float64Array(1);
@@ -42,6 +47,7 @@ export class Clock {
     this.op = this.ops[0];
     this.a = this.as[0];
     this.b = this.bs[0];
+    this.pending[this.op]--;
     const last = --this.size;
     if (last === 0) return;
     const time = this.time[last];
@@ -62,6 +68,7 @@ export class Clock {
     const time = this.due[0];
     assert(time >= this.now, "an event in the past");
     if (this.size === this.time.length) this.grow();
+    this.pending[op]++;
     let i = this.size++;
     const seq = this.seq++;
     while (i > 0) {

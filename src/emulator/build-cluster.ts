@@ -11,9 +11,10 @@ import { prefixMask } from "../core/prefix-table.ts";
 import type { NsSysctl } from "../node/sysctl.ts";
 import type { ServerPorts } from "../socket/servers.ts";
 import { checkNic } from "../vnet/check.ts";
+import { addDomain } from "../vnet/overlay.ts";
 import { type Cidr, parseCidr } from "../wire/address.ts";
 import { PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
-import { addressOf, type Building, checkHostPorts, plugNic, secureNic, subnetRow } from "./build.ts";
+import { addressOf, type Building, checkHostPorts, dressNic, plugNic, subnetRow } from "./build.ts";
 import { controlledNode } from "./build-node.ts";
 import { policyOf } from "./build-policy.ts";
 import { buildService } from "./build-service.ts";
@@ -91,7 +92,7 @@ export function buildCluster(b: Building, given: ClusterSpec): void {
     subnet,
     podCidr,
     serviceCidr,
-    domain: spec.cni === "azure-overlay" ? b.walk.vnet.addDomain() : -1,
+    domain: spec.cni === "azure-overlay" ? addDomain(b.walk.vnet) : -1,
     table: spec.cni === "kubenet" && subnet >= 0 ? kubenetTable(b, spec, subnet) : -1,
     zones: [...new Set(spec.nodes.flatMap((n) => n.zone ?? []))],
   };
@@ -155,7 +156,7 @@ function buildNode(c: ClusterBuild, spec: NodeSpec, index: number, plugged: bool
   if (b.problems.length > before) return;
   const ns = k.addNamespace(spec.name, -1);
   const { eth0, nic } = plugNic(b, ns, c.subnet, address);
-  secureNic(b, nic, spec, path);
+  dressNic(b, nic, spec, path);
   k.setNsSysctl(ns, "net.ipv4.ip_forward", 1);
   k.setNsSysctl(ns, "net.bridge.bridge-nf-call-iptables", c.spec.bridgeNetfilter === false ? 0 : 1);
   const { mode, localhostNodePorts = true } = c.spec.kubeProxy ?? {};

@@ -9,7 +9,10 @@ import { Kernel } from "../node/kernel.ts";
 import { DevKind } from "../node/net-device.ts";
 import type { NsSysctl } from "../node/sysctl.ts";
 import { openServers } from "../socket/servers.ts";
+import { addBackend } from "../vnet/balancers.ts";
+import { buildOutboundShares } from "../vnet/build-balancers.ts";
 import { type BuiltNetwork, buildNetwork, type NetworkSpec } from "../vnet/build-network.ts";
+import { buildInstanceAddress } from "../vnet/build-public.ts";
 import { checkApplicationMember, checkNic } from "../vnet/check.ts";
 import { joinApplication, setNicNsg } from "../vnet/security-control.ts";
 import { GroupKind } from "../vnet/security-groups.ts";
@@ -55,6 +58,7 @@ export function buildNet(spec: TopologySpec): Net {
   const building: Building = { walk, cni, pods, network, problems, net };
   for (const cluster of spec.clusters) buildCluster(building, cluster);
   for (const vm of spec.vms) buildVm(building, vm);
+  buildBackends(building);
   buildPlatforms(building);
   buildDnsZones(building, spec.dnsZones);
   buildPrivateLink(building, spec);
@@ -97,10 +101,13 @@ export function plugNic(
   return { eth0, nic };
 }
 
-/** The NSG and the application security groups of a NIC, by their names. */
-export function secureNic(b: Building, nic: number, options: NicOptions, path: string): void {
+/** The NSG, the application security groups and the public IP of a NIC, by their names. */
+export function dressNic(b: Building, nic: number, options: NicOptions, path: string): void {
   const { vnet } = b.walk;
-  const { nsg, asgs = [] } = options;
+  const { nsg, asgs = [], publicIp } = options;
+  if (publicIp !== undefined) {
+    buildInstanceAddress(vnet, b.problems, nic, publicIp, `${path}.publicIp`);
+  }
   if (nsg !== undefined) {
     const group = vnet.security.find(nsg, GroupKind.NSG);
     const hint = didYouMean(
@@ -120,6 +127,25 @@ export function secureNic(b: Building, nic: number, options: NicOptions, path: s
     b.problems.push(...found);
     if (found.length === 0) joinApplication(vnet, nic, group);
   });
+}
+
+/** Pools of load balancers get their NICs, and those their SNAT ports. */
+function buildBackends(b: Building): void {
+  const { k, vnet } = b.walk;
+  for (const { path, pool, hosts } of b.network.pools) {
+    hosts.forEach((name, i) => {
+      const host = b.net.hosts.find(name);
+      const nic = host === null ? -1 : k.dev.nic[host.dev];
+      const at = `${path}[${i}]`;
+      if (nic < 0) {
+        const hint = didYouMean(name, b.net.hosts.hostNames());
+        b.problems.push({ path: at, message: `there is no VM or node "${name}"${hint}` });
+      } else if (vnet.balancers.pools[pool].nics.includes(nic)) {
+        b.problems.push({ path: at, message: `"${name}" is in the pool already` });
+      } else addBackend(vnet, pool, nic);
+    });
+  }
+  if (b.problems.length === 0) buildOutboundShares(vnet, b.problems);
 }
 
 /** The subnet's row, or -1 with a problem (its own, when it was described but could not be made). */
@@ -196,7 +222,7 @@ function buildVm(b: Building, vm: VmSpec): void {
   const ns = b.walk.k.addNamespace(vm.name, -1);
   const { eth0, nic } = plugNic(b, ns, subnet, address);
   b.walk.vnet.setIpForwarding(nic, vm.ipForwarding === true);
-  secureNic(b, nic, vm, path);
+  dressNic(b, nic, vm, path);
   for (const [name, value] of Object.entries(vm.sysctls ?? {}))
     b.walk.k.setNsSysctl(ns, name as NsSysctl, value);
   openServers(b.walk.sock, ns, ports);
@@ -221,6 +247,9 @@ function networkSpec(spec: TopologySpec): NetworkSpec {
     applicationSecurityGroups: spec.asgs,
     serviceTags: byName(spec.serviceTags, (tag) => tag.prefixes),
     securityAdmin: byName(spec.securityAdmin, (admin) => admin),
+    publicIps: byName(spec.publicIps, (publicIp) => publicIp),
+    natGateways: byName(spec.natGateways, (gateway) => gateway),
+    loadBalancers: byName(spec.loadBalancers, (balancer) => balancer),
   };
 }
 
@@ -251,6 +280,9 @@ function checkNames(spec: TopologySpec, problems: Problem[]): void {
   twice(spec.nsgs, "nsg", problems);
   twice(spec.serviceTags, "serviceTag", problems);
   twice(spec.securityAdmin, "securityAdmin", problems);
+  twice(spec.publicIps, "publicIp", problems);
+  twice(spec.natGateways, "natGateway", problems);
+  twice(spec.loadBalancers, "loadBalancer", problems);
   twice(spec.clusters, "cluster", problems);
   const names = new HostNames(problems);
   const services = new Map<string, string>();

@@ -1,6 +1,8 @@
 // Describing a topology. defineTopology calls the description at once and keeps what it said as plain data;
 // building, and with it every check, happens in Topology.build().
 
+import type { LoadBalancerSpec } from "../vnet/build-balancers.ts";
+import type { NatGatewaySpec, PublicAddressSpec } from "../vnet/build-public.ts";
 import type { SecurityRuleSpec } from "../vnet/build-rule.ts";
 import type { NsgSpec } from "../vnet/build-security.ts";
 import { buildNet } from "./build.ts";
@@ -102,6 +104,9 @@ export function defineTopology(options: TopologyOptions, describe: (t: TopologyB
     privateEndpoints: [],
     privateLinkServices: [],
     securityAdmin: [],
+    publicIps: [],
+    natGateways: [],
+    loadBalancers: [],
     clusters: [],
     vms: [],
   };
@@ -128,6 +133,28 @@ export class TopologyBuilder {
     const site: VnetSpec = { name, subnets: [], peerings: [], site: true, ...options };
     this.spec.vnets.push(site);
     return new SiteBuilder(site);
+  }
+
+  /** The internet: hosts with public addresses, which Azure reaches by next hop Internet. */
+  internet(name: string, options: SiteOptions): SiteBuilder {
+    const internet: VnetSpec = { name, subnets: [], peerings: [], internet: true, ...options };
+    this.spec.vnets.push(internet);
+    return new SiteBuilder(internet);
+  }
+
+  /** A public address, for a VM or node (`publicIp`), a NAT gateway or a load balancer. */
+  publicIp(name: string, options: PublicAddressSpec = {}): void {
+    this.spec.publicIps.push({ name, ...options });
+  }
+
+  /** A NAT gateway; give its name to subnets (azure.md 4.6). */
+  natGateway(name: string, options: NatGatewaySpec): void {
+    this.spec.natGateways.push({ name, ...options });
+  }
+
+  /** A Standard load balancer, public or internal; its pools name VMs and nodes (azure.md 4.5). */
+  loadBalancer(name: string, options: LoadBalancerSpec): void {
+    this.spec.loadBalancers.push({ name, ...options });
   }
 
   /** A connection of a site to a gateway (see vnet.gateway): a tunnel, or an ExpressRoute circuit. */

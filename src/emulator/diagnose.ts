@@ -16,6 +16,7 @@ import { type FlowTuple, ipFlow, type RuleVerdict } from "../observe/ip-flow.ts"
 import { type NextHopAnswer, nextHop } from "../observe/next-hop.ts";
 import { NEXT_HOP_NAMES, NextHop } from "../vnet/azure.ts";
 import { Direction } from "../vnet/security-groups.ts";
+import { VIA_NAMES } from "../vnet/translations.ts";
 import { formatCidr, formatIpv4, parseIpv4 } from "../wire/address.ts";
 import { PROTO_ICMP } from "../wire/ipv4.ts";
 import { mistake } from "./errors.ts";
@@ -185,7 +186,7 @@ export class Diagnose {
     const last = (failed ?? found.request).crossings.at(-1) as Crossing;
     if (failed === null || failed.reason === 0) {
       const first = found.request.crossings[0];
-      return { ...pair, access: "Reachable", decidedBy: routeText(first.next) };
+      return { ...pair, access: "Reachable", decidedBy: routeText(first.next) + byText(first) };
     }
     const verdict = deniedBy(last);
     const decidedBy = verdict === null ? routeText(last.next) : this.ruleText(verdict);
@@ -239,20 +240,21 @@ export class Diagnose {
     if (found === null) return hops;
     const { request, reply } = found;
     const byNic = new Map([[source.nic, first]]);
-    request.crossings.forEach(({ to, next }, i) => {
+    const { vnet } = this.net.walk;
+    request.crossings.forEach(({ to, next, flow }, i) => {
       if (to < 0 && next?.type !== NextHop.INTERNET) return;
       const last = i === request.crossings.length - 1 && request.reason === 0;
-      const internet = to < 0;
+      const internet = to < 0 || vnet.nics.vnet[to] === vnet.internet;
       const type = internet
         ? "Internet"
         : last || next?.type !== NextHop.VIRTUAL_APPLIANCE
           ? "VnetLocal"
           : "VirtualAppliance";
-      const address = internet || last ? dst : this.net.walk.vnet.primaryAddress(to);
-      const added = hop(type, hops.length, formatIpv4(address), internet ? "Internet" : this.hostOf(to));
+      const address = to < 0 ? dst : last ? flow.dst : vnet.primaryAddress(to);
+      const added = hop(type, hops.length, formatIpv4(address), to < 0 ? "Internet" : this.hostOf(to));
       (hops.at(-1) as ConnectivityHop).nextHopIds.push(added.id);
       hops.push(added);
-      if (!internet) byNic.set(to, added);
+      if (to >= 0) byNic.set(to, added);
     });
     for (const trace of [request, reply]) {
       if (trace === null || trace.reason === 0) continue;
@@ -336,6 +338,11 @@ function hop(
 function deniedBy({ outbound, inbound }: Crossing): RuleVerdict | null {
   if (inbound?.access === "Deny") return inbound;
   return outbound?.access === "Deny" ? outbound : null;
+}
+
+/** Who translated the packet, if anybody did. */
+function byText({ via }: Crossing): string {
+  return via === -1 ? "" : `, ${VIA_NAMES[via]}`;
 }
 
 /** "10.0.0.0/8 VirtualAppliance 10.0.1.4 (via-hub)". */

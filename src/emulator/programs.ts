@@ -2,7 +2,7 @@
 // and the virtual clock.
 
 import { NEVER } from "../core/clock.ts";
-import { Op } from "../node/op.ts";
+import { endless, Op } from "../node/op.ts";
 import type { Net } from "./net.ts";
 import type { NodeServer } from "./node-server.ts";
 import type { NodeSocket } from "./node-socket.ts";
@@ -99,7 +99,7 @@ export class Programs {
     const { walk } = this.net;
     const { clock } = walk.k;
     await this.idle();
-    while (clock.size > 0 && clock.next() <= until) {
+    while (clock.size > (until === NEVER ? endless(clock) : 0) && clock.next() <= until) {
       const before = this.calls;
       walk.run(clock.next());
       if (this.calls !== before) await this.idle();

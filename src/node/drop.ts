@@ -208,6 +208,20 @@ export const Drop = {
   VNET_LINK_NO_CONNECTION: 203,
   /** Every port by which the service could tell this connection from others is in use. */
   VNET_LINK_NO_PORT: 204,
+  /** Nothing gives the sender a public address: no NAT gateway, public IP, outbound rule; private subnet. */
+  VNET_NO_OUTBOUND: 210,
+  /** Every SNAT port for this destination is in use. */
+  VNET_SNAT_EXHAUSTED: 211,
+  /** SNAT and load balancing carry TCP and UDP only. */
+  VNET_NAT_PROTOCOL: 212,
+  /** SNAT and load balancing carry no fragments. */
+  VNET_NAT_FRAGMENT: 213,
+  /** Belongs to no translated connection, and begins none. */
+  VNET_NO_TRANSLATION: 214,
+  /** The frontend of the load balancer has no rule for this port. */
+  VNET_NO_RULE: 215,
+  /** No backend of the rule is up. */
+  VNET_NO_BACKEND: 216,
 } as const;
 
 export type Drop = (typeof Drop)[keyof typeof Drop];

@@ -52,6 +52,11 @@ export const NoteKind = {
    * group, d = rule id, e = access (vnet/security-groups.ts).
    */
   SECURITY: 17,
+  /**
+   * the fabric translated: a, b = old address and port; c, d = new; e = who (vnet/translations.ts Via) * 2,
+   * + 1 for the destination.
+   */
+  VNET_NAT: 20,
 } as const;
 export type NoteKind = (typeof NoteKind)[keyof typeof NoteKind];
 

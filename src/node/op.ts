@@ -1,5 +1,7 @@
 // Operation codes of timed events: what Clock.at(time, op, a, b) means. walk/walk.ts dispatches them.
 
+import type { Clock } from "../core/clock.ts";
+
 export const Op = {
   /** a = neighbour row, b = its generation: neigh_timer_handler. */
   NEIGH_TIMER: 1,
@@ -27,5 +29,17 @@ export const Op = {
   PROGRAM_TIMEOUT: 12,
   /** a = cluster, b = timer of its control plane, or -1: its queue (cluster/control/). */
   CONTROL: 13,
+  /** a = translated connection, b = its generation: it may have been idle too long (P57). */
+  VNET_IDLE: 20,
+  /** a = target of a health probe, b = its generation: the next attempt is due. */
+  PROBE: 21,
 } as const;
+/**
+ * Events that bring about the next of their kind for ever: health probes, and with them the timers of the
+ * neighbours that answer. Whoever runs until nothing is left to happen does not wait for their end.
+ */
+export function endless({ pending }: Clock): number {
+  return pending[Op.PROBE] === 0 ? 0 : pending[Op.PROBE] + pending[Op.NEIGH_TIMER];
+}
+
 export type Op = (typeof Op)[keyof typeof Op];

@@ -12,11 +12,13 @@ import { isPlatformAddress, isPlatformPort } from "../vnet/platform.ts";
 import { EndpointState } from "../vnet/private-endpoints.ts";
 import { nearClient } from "../vnet/private-link.ts";
 import { Access, Direction, GroupKind } from "../vnet/security-groups.ts";
+import type { Via } from "../vnet/translations.ts";
 import type { Walk } from "../walk/walk.ts";
 import { ipv4IsLimitedBroadcast, ipv4IsMulticast } from "../wire/address.ts";
 import { PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
 import { type FlowTuple, ipFlow, type RuleVerdict } from "./ip-flow.ts";
 import { type NextHopAnswer, nextHop } from "./next-hop.ts";
+import { type Landing, Rewrites } from "./rewrites.ts";
 
 /** One crossing of the fabric. What was not come to is null. */
 export interface Crossing {
@@ -25,6 +27,9 @@ export interface Crossing {
   next: NextHopAnswer | null;
   to: number;
   inbound: RuleVerdict | null;
+  /** The packet as it arrives, which a load balancer, SNAT or a public IP may have translated, and which. */
+  flow: FlowTuple;
+  via: Via | -1;
 }
 
 export interface Trace {
@@ -62,15 +67,25 @@ interface Passage {
 
 /** A connection from one NIC to whoever has the destination address. */
 export function connectivity(w: Walk, nic: number, flow: FlowTuple): Connectivity {
-  const records = new Set<string>();
-  const request = trace(w, nic, flow, records, null);
+  const state: State = { records: new Set(), rewrites: new Rewrites() };
+  const request = trace(w, nic, flow, state, null);
   if (request.reason !== 0) return { request, reply: null };
   if (w.vnet.nics.role[request.at] === NicRole.PLATFORM) {
     // The platform knows the port it was asked from.
-    const crossing: Crossing = { from: request.at, outbound: null, next: null, to: nic, inbound: null };
+    const crossing: Crossing = { ...untouched(request.at, reversed(request.flow)), to: nic };
     return { request, reply: { crossings: [crossing], reason: 0, at: nic } };
   }
-  return { request, reply: trace(w, request.at, reversed(request.flow), records, request.passage) };
+  return { request, reply: trace(w, request.at, reversed(request.flow), state, request.passage) };
+}
+
+/** What the packets of one question leave behind: flow records and translations. */
+interface State {
+  records: Set<string>;
+  rewrites: Rewrites;
+}
+
+function untouched(from: number, flow: FlowTuple): Crossing {
+  return { from, outbound: null, next: null, to: -1, inbound: null, flow, via: -1 };
 }
 
 function reversed(flow: FlowTuple): FlowTuple {
@@ -78,27 +93,21 @@ function reversed(flow: FlowTuple): FlowTuple {
   return { src: dst, dst: src, protocol, sourcePort: destinationPort, destinationPort: sourcePort };
 }
 
-function trace(
-  w: Walk,
-  start: number,
-  first: FlowTuple,
-  records: Set<string>,
-  answers: Passage | null,
-): Journey {
+function trace(w: Walk, start: number, first: FlowTuple, state: State, answers: Passage | null): Journey {
   const crossings: Crossing[] = [];
   let nic = start;
   let flow = first;
   let passage: Passage | null = null;
   for (let ttl = FIRST_TTL; ; ttl--) {
-    const crossing: Crossing = { from: nic, outbound: null, next: null, to: -1, inbound: null };
+    const crossing = untouched(nic, flow);
     crossings.push(crossing);
     let reason: number = Drop.VNET_LOOP;
     if (crossings.length <= CROSSINGS_MAX) {
       const back = answers !== null && nic === answers.server;
       reason = back
-        ? guarded(w.vnet, nic, flow) || comeBack(w.vnet, records, crossing, answers)
-        : cross(w.vnet, nic, flow, records, crossing);
-      if (back) flow = reversed(answers.asked);
+        ? guarded(w.vnet, nic, flow) || comeBack(w.vnet, state, crossing, answers)
+        : cross(w.vnet, nic, flow, state, crossing);
+      flow = crossing.flow;
     }
     const ended = () => ({ crossings, reason, at: crossing.to >= 0 ? crossing.to : nic, flow, passage });
     if (reason !== 0) return ended();
@@ -109,13 +118,13 @@ function trace(
     const link = linked(vnet, nic, flow, crossing, answers);
     if (link !== null) {
       // Through the port of an endpoint or a service to the other side.
-      const second: Crossing = { from: crossing.to, outbound: null, next: null, to: -1, inbound: null };
+      const second = untouched(crossing.to, link.flow);
       reason = link.reason;
       if (reason !== 0) return ended();
       crossings.push(second);
       if (link.passage !== null) passage = link.passage;
       flow = link.flow;
-      reason = arrive(vnet, link.to, flow, records, second);
+      reason = arrive(vnet, link.to, flow, state, second);
       if (reason !== 0) return { ...ended(), at: link.to };
       nic = link.to;
     } else nic = crossing.to;
@@ -164,8 +173,8 @@ function clientOf(v: Walk["vnet"], { home, asked, from }: Passage): number {
 }
 
 /** An answer of a host outside the VNets, as the client's VNet sees it. */
-function comeBack(v: Walk["vnet"], records: Set<string>, crossing: Crossing, passage: Passage): number {
-  return arrive(v, clientOf(v, passage), reversed(passage.asked), records, crossing);
+function comeBack(v: Walk["vnet"], state: State, crossing: Crossing, passage: Passage): number {
+  return arrive(v, clientOf(v, passage), reversed(passage.asked), state, crossing);
 }
 
 /** The port of the destination. */
@@ -173,41 +182,53 @@ function arrive(
   v: Walk["vnet"],
   nic: number,
   flow: FlowTuple,
-  records: Set<string>,
+  { records }: State,
   crossing: Crossing,
 ): number {
   const { nics } = v;
   crossing.to = nic;
+  crossing.flow = flow;
   if (nics.running[nic] === 0) return Drop.VNET_STOPPED;
-  if (nics.ipForwarding[nic] === 0 && !v.owns(nic, flow.dst)) return Drop.VNET_NOT_ADDRESSED;
+  if (nics.ipForwarding[nic] === 0 && !v.accepts(nic, flow.dst)) return Drop.VNET_NOT_ADDRESSED;
   const inbound = ruled(v, nic, Direction.INBOUND, flow, records);
   crossing.inbound = inbound;
   return inbound?.access === "Deny" ? denial(v, inbound) : 0;
 }
 
 /** One crossing; fills in what was decided and answers why it fails, 0 when it does not. */
-function cross(
-  v: Walk["vnet"],
-  nic: number,
-  flow: FlowTuple,
-  records: Set<string>,
-  crossing: Crossing,
-): number {
+function cross(v: Walk["vnet"], nic: number, flow: FlowTuple, state: State, crossing: Crossing): number {
   const guard = guarded(v, nic, flow);
   if (guard !== 0) return guard;
   if (isPlatformAddress(flow.dst) && !isPlatformPort(flow.dst, flow.protocol, flow.destinationPort)) {
     return Drop.VNET_PLATFORM;
   }
-  const outbound = ruled(v, nic, Direction.OUTBOUND, flow, records);
+  const outbound = ruled(v, nic, Direction.OUTBOUND, flow, state.records);
   crossing.outbound = outbound;
   if (outbound?.access === "Deny") return denial(v, outbound);
   if (isPlatformAddress(flow.dst)) return toPlatform(v, nic, crossing);
-  const next = nextHop(v, nic, flow.src, flow.dst);
+  const sent = state.rewrites.answerAsFrontend(nic, flow);
+  const next = nextHop(v, nic, sent.src, sent.dst);
   crossing.next = next;
   if (next.reason !== 0) return next.reason;
   const ported = flow.protocol === PROTO_TCP || flow.protocol === PROTO_UDP;
   if (next.type === NextHop.SERVICE_ENDPOINT && !ported) return Drop.VNET_LINK_PROTOCOL;
-  return arrive(v, next.nic, flow, records, crossing);
+  const landed = land(v, nic, sent, next, state.rewrites);
+  if (landed.reason !== 0) return landed.reason;
+  crossing.via = landed.via;
+  return arrive(v, landed.nic, landed.flow, state, crossing);
+}
+
+/** From the route to the NIC, by the Internet or a load balancer where it leads there. */
+function land(
+  v: Walk["vnet"],
+  nic: number,
+  flow: FlowTuple,
+  next: NextHopAnswer,
+  rewrites: Rewrites,
+): Landing {
+  if (next.nic >= 0) return { nic: next.nic, flow, reason: 0, via: -1 };
+  if (next.frontend < 0) return rewrites.toPublic(v, nic, flow);
+  return rewrites.balance(v, flow, next.frontend, next.type === NextHop.VIRTUAL_APPLIANCE);
 }
 
 /** V61: no route leads there, none keeps anybody away. */
@@ -222,7 +243,7 @@ function toPlatform(v: Walk["vnet"], nic: number, crossing: Crossing): number {
 function guarded(v: Walk["vnet"], nic: number, { src, dst }: FlowTuple): number {
   const { nics, subnets } = v;
   if (nics.running[nic] === 0) return Drop.VNET_STOPPED;
-  if (neverASource(src) || (nics.ipForwarding[nic] === 0 && !v.owns(nic, src))) {
+  if (neverASource(src) || (nics.ipForwarding[nic] === 0 && !v.accepts(nic, src))) {
     return Drop.VNET_SPOOFED_SOURCE;
   }
   const subnet = nics.subnet[nic];
@@ -241,8 +262,9 @@ function ruled(
   records: Set<string>,
 ): RuleVerdict | null {
   const out = direction === Direction.OUTBOUND;
-  const sides = out ? [flow.src, flow.dst] : [flow.dst, flow.src];
-  const key = [nic, ...sides].join(" ");
+  const local = `${out ? flow.src : flow.dst}:${out ? flow.sourcePort : flow.destinationPort}`;
+  const remote = `${out ? flow.dst : flow.src}:${out ? flow.destinationPort : flow.sourcePort}`;
+  const key = `${nic} ${local} ${remote}`;
   if (records.has(key)) return null;
   const verdict = ipFlow(v, nic, direction, flow);
   if (verdict.access === "Allow") records.add(key);

@@ -7,6 +7,7 @@ import { NOTE_BYTES, NoteKind, type Notes } from "../node/notes.ts";
 import { NEXT_HOP_NAMES, NextHop, RouteSource } from "../vnet/azure.ts";
 import { VerdictBy } from "../vnet/security.ts";
 import { ACCESS_NAMES, DIRECTION_NAMES } from "../vnet/security-groups.ts";
+import { VIA_NAMES } from "../vnet/translations.ts";
 import { formatCidr, formatIpv4, formatMac, maskOf } from "../wire/address.ts";
 import { ETHERTYPE_ARP } from "../wire/ethernet.ts";
 import { ICMP_FRAG_NEEDED, ICMP_UNREACHABLE } from "../wire/icmpv4.ts";
@@ -101,6 +102,8 @@ export function describeNote(n: Notes, i: number, names: Names): Decision | unde
       return { kind: "link", text: linkText(a, n.b[i], n.c[i]) };
     case NoteKind.SECURITY:
       return { kind: "security", text: securityText(n, i, names) };
+    case NoteKind.VNET_NAT:
+      return describeVnetNat(n, i);
     default:
       return undefined;
   }
@@ -184,6 +187,16 @@ function conntrackText(info: number, entry: number, isNew: boolean): string {
   const state = info === IP_CT_NEW ? "NEW" : related ? "RELATED" : "ESTABLISHED";
   const direction = info >= IP_CT_IS_REPLY ? " (reply direction)" : "";
   return `conntrack ${state}${direction}${isNew ? `, new entry ${entry}` : `, entry ${entry}`}`;
+}
+
+/** Done by the fabric, not by a node. */
+function describeVnetNat(n: Notes, i: number): Decision {
+  const from = at(n.a[i], n.b[i]);
+  const to = at(n.c[i], n.d[i]);
+  const by = VIA_NAMES[n.e[i] >> 1];
+  const destination = (n.e[i] & 1) === 1;
+  const text = `${destination ? "DNAT" : "SNAT"} ${from} -> ${to} by ${by}`;
+  return { kind: destination ? "dnat" : "snat", text, from, to };
 }
 
 // ---- routes, neighbours, bridges ----

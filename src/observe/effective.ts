@@ -2,6 +2,7 @@
 // effectiveRouteTable and effectiveNetworkSecurityGroups. Refused for a stopped VM (R11).
 
 import { NEXT_HOP_NAMES, RouteSource } from "../vnet/azure.ts";
+import { effectiveRoutes } from "../vnet/effective-routes.ts";
 import { sideRanges } from "../vnet/policy.ts";
 import type { Range } from "../vnet/rule-matcher.ts";
 import {
@@ -59,7 +60,7 @@ const SOURCES: Readonly<Record<RouteSource, EffectiveRouteEntry["source"]>> = {
 
 /** Null for a stopped VM. */
 export function effectiveRouteTable(v: Fabric, nic: number): EffectiveRouteEntry[] | null {
-  const routes = v.effectiveRoutes(nic);
+  const routes = effectiveRoutes(v, nic);
   if (routes === null) return null;
   return routes.map((r) => ({
     source: SOURCES[r.source],

@@ -4,10 +4,11 @@
 import { prefixMask } from "../core/prefix-table.ts";
 import { Drop } from "../node/drop.ts";
 import { NextHop, RouteSource } from "../vnet/azure.ts";
-import { gatewayTarget } from "../vnet/gateway-path.ts";
+import { gatewayFrontend, gatewayTarget } from "../vnet/gateway-path.ts";
 import { connectionFor } from "../vnet/gateways.ts";
 import { peerOf } from "../vnet/peerings.ts";
 import { EndpointPolicies } from "../vnet/private-endpoints.ts";
+import { VnetKind } from "../vnet/subnets.ts";
 import type { Walk } from "../walk/walk.ts";
 
 type Fabric = Walk["vnet"];
@@ -21,8 +22,10 @@ export interface NextHopAnswer {
   length: number;
   /** Name of the route table, or null for a system route. */
   table: string | null;
-  /** NIC the packet is carried to; -1 when it ends here. */
+  /** NIC the packet is carried to; -1 when it ends here, goes to the Internet or to a load balancer. */
   nic: number;
+  /** Frontend of a load balancer that has the destination address, or is the appliance; -1 for none. */
+  frontend: number;
   /** Why it ends here (node/drop.ts); 0 when it does not. */
   reason: number;
 }
@@ -34,12 +37,12 @@ export function nextHop(v: Fabric, nic: number, src: number, dst: number): NextH
   if (node >= 0) {
     const length = v.nics.overlayLength[node];
     const found = { type: NextHop.OVERLAY, address: 0, network: dst & prefixMask(length), length };
-    return { ...found, table: null, nic: node, reason: 0 };
+    return { ...found, table: null, nic: node, frontend: -1, reason: 0 };
   }
   const route = routeTo(v, nic, dst);
   if (route < 0) {
     const none = { type: NextHop.NONE, address: 0, network: 0, length: -1, table: null };
-    return { ...none, nic: -1, reason: Drop.VNET_ROUTE_NONE };
+    return { ...none, nic: -1, frontend: -1, reason: Drop.VNET_ROUTE_NONE };
   }
   const { routes } = v;
   const type = routes.type[route] as NextHop;
@@ -51,7 +54,7 @@ export function nextHop(v: Fabric, nic: number, src: number, dst: number): NextH
     length: routes.length[route],
     table: user ? v.tableNames[v.subnets.table[v.nics.subnet[nic]]] : null,
   };
-  return { ...answer, ...where(v, nic, src, dst, route) };
+  return { ...answer, frontend: -1, ...where(v, nic, src, dst, route) };
 }
 
 /** The longest prefix; among equals the user's, then BGP's (2.4.1, 2.4.2), but for 2.4.3. */
@@ -121,7 +124,9 @@ function isOverridden(v: Fabric, subnet: number, route: number): boolean {
   return false;
 }
 
-function where(v: Fabric, nic: number, src: number, dst: number, route: number) {
+type Where = Pick<NextHopAnswer, "nic" | "reason"> & Partial<Pick<NextHopAnswer, "frontend">>;
+
+function where(v: Fabric, nic: number, src: number, dst: number, route: number): Where {
   const { routes } = v;
   const vnet = v.nics.vnet[nic];
   switch (routes.type[route]) {
@@ -132,35 +137,48 @@ function where(v: Fabric, nic: number, src: number, dst: number, route: number) 
       return inVnet(v, vnet, routes.nextHop[route], src, dst, dst);
     case NextHop.VIRTUAL_APPLIANCE: {
       const appliance = routes.nextHop[route];
-      if (v.nicOf(vnet, appliance) >= 0) return inVnet(v, vnet, vnet, src, dst, appliance);
+      if (isThere(v, vnet, appliance)) return inVnet(v, vnet, vnet, src, dst, appliance);
       const peer = peerOf(v, vnet, appliance);
-      if (peer < 0 || v.nicOf(peer, appliance) < 0) return { nic: -1, reason: Drop.VNET_NEXT_HOP_UNKNOWN };
+      if (peer < 0 || !isThere(v, peer, appliance)) return { nic: -1, reason: Drop.VNET_NEXT_HOP_UNKNOWN };
       return inVnet(v, vnet, peer, src, dst, appliance);
     }
     case NextHop.VIRTUAL_NETWORK_GATEWAY: {
-      const nic = gatewayTarget(v, vnet, connectionFor(v, vnet, route, dst), dst);
-      return nic >= 0 ? { nic, reason: 0 } : { nic: -1, reason: -nic };
+      const connection = connectionFor(v, vnet, route, dst);
+      const to = gatewayTarget(v, vnet, connection, dst);
+      if (to >= 0) return { nic: to, reason: 0 };
+      const frontend = to === -Drop.VNET_NO_SUCH_ADDRESS ? gatewayFrontend(v, vnet, connection, dst) : -1;
+      return { nic: -1, frontend, reason: frontend < 0 ? -to : 0 };
     }
     case NextHop.SERVICE_ENDPOINT: {
       const nic = routes.nextHop[route] < 0 ? -1 : v.nicOf(routes.nextHop[route], dst);
       return { nic, reason: nic < 0 ? Drop.VNET_NO_SUCH_ADDRESS : 0 };
     }
     case NextHop.INTERNET:
-      return { nic: -1, reason: Drop.VNET_NO_INTERNET };
+      return { nic: -1, reason: hasInternet(v, vnet) ? 0 : Drop.VNET_NO_INTERNET };
     default:
       return { nic: -1, reason: Drop.VNET_ROUTE_NONE };
   }
 }
 
 /** The NIC with address `at` in VNet `to`, for a packet that leaves VNet `from`. */
-function inVnet(v: Fabric, from: number, to: number, src: number, dst: number, at: number) {
+function inVnet(v: Fabric, from: number, to: number, src: number, dst: number, at: number): Where {
   const nic = v.nicOf(to, at);
-  if (nic < 0) return { nic: -1, reason: whyNobody(v, to, dst) };
-  if (from !== to && v.nicOf(from, src) < 0) {
+  const frontend = v.balancers.frontendOf(to, at);
+  if (nic < 0 && frontend < 0) return { nic: -1, reason: whyNobody(v, to, dst) };
+  if (from !== to && v.configs.find(from, src) < 0) {
     const link = v.peerings.connected(to, from);
     if (link < 0 || v.peerings.forwarded[link] === 0) return { nic: -1, reason: Drop.VNET_NOT_FORWARDED };
   }
-  return { nic, reason: 0 };
+  return { nic, frontend, reason: 0 };
+}
+
+/** A NIC or a frontend has the address. */
+function isThere(v: Fabric, vnet: number, addr: number): boolean {
+  return v.nicOf(vnet, addr) >= 0 || v.balancers.frontendOf(vnet, addr) >= 0;
+}
+
+function hasInternet(v: Fabric, vnet: number): boolean {
+  return v.vnets.site[vnet] !== VnetKind.SITE && (v.internet >= 0 || v.publics.ids.live > 0);
 }
 
 function whyNobody(v: Fabric, vnet: number, dst: number): number {

@@ -126,6 +126,13 @@ const SENTENCES: Record<keyof typeof Drop, string> = {
   VNET_LINK_PROTOCOL: "Private Link and service endpoints carry TCP and UDP, in one piece",
   VNET_LINK_NO_CONNECTION: "to a NAT address of a Private Link service, and nobody's answer",
   VNET_LINK_NO_PORT: "every port by which the service could tell the connection from others is in use",
+  VNET_NO_OUTBOUND: "nothing gives the sender a public address to reach the Internet from",
+  VNET_SNAT_EXHAUSTED: "every SNAT port for this destination is in use",
+  VNET_NAT_PROTOCOL: "SNAT and load balancing carry TCP and UDP only",
+  VNET_NAT_FRAGMENT: "SNAT and load balancing carry no fragments",
+  VNET_NO_TRANSLATION: "it belongs to no translated connection, and begins none",
+  VNET_NO_RULE: "the load balancer has no rule for this port",
+  VNET_NO_BACKEND: "no backend of the load balancer's rule is up",
   VNET_FLOW_LIMIT: "the NIC has as many connections as it may have",
   VNET_NOT_FORWARDED: "not from the peered VNet itself, whose link does not allow forwarded traffic",
 };

@@ -15,6 +15,7 @@ import {
   GatewayKind as Kind,
   type Prefix,
 } from "./gateways.ts";
+import { VnetKind } from "./subnets.ts";
 
 export interface GatewaySpec {
   vnet: string;
@@ -75,7 +76,7 @@ function buildConnection(v: Fabric, built: BuiltNetwork, name: string, spec: Con
   const gateway = v.gateways.gateways.findIndex((g) => g.name === spec.gateway);
   if (gateway < 0) problems.push({ path: `${path}.gateway`, message: `there is no gateway ${spec.gateway}` });
   const site = built.vnets.get(spec.site) ?? -1;
-  if (site < 0 || v.vnets.site[site] === 0) {
+  if (site < 0 || v.vnets.site[site] !== VnetKind.SITE) {
     problems.push({ path: `${path}.site`, message: `there is no on-premises site ${spec.site}` });
   }
   const delay = spec.delay ?? 0;

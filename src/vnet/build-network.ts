@@ -4,8 +4,17 @@
 
 import { parseCidr, parseIpv4 } from "../wire/address.ts";
 import { FLOW_TIMEOUT_MAX, FLOW_TIMEOUT_MIN, GATEWAY_SUBNET, NEXT_HOP_NAMES, NextHop } from "./azure.ts";
+import { type BuiltPool, buildBalancers, type LoadBalancerSpec } from "./build-balancers.ts";
 import { buildSubnetEndpoints } from "./build-endpoints.ts";
 import { buildConnections, buildGateways, type ConnectionSpec, type GatewaySpec } from "./build-gateways.ts";
+import {
+  buildInternetOverlap,
+  buildNatGateways,
+  buildPublicAddresses,
+  buildSubnetOutbound,
+  type NatGatewaySpec,
+  type PublicAddressSpec,
+} from "./build-public.ts";
 import { buildSecurity, buildSecurityAdmin, type SecuritySpec } from "./build-security.ts";
 import {
   checkAddressSpace,
@@ -22,6 +31,8 @@ import type { Fabric } from "./fabric.ts";
 import { addPeering, DEFAULT_PEERING, type PeeringFlags } from "./peerings.ts";
 import { setSubnetNsg } from "./security-control.ts";
 import { GroupKind } from "./security-groups.ts";
+import { isPublic } from "./service-tags.ts";
+import { VnetKind } from "./subnets.ts";
 
 export interface SubnetSpec {
   prefix: string;
@@ -33,6 +44,10 @@ export interface SubnetSpec {
   privateEndpointNetworkPolicies?: string;
   /** Services reached by routes of their own (P47), such as "Microsoft.Storage". */
   serviceEndpoints?: readonly string[];
+  /** Name of a NAT gateway (P75). */
+  natGateway?: string;
+  /** False: a private subnet (P76). Default true. */
+  defaultOutboundAccess?: boolean;
 }
 
 export interface VnetSpec {
@@ -44,6 +59,8 @@ export interface VnetSpec {
   peerings?: Readonly<Record<string, PeeringSpec>>;
   /** An on-premises site: hosts reached over gateway connections only. Default false. */
   site?: boolean;
+  /** Public hosts, which Azure reaches by next hop Internet (internet.ts); at most one. Default false. */
+  internet?: boolean;
   /** How long a flow record lives that nothing uses (N16): 4 to 30 minutes. */
   flowTimeoutInMinutes?: number;
 }
@@ -72,6 +89,9 @@ export interface NetworkSpec extends SecuritySpec {
   routeTables?: Readonly<Record<string, RouteTableSpec>>;
   gateways?: Readonly<Record<string, GatewaySpec>>;
   connections?: Readonly<Record<string, ConnectionSpec>>;
+  publicIps?: Readonly<Record<string, PublicAddressSpec>>;
+  natGateways?: Readonly<Record<string, NatGatewaySpec>>;
+  loadBalancers?: Readonly<Record<string, LoadBalancerSpec>>;
 }
 
 /** Rows of the fabric by name; subnets as "vnet/subnet". */
@@ -80,6 +100,8 @@ export interface BuiltNetwork {
   vnets: Map<string, number>;
   subnets: Map<string, number>;
   routeTables: Map<string, number>;
+  /** Backend pools and the names of who is to be in them. */
+  pools: BuiltPool[];
 }
 
 /** Types a user may set (R1). */
@@ -103,9 +125,12 @@ export function buildNetwork(v: Fabric, spec: NetworkSpec): BuiltNetwork {
     vnets: new Map(),
     subnets: new Map(),
     routeTables: new Map(),
+    pools: [],
   };
   for (const [name, table] of Object.entries(spec.routeTables ?? {})) buildTable(v, built, name, table);
   buildSecurity(v, built, spec);
+  buildPublicAddresses(v, built.problems, spec.publicIps ?? {});
+  buildNatGateways(v, built.problems, spec.natGateways ?? {});
   for (const [name, vnet] of Object.entries(spec.vnets)) buildVnet(v, built, name, vnet);
   buildSecurityAdmin(v, built, spec);
   buildGateways(v, built, spec.gateways ?? {});
@@ -120,6 +145,8 @@ export function buildNetwork(v: Fabric, spec: NetworkSpec): BuiltNetwork {
       buildSubnetEndpoints(v, built, `${name}/${subnet}`, wanted, `vnet.${name}.subnet.${subnet}`);
     }
   }
+  buildInternetOverlap(v, built.problems);
+  buildBalancers(v, built, spec.loadBalancers ?? {});
   return built;
 }
 
@@ -152,7 +179,13 @@ function buildVnet(v: Fabric, built: BuiltNetwork, name: string, spec: VnetSpec)
     problems.push({ path: `${path}.addressSpace`, message: "a VNet needs at least one prefix" });
   }
   const vnet = v.addVnet(name, delay);
-  v.vnets.site[vnet] = spec.site === true ? 1 : 0;
+  v.vnets.site[vnet] = spec.site === true ? VnetKind.SITE : VnetKind.VNET;
+  if (spec.internet === true) {
+    if (v.internet >= 0)
+      problems.push({ path, message: `${v.vnets.name[v.internet]} is the internet already` });
+    else v.internet = vnet;
+    v.vnets.site[vnet] = VnetKind.INTERNET;
+  }
   built.vnets.set(name, vnet);
   const { flowTimeoutInMinutes: minutes } = spec;
   if (minutes !== undefined) {
@@ -172,6 +205,9 @@ function buildVnet(v: Fabric, built: BuiltNetwork, name: string, spec: VnetSpec)
     }
     const found = checkAddressSpace(v, vnet, cidr.address, cidr.prefix, at);
     problems.push(...found);
+    if (spec.internet === true && !isPublic(cidr.address)) {
+      problems.push({ path: at, message: `${text} is not public` });
+    }
     if (found.length === 0) v.addAddressSpace(vnet, cidr.address, cidr.prefix);
   });
   for (const [subnet, wanted] of Object.entries(spec.subnets)) buildSubnet(v, built, name, subnet, wanted);
@@ -194,8 +230,12 @@ function buildSubnet(v: Fabric, built: BuiltNetwork, vnetName: string, name: str
     problems.push({ path: `${path}.prefix`, message: notAPrefix(spec.prefix) });
     return;
   }
-  if (v.vnets.site[vnet] === 1 && (spec.nsg !== undefined || spec.routeTable !== undefined)) {
-    problems.push({ path, message: "an on-premises site has no route tables and security groups of Azure" });
+  const ofAzure = [spec.nsg, spec.routeTable, spec.natGateway].some((name) => name !== undefined);
+  if (v.vnets.site[vnet] !== VnetKind.VNET && ofAzure) {
+    problems.push({
+      path,
+      message: "outside Azure there are no route tables, security groups, NAT gateways",
+    });
   }
   if (name === GATEWAY_SUBNET && table !== undefined && table >= 0) {
     problems.push(...checkGatewayTable(v, table, `${path}.routeTable`));
@@ -207,6 +247,7 @@ function buildSubnet(v: Fabric, built: BuiltNetwork, vnetName: string, name: str
   built.subnets.set(`${vnetName}/${name}`, subnet);
   if (table !== undefined && table >= 0) v.associate(subnet, table);
   if (nsg >= 0) setSubnetNsg(v, subnet, nsg);
+  buildSubnetOutbound(v, problems, subnet, spec, path);
 }
 
 function buildTable(v: Fabric, built: BuiltNetwork, name: string, spec: RouteTableSpec): void {

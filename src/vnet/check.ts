@@ -39,8 +39,8 @@ export function checkPeering(v: Fabric, vnet: number, remote: number, path: stri
   const { peerings, routes, vnets } = v;
   const own = vnets.name[vnet];
   if (vnet === remote) return [{ path, message: "a VNet cannot be peered with itself" }];
-  if (vnets.site[vnet] === 1 || vnets.site[remote] === 1) {
-    return [{ path, message: "an on-premises site has connections, not peerings" }];
+  if (vnets.site[vnet] !== 0 || vnets.site[remote] !== 0) {
+    return [{ path, message: "only VNets have peerings: an on-premises site has connections" }];
   }
   if (peerings.find(vnet, remote) >= 0) {
     return [{ path, message: `there is a peering with ${vnets.name[remote]} already` }];

@@ -51,6 +51,7 @@ import { forgetFragments, fragmentRefusal } from "./fragment-flows.ts";
 import { NicRole } from "./nics.ts";
 import { fromPlatform, isPlatformAddress, toPlatform } from "./platform.ts";
 import { vnetDrop } from "./port.ts";
+import { takesProbeAnswer } from "./probes.ts";
 import { securityRefusal } from "./security.ts";
 import { Direction } from "./security-groups.ts";
 
@@ -90,6 +91,7 @@ export function vnetEgress(v: Fabric, f: number): Stage {
   skb.l3[f] = ip;
   skb.l4[f] = ipv4Payload(view, ip);
   if (isDhcpRequest(v, f)) return vnetDhcp(v, f, nic);
+  if (v.balancers.isMember(nic) && takesProbeAnswer(v, f, nic)) return k.consume(f);
   const reason = refusal(v, f, nic);
   if (reason !== 0) return vnetDrop(v, f, nic, reason);
   // V61: the platform's addresses are not subject to routes, and to rules only where they name its tags.
@@ -146,7 +148,7 @@ function refusal(v: Fabric, f: number, nic: number): number {
   const src = ipv4Src(view, ip);
   // V60: nobody but the platform sends as 168.63.129.16, whatever its flag.
   if (neverASource(src)) return Drop.VNET_SPOOFED_SOURCE;
-  if (v.nics.ipForwarding[nic] === 0 && !v.owns(nic, src)) return Drop.VNET_SPOOFED_SOURCE;
+  if (v.nics.ipForwarding[nic] === 0 && !v.accepts(nic, src)) return Drop.VNET_SPOOFED_SOURCE;
   const group = groupRefusal(v, f, nic);
   if (group !== 0) return group;
   const blocked = protocolRefusal(v, f);

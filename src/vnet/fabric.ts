@@ -5,8 +5,8 @@
 // peerings.ts holds the links between VNets, security-control.ts what concerns security rules.
 // gateways.ts holds connections to sites.
 // private-endpoints.ts holds endpoints and Private Link services, platform.ts the way to 168.63.129.16.
-// Absent: load balancers, NAT, public addresses, removing a private endpoint, moving a NIC to another subnet,
-// removing a VNet or subnet.
+// Public addresses, SNAT and load balancers: internet.ts, outbound.ts, balancers.ts. Overlays: overlay.ts.
+// Absent: removing a private endpoint, moving a NIC to another subnet, removing a VNet or subnet.
 
 import { assert } from "../core/assert.ts";
 import { PrefixTable } from "../core/prefix-table.ts";
@@ -23,6 +23,8 @@ import {
   RouteSource,
   SYSTEM_ROUTES,
 } from "./azure.ts";
+import { Balancers } from "./balancers.ts";
+import { FlowKey } from "./flow-key.ts";
 import { Flows } from "./flows.ts";
 import { FragmentFlows } from "./fragment-flows.ts";
 import { exchangeRoutes, Gateways, type Learned } from "./gateways.ts";
@@ -30,26 +32,20 @@ import { IpConfigs } from "./ip-configs.ts";
 import { Links } from "./links.ts";
 import { nicMacHi, nicMacLo } from "./mac.ts";
 import { Nics } from "./nics.ts";
+import { Outbound } from "./outbound.ts";
+import { clearOverlay } from "./overlay.ts";
 import { Peerings, spreadPrefix } from "./peerings.ts";
 import type { Policy } from "./policy.ts";
 import { isEndpointOverridden, PrivateEndpoints } from "./private-endpoints.ts";
+import { Probes } from "./probes.ts";
+import { PublicAddresses } from "./public-addresses.ts";
 import { Routes } from "./routes.ts";
 import { leaveApplications, police } from "./security-control.ts";
 import { SecurityGroups } from "./security-groups.ts";
 import { Subnets, Vnets } from "./subnets.ts";
+import { Translations } from "./translations.ts";
 
 export type { FabricSettings, Limits };
-
-/** One line of the effective routes of a NIC, active or not (2.4.2). */
-export interface EffectiveRoute {
-  source: RouteSource;
-  active: boolean;
-  network: number;
-  length: number;
-  type: NextHop;
-  /** Address of the virtual appliance; 0 otherwise. */
-  nextHop: number;
-}
 
 export class Fabric {
   readonly vnets = new Vnets();
@@ -65,6 +61,15 @@ export class Fabric {
   readonly flows = new Flows();
   readonly links = new Links();
   readonly endpoints = new PrivateEndpoints();
+  /** Row among the VNets of the described internet, -1 when there is none. */
+  internet = -1;
+  readonly publics = new PublicAddresses();
+  readonly outbound = new Outbound();
+  readonly balancers = new Balancers();
+  readonly probes = new Probes();
+  readonly translations = new Translations();
+  /** What the packet in hand is known by; each user reads it anew. */
+  readonly key = new FlowKey();
   /** Compiled rules by security group, subnet and direction (policy.ts). */
   readonly policies = new Map<number, Policy>();
   /** Counts changes of whatever rules are made of: the rules, and the addresses tags and ASGs stand for. */
@@ -169,9 +174,12 @@ export class Fabric {
   removeNic(nic: number): void {
     const { k, nics } = this;
     k.consulted.changed(Noted.NIC, nic, 0);
-    this.clearOverlay(nic);
+    clearOverlay(this, nic);
     leaveApplications(this, nic);
     this.flows.removeNic(nic);
+    this.outbound.removeNic(nic);
+    this.translations.removeNic(nic);
+    this.balancers.removeNic(nic, this.probes);
     for (let c = nics.last[nic]; c >= 0; c = nics.last[nic]) this.unchain(nic, c);
     if (this.isPlugged(nic)) k.dev.nic[nics.dev[nic]] = -1;
     nics.remove(nic);
@@ -256,33 +264,23 @@ export class Fabric {
     return domain >= 0 && this.overlayNic(domain, addr) === nic;
   }
 
+  /** One of its own, or a frontend that reaches it unchanged (P52). */
+  accepts(nic: number, addr: number): boolean {
+    return this.owns(nic, addr) || this.balancers.floats(nic, addr);
+  }
+
+  /** An address of a subnet that no NIC may have: a load balancer's. */
+  reserveAddress(subnet: number, addr: number): void {
+    const vnet = this.subnets.vnet[subnet];
+    assert(this.configs.find(vnet, addr) < 0, "address twice in one VNet");
+    this.k.consulted.changed(Noted.VNET_ADDRESS, vnet, addr);
+    this.configs.add(vnet, addr, -1);
+    this.vnets.addresses[vnet]++;
+    this.subnets.take(subnet, addr);
+  }
+
   // ---- overlay routing domains (azure.md 5.11, C48: pod addresses unknown to the VNet, carried without
   // encapsulation) ----
-
-  addDomain(): number {
-    return this.domains++;
-  }
-
-  /** Gives a node its range of pod addresses; a NIC has at most one. */
-  setOverlay(nic: number, domain: number, network: number, length: number): void {
-    this.clearOverlay(nic);
-    assert(this.overlay.exact(domain, network, length) < 0, "a range of pods belongs to one node");
-    this.k.consulted.changedAll();
-    this.nics.domain[nic] = domain;
-    this.nics.overlayNetwork[nic] = network;
-    this.nics.overlayLength[nic] = length;
-    this.overlay.set(domain, network, length, nic);
-    this.policyChanges();
-  }
-
-  clearOverlay(nic: number): void {
-    const { nics } = this;
-    if (nics.domain[nic] < 0) return;
-    this.k.consulted.changedAll();
-    this.overlay.remove(nics.domain[nic], nics.overlayNetwork[nic], nics.overlayLength[nic]);
-    nics.domain[nic] = -1;
-    this.policyChanges();
-  }
 
   /** The NIC whose node holds this pod address, or -1. */
   overlayNic(domain: number, addr: number): number {
@@ -367,29 +365,6 @@ export class Fabric {
     const { subnets, vnets } = this;
     const table = subnets.table[subnet];
     return table >= 0 && this.blocksPropagation[table] === 1 ? -1 : vnets.learned[subnets.vnet[subnet]];
-  }
-
-  /** System routes, those of gateways, user-defined ones, losers included; null for a stopped VM (R11). */
-  effectiveRoutes(nic: number): EffectiveRoute[] | null {
-    const { nics, routes, subnets } = this;
-    if (nics.running[nic] === 0) return null;
-    const subnet = nics.subnet[nic];
-    const found: EffectiveRoute[] = [];
-    const system = this.vnets.system[subnets.vnet[subnet]];
-    for (const list of [system, this.learnedIn(subnet), subnets.table[subnet], subnets.services[subnet]]) {
-      for (let r = list < 0 ? -1 : routes.first[list]; r >= 0; r = routes.next[r]) {
-        const winner = routes.effective.exact(subnet, routes.key[r], routes.length[r]);
-        found.push({
-          source: routes.source[r] as RouteSource,
-          active: routes.effective.value[winner] === r,
-          network: routes.key[r],
-          length: routes.length[r],
-          type: routes.type[r] as NextHop,
-          nextHop: routes.type[r] === NextHop.VIRTUAL_APPLIANCE ? routes.nextHop[r] : 0,
-        });
-      }
-    }
-    return found;
   }
 
   // ---- security rules: security-control.ts ----

@@ -49,6 +49,18 @@ export function gatewayTarget(v: Fabric, vnet: number, connection: number, dst: 
   }
 }
 
+/** A packet from a site for a frontend of the gateway's VNet or of one that uses it; -1 for none. */
+export function gatewayFrontend(v: Fabric, vnet: number, connection: number, dst: number): number {
+  const { connections, gateways } = v.gateways;
+  if (connection < 0 || connections[connection].site !== vnet) return -1;
+  const { vnet: home, subnet } = gateways[connections[connection].gateway];
+  const route = v.routes.lookup(subnet, dst);
+  if (route < 0) return -1;
+  const type = v.routes.type[route];
+  if (type === NextHop.VNET_LOCAL) return v.balancers.frontendOf(home, dst);
+  return type === NextHop.VNET_PEERING ? v.balancers.frontendOf(v.routes.nextHop[route], dst) : -1;
+}
+
 /** What the tunnel does to the packet itself; a drop reason or 0. */
 export function throughTunnel(v: Fabric, f: number, connection: number): number {
   if (v.gateways.kindOf(connection) !== GatewayKind.VPN) return 0;

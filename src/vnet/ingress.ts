@@ -19,7 +19,7 @@ import { answerThroughService, throughEndpoint } from "./private-link.ts";
 import { securityRefusal } from "./security.ts";
 import { Direction } from "./security-groups.ts";
 
-/** A packet routed to NIC skb.outDev[f] (see carry() in route.ts). */
+/** A packet routed to NIC skb.outDev[f] (see carry.ts). */
 export function vnetIngress(v: Fabric, f: number): Stage {
   const { k, nics } = v;
   const { skb } = k;
@@ -36,7 +36,7 @@ export function vnetIngress(v: Fabric, f: number): Stage {
   if (nics.running[nic] === 0) return vnetDrop(v, f, nic, Drop.VNET_STOPPED);
   const ip = skb.l3[f];
   if (k.consulted.recording > 0) k.consulted.note(f, Noted.VNET_ADDRESS, nics.vnet[nic], ipv4Dst(view, ip));
-  if (nics.ipForwarding[nic] === 0 && !v.owns(nic, ipv4Dst(view, ip))) {
+  if (nics.ipForwarding[nic] === 0 && !v.accepts(nic, ipv4Dst(view, ip))) {
     return vnetDrop(v, f, nic, Drop.VNET_NOT_ADDRESSED);
   }
   if (ipv4TotalLength(view, ip) > nics.mtu[nic]) return vnetDrop(v, f, nic, Drop.VNET_MTU);

@@ -34,11 +34,11 @@ import {
   VIRTUAL_MAC_LO,
   WIRE_SERVER,
 } from "./azure.ts";
+import { carry } from "./carry.ts";
 import type { Fabric } from "./fabric.ts";
 import { NicRole } from "./nics.ts";
 import { PolicyKind, policyOf } from "./policy.ts";
 import { vnetDrop } from "./port.ts";
-import { carry } from "./route.ts";
 import { matchRule } from "./rule-matcher.ts";
 import { VerdictBy } from "./security.ts";
 import { Access, Direction } from "./security-groups.ts";

@@ -25,12 +25,12 @@ import {
 import { MANIP_DST, MANIP_SRC, manipPacket } from "../wire/manip.ts";
 import { TCP_SIZE } from "../wire/tcp.ts";
 import { UDP_SIZE } from "../wire/udp.ts";
+import { carry } from "./carry.ts";
 import type { Fabric } from "./fabric.ts";
 import { peerOf } from "./peerings.ts";
 import { vnetDrop } from "./port.ts";
 import { EndpointState } from "./private-endpoints.ts";
 import { beginStream, shiftAnswer, shiftRequest } from "./proxy-protocol.ts";
-import { carry } from "./route.ts";
 
 /** Ports that NAT gives out. */
 const FIRST_PORT = 1024;

@@ -25,8 +25,8 @@ import {
   tcpSequence,
 } from "../wire/tcp.ts";
 import { TCPOLEN_SACK_BASE, TCPOLEN_SACK_BLOCK, tcpOptionSack, tcpSackCount } from "../wire/tcp-options.ts";
+import { carry } from "./carry.ts";
 import type { Fabric } from "./fabric.ts";
-import { carry } from "./route.ts";
 
 /** Signature 12, version and command, family, length 2; two addresses, two ports; the TLV of 8. */
 export const PROXY_SIZE = 36;

@@ -6,18 +6,20 @@
 // forwarded traffic (P5); what originated here has a NIC of this VNet as its source.
 // Private endpoints of the VNet and its peers are routes of their own (2.2), as are service endpoints; what a
 // host outside the VNets answers over either goes back first of all (private-link.ts).
-// Absent: Internet (named drop), load balancer frontends as next hop (R2).
+// Where no NIC has the address, a frontend of a load balancer may (balance.ts), also as next hop (R2).
 
 import { Noted } from "../node/consulted.ts";
 import { Drop } from "../node/drop.ts";
 import { NoteKind } from "../node/notes.ts";
-import { Op } from "../node/op.ts";
-import { Stage } from "../node/stage.ts";
+import type { Stage } from "../node/stage.ts";
 import { ipv4Dst, ipv4Src } from "../wire/ipv4.ts";
 import { NextHop, RESERVED_LOW, RouteSource } from "./azure.ts";
+import { answerAsFrontend, balance, balanceThrough } from "./balance.ts";
+import { carry } from "./carry.ts";
 import type { Fabric } from "./fabric.ts";
-import { gatewayTarget, throughTunnel } from "./gateway-path.ts";
+import { gatewayFrontend, gatewayTarget, throughTunnel } from "./gateway-path.ts";
 import { connectionFor } from "./gateways.ts";
+import { vnetInternet } from "./internet.ts";
 import { peerOf } from "./peerings.ts";
 import { vnetDrop } from "./port.ts";
 import { answerFromHost, toServiceEndpoint } from "./private-link.ts";
@@ -32,6 +34,7 @@ export function vnetRoute(v: Fabric, f: number): Stage {
     const answered = answerFromHost(v, f, nic);
     if (answered !== -1) return answered;
   }
+  if (v.balancers.isAnswering(nic)) answerAsFrontend(v, f, nic);
   if (nics.domain[nic] >= 0) {
     const node = v.overlayNic(nics.domain[nic], dst);
     if (node >= 0) {
@@ -58,26 +61,31 @@ export function vnetRoute(v: Fabric, f: number): Stage {
   switch (type) {
     case NextHop.VNET_LOCAL: {
       const to = v.nicOf(nics.vnet[nic], dst);
-      return to >= 0 ? carry(v, f, nic, to) : vnetDrop(v, f, nic, whyNobody(v, nics.vnet[nic], dst));
+      return to >= 0 ? carry(v, f, nic, to) : toFrontend(v, f, nic, nics.vnet[nic], dst);
     }
     case NextHop.VIRTUAL_APPLIANCE: {
       const vnet = nics.vnet[nic];
       if (k.consulted.recording > 0) k.consulted.note(f, Noted.VNET_ADDRESS, vnet, routes.nextHop[route]);
       const to = v.nicOf(vnet, routes.nextHop[route]);
       if (to >= 0) return carry(v, f, nic, to);
+      const own = v.balancers.frontendOf(vnet, routes.nextHop[route]);
+      if (own >= 0) return balanceThrough(v, f, nic, own);
       // P10: the appliance may stand in a directly peered VNet.
       const peer = peerOf(v, vnet, routes.nextHop[route]);
       if (k.consulted.recording > 0) k.consulted.note(f, Noted.VNET_ADDRESS, peer, routes.nextHop[route]);
       const there = peer < 0 ? -1 : v.nicOf(peer, routes.nextHop[route]);
-      if (there < 0) return vnetDrop(v, f, nic, Drop.VNET_NEXT_HOP_UNKNOWN);
-      return toPeer(v, f, nic, there);
+      if (there >= 0) return toPeer(v, f, nic, there);
+      const frontend = peer < 0 ? -1 : v.balancers.frontendOf(peer, routes.nextHop[route]);
+      if (frontend < 0) return vnetDrop(v, f, nic, Drop.VNET_NEXT_HOP_UNKNOWN);
+      if (!isAccepted(v, f, nic, peer)) return vnetDrop(v, f, nic, Drop.VNET_NOT_FORWARDED);
+      return balanceThrough(v, f, nic, frontend);
     }
     case NextHop.INTERFACE_ENDPOINT:
     case NextHop.VNET_PEERING: {
       if (k.consulted.recording > 0) k.consulted.note(f, Noted.VNET_ADDRESS, routes.nextHop[route], dst);
       const to = v.nicOf(routes.nextHop[route], dst);
       if (to >= 0 && nics.vnet[to] === nics.vnet[nic]) return carry(v, f, nic, to);
-      return to >= 0 ? toPeer(v, f, nic, to) : vnetDrop(v, f, nic, whyNobody(v, routes.nextHop[route], dst));
+      return to >= 0 ? toPeer(v, f, nic, to) : toFrontend(v, f, nic, routes.nextHop[route], dst);
     }
     case NextHop.VIRTUAL_NETWORK_GATEWAY:
       return toGateway(v, f, nic, route, dst);
@@ -87,7 +95,7 @@ export function vnetRoute(v: Fabric, f: number): Stage {
       return toServiceEndpoint(v, f, nic, host);
     }
     case NextHop.INTERNET:
-      return vnetDrop(v, f, nic, Drop.VNET_NO_INTERNET);
+      return vnetInternet(v, f, nic);
     default:
       return vnetDrop(v, f, nic, Drop.VNET_ROUTE_NONE);
   }
@@ -100,14 +108,27 @@ export function vnetHolds(v: Fabric, f: number): boolean {
 
 /** Over a connected peering, if the receiving VNet's link takes it (P5). */
 function toPeer(v: Fabric, f: number, from: number, to: number): Stage {
+  if (!isAccepted(v, f, from, v.nics.vnet[to])) return vnetDrop(v, f, from, Drop.VNET_NOT_FORWARDED);
+  return carry(v, f, from, to);
+}
+
+function isAccepted(v: Fabric, f: number, from: number, peer: number): boolean {
   const { nics, peerings } = v;
   const { skb } = v.k;
   const vnet = nics.vnet[from];
-  if (v.nicOf(vnet, ipv4Src(skb.view, skb.l3[f])) < 0) {
-    const link = peerings.connected(nics.vnet[to], vnet);
-    if (link < 0 || peerings.forwarded[link] === 0) return vnetDrop(v, f, from, Drop.VNET_NOT_FORWARDED);
+  if (v.configs.find(vnet, ipv4Src(skb.view, skb.l3[f])) >= 0) return true;
+  const link = peerings.connected(peer, vnet);
+  return link >= 0 && peerings.forwarded[link] === 1;
+}
+
+/** No NIC of this VNet has the address: a load balancer may. */
+function toFrontend(v: Fabric, f: number, from: number, vnet: number, dst: number): Stage {
+  const frontend = v.balancers.frontendOf(vnet, dst);
+  if (frontend < 0) return vnetDrop(v, f, from, whyNobody(v, vnet, dst));
+  if (vnet !== v.nics.vnet[from] && !isAccepted(v, f, from, vnet)) {
+    return vnetDrop(v, f, from, Drop.VNET_NOT_FORWARDED);
   }
-  return carry(v, f, from, to);
+  return balance(v, f, from, frontend);
 }
 
 /** By a gateway to a site, or from a site by a gateway. */
@@ -116,10 +137,12 @@ function toGateway(v: Fabric, f: number, from: number, route: number, dst: numbe
   v.k.consulted.giveUp(f);
   const connection = connectionFor(v, vnet, route, dst);
   const to = gatewayTarget(v, vnet, connection, dst);
-  if (to < 0) return vnetDrop(v, f, from, -to);
+  const frontend = to === -Drop.VNET_NO_SUCH_ADDRESS ? gatewayFrontend(v, vnet, connection, dst) : -1;
+  if (to < 0 && frontend < 0) return vnetDrop(v, f, from, -to);
   const reason = throughTunnel(v, f, connection);
   if (reason !== 0) return vnetDrop(v, f, from, reason);
-  return carry(v, f, from, to, v.gateways.connections[connection].delay);
+  const { delay } = v.gateways.connections[connection];
+  return frontend < 0 ? carry(v, f, from, to, delay) : balance(v, f, from, frontend, delay);
 }
 
 /** Which of the addresses that no NIC can have this is (V3), for a subnet other than the sender's own. */
@@ -128,26 +151,4 @@ function whyNobody(v: Fabric, vnet: number, dst: number): number {
   if (subnet < 0) return Drop.VNET_NO_SUCH_ADDRESS;
   if (dst === v.subnets.broadcast(subnet)) return Drop.VNET_BROADCAST;
   return v.subnets.offset(subnet, dst) < RESERVED_LOW ? Drop.VNET_PLATFORM : Drop.VNET_NO_SUCH_ADDRESS;
-}
-
-/** On to the destination's port, after the delay of the VNet if it has one, and that of a connection. */
-export function carry(v: Fabric, f: number, from: number, to: number, more = 0): Stage {
-  const { k, nics } = v;
-  k.skb.outDev[f] = to;
-  k.skb.nexthop[f] = nics.generation[to];
-  const delay = v.vnets.delay[nics.vnet[from]] + more;
-  if (delay === 0 && from !== to) return Stage.VNET_INGRESS;
-  k.consulted.giveUp(f);
-  if (delay === 0) {
-    // Back to where it came from: behind what waits, so that an answer may teach the flooding bridge first.
-    k.enqueue(f, Stage.VNET_INGRESS);
-    return Stage.DONE;
-  }
-  k.clock.at(k.clock.now + delay, Op.VNET_DELIVER, f, to);
-  return Stage.DONE;
-}
-
-/** Op.VNET_DELIVER: the delay of the VNet is over. */
-export function vnetDeliver(v: Fabric, f: number): void {
-  v.k.enqueue(f, Stage.VNET_INGRESS);
 }

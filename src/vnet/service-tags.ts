@@ -3,6 +3,7 @@
 // told by the description.
 // Absent: regional tags as parts of global ones.
 
+import { prefixMask } from "../core/prefix-table.ts";
 import { NextHop, WIRE_SERVER } from "./azure.ts";
 import type { Fabric } from "./fabric.ts";
 import type { Range } from "./rule-matcher.ts";
@@ -38,6 +39,13 @@ const NOT_PUBLIC: readonly (readonly [number, number])[] = [
   [0xe0000000, 3],
 ];
 const METADATA = 0xa9fea9fe;
+
+/** False for private, shared, loopback, link-local and group addresses. */
+export function isPublic(address: number): boolean {
+  for (const [network, length] of NOT_PUBLIC)
+    if ((address & prefixMask(length)) === (network | 0)) return false;
+  return true;
+}
 
 /** The tag as Azure spells it, or null when nobody knows it. */
 export function serviceTag(v: Fabric, name: string): string | null {

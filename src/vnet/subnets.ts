@@ -1,12 +1,15 @@
 // VNets and subnets as columns (azure.md 1.1). An address of a subnet is handed out lowest first, from .4 on
 // (V3): `top` is the lowest offset never handed out, and what was given back below it waits in `holes`.
-// Absent: IPv6, removing VNets and subnets, delegation, private subnets.
+// Absent: IPv6, removing VNets and subnets, delegation.
 
 import { growF64, growI32, growU8, Ids } from "../core/columns.ts";
 import { PrefixTable, prefixMask } from "../core/prefix-table.ts";
 import { DEFAULT_FLOW_TIMEOUT, RESERVED_LOW } from "./azure.ts";
 import type { IpConfigs } from "./ip-configs.ts";
 import { LowestSet } from "./lowest-set.ts";
+
+/** What a row among the VNets is. */
+export const VnetKind = { VNET: 0, SITE: 1, INTERNET: 2 } as const;
 
 export class Vnets {
   name: string[] = [];
@@ -21,7 +24,7 @@ export class Vnets {
   learned = new Int32Array(16);
   /** NIC of the platform's addresses (platform.ts), -1 when nothing answers there. */
   platform = new Int32Array(16);
-  /** 1 for an on-premises site (gateways.ts). */
+  /** VnetKind: an on-premises site (gateways.ts) and the internet (internet.ts) are wired as VNets are. */
   site = new Uint8Array(16);
   /** Security admin rules (security-groups.ts), -1 when none (N17). */
   admin = new Int32Array(16);
@@ -66,6 +69,10 @@ export class Subnets {
   endpointPolicies = new Uint8Array(16);
   /** List of routes of its service endpoints (routes.ts), -1 when none. */
   services = new Int32Array(16);
+  /** NAT gateway (outbound.ts), -1 when none. */
+  natGateway = new Int32Array(16);
+  /** 0 for a private subnet (P76). */
+  defaultOutbound = new Uint8Array(16);
   /** Lowest offset never handed out. */
   top = new Int32Array(16);
   /** Offsets below `top` that are free again. */
@@ -85,6 +92,8 @@ export class Subnets {
     this.nsg[s] = -1;
     this.endpointPolicies[s] = 0;
     this.services[s] = -1;
+    this.natGateway[s] = -1;
+    this.defaultOutbound[s] = 1;
     this.top[s] = RESERVED_LOW;
     this.holes[s] = new LowestSet();
     this.byPrefix.set(vnet, network, length, s);
@@ -153,6 +162,8 @@ export class Subnets {
     this.nsg = growI32(this.nsg, n);
     this.endpointPolicies = growU8(this.endpointPolicies, n);
     this.services = growI32(this.services, n);
+    this.natGateway = growI32(this.natGateway, n);
+    this.defaultOutbound = growU8(this.defaultOutbound, n);
     this.top = growI32(this.top, n);
   }
 }

@@ -42,7 +42,7 @@ import {
 import { Netfilter } from "../netfilter/netfilter.ts";
 import type { Kernel } from "../node/kernel.ts";
 import { NoteKind } from "../node/notes.ts";
-import { Op } from "../node/op.ts";
+import { endless, Op } from "../node/op.ts";
 import { STAGES_MAX, Stage } from "../node/stage.ts";
 import { routeErrno } from "../socket/errno.ts";
 import { icmpRcv, icmpTeaches } from "../socket/icmp.ts";
@@ -53,10 +53,13 @@ import { tcpRcv } from "../socket/tcp/input.ts";
 import { readyEvent } from "../socket/tcp/ready.ts";
 import { timerEvent } from "../socket/tcp/retransmit-timer.ts";
 import { udpRcv } from "../socket/udp.ts";
+import { vnetDeliver } from "../vnet/carry.ts";
 import { vnetEgress } from "../vnet/egress.ts";
 import { Fabric, type FabricSettings } from "../vnet/fabric.ts";
 import { vnetIngress } from "../vnet/ingress.ts";
-import { vnetDeliver, vnetHolds, vnetRoute } from "../vnet/route.ts";
+import { probeDue } from "../vnet/probes.ts";
+import { idleOver } from "../vnet/reset.ts";
+import { vnetHolds, vnetRoute } from "../vnet/route.ts";
 import { brNfRoute } from "./bridge-route.ts";
 import { FlowCache } from "./flow-cache.ts";
 import { FlowEmitter } from "./flow-emit.ts";
@@ -109,7 +112,7 @@ export class Walk {
   run(until: number): void {
     const { clock } = this.k;
     this.drain();
-    while (clock.size > 0 && clock.next() <= until) {
+    while (clock.size > (until === NEVER ? endless(clock) : 0) && clock.next() <= until) {
       clock.take();
       this.events++;
       this.handle(clock.op, clock.a, clock.b);
@@ -174,6 +177,10 @@ export class Walk {
         return this.ip.frags.expire(a, b);
       case Op.VNET_DELIVER:
         return vnetDeliver(this.vnet, a);
+      case Op.VNET_IDLE:
+        return idleOver(this.vnet, a, b);
+      case Op.PROBE:
+        return probeDue(this.vnet, a, b);
       case Op.TCP_TIMER:
         return timerEvent(this.sock.tcp, a, b);
       case Op.TCP_READY:

@@ -16,6 +16,7 @@ import { pingSend } from "../../src/socket/ping.ts";
 import { socketRead } from "../../src/socket/socket-error.ts";
 import { SocketKind } from "../../src/socket/sockets.ts";
 import { udpSend } from "../../src/socket/udp-send.ts";
+import { addDomain } from "../../src/vnet/overlay.ts";
 import { Walk } from "../../src/walk/walk.ts";
 import { formatIpv4, formatMac, parseIpv4 } from "../../src/wire/address.ts";
 
@@ -75,7 +76,7 @@ export class Bed {
     vnet.macs = options.skipMacs ?? 0;
     const table = vnet.addRouteTable("kubenet");
     if (mode === "kubenet") vnet.associate(subnet, table);
-    const domain = vnet.addDomain();
+    const domain = addDomain(vnet);
     for (let n = 0; n < (options.nodes ?? 2); n++) this.addVm(n, subnet);
     for (let n = 0; n < (options.nodes ?? 2); n++) this.addNode(n, table, domain, options);
   }

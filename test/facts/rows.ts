@@ -247,6 +247,7 @@ A8.44 a deny emits nothing
 A8.45 peering without allowVirtualNetworkAccess and the default rules
 A8.46 application security groups match by NIC
 A8.47 security admin rules: AlwaysAllow, Deny
+A8.48 rules see a balanced packet with the client's source and the backend's address and port
 A8.49 without NSGs everything comes in
 A8.50 peering is not transitive; an appliance, routes and both links' flags make a way
 A8.51 one side deleted: the other Disconnected, traffic stops
@@ -256,6 +257,15 @@ A8.54 prefixes of the VNet from on-premises are filtered, a superset is not
 A8.55 tunnels: MSS 1350 clamped, full-size segments lost unclamped
 A8.56 a private endpoint passes packets when Approved only
 A8.57 a Private Link service shows NAT addresses; PROXY v2 with the LinkID
+A8.58 load balancer: one 5-tuple, one backend; SourceIP by addresses only
+A8.59 a backend sees the client and itself; with floating IP the frontend
+A8.60 a backend hashed to itself by its own internal frontend never connects
+A8.61 probes come from 168.63.129.16; HTTP 301 is down
+A8.62 all probes down: established TCP survives, UDP ends
+A8.63 idle for four minutes: silent, or a RST to both ends
+A8.64 SNAT ports by pool size: 1,024, 512, 32
+A8.65 NAT gateway: no ICMP; a packet of an expired connection gets a RST
+A8.66 NAT gateway before instance public IP
 A8.67 bridge: azure0 has eth0's address and default route
 A8.68 bridge: ARP for a pod of the node is answered there
 A8.69 bridge: frames and ARP leave with eth0's MAC

@@ -1,6 +1,7 @@
-// The question and a real frame agree: random networks of VNets, peerings, route tables, security groups and
-// VMs that forward or not; each asks whether one VM reaches another, and then sends the datagram and looks.
-// Every network is a seed; VNETEM_NETWORKS says how many (10,000 in the measured run).
+// The question and a real frame agree: random networks of VNets, peerings, route tables, security groups,
+// public addresses, NAT gateways, load balancers and VMs that forward or not; each asks whether one VM
+// reaches another, and then sends the datagram and looks. Every network is a seed;
+// VNETEM_NETWORKS says how many (10,000 in the measured run).
 
 import test from "ava";
 import {
@@ -38,8 +39,12 @@ function describe(t: TopologyBuilder, roll: (n: number) => number): string[] {
   const pick = <T>(list: readonly T[]): T => list[roll(list.length)] as T;
   const vnets = 1 + roll(3);
   const gateways = roll(3) === 0;
-  const address = () =>
-    gateways && roll(6) === 0 ? "192.168.0.4" : `10.${roll(vnets)}.${roll(2)}.${4 + roll(2)}`;
+  const world = roll(2) === 0;
+  const address = () => {
+    if (gateways && roll(6) === 0) return "192.168.0.4";
+    if (world && roll(8) === 0) return pick(PUBLIC);
+    return `10.${roll(vnets)}.${roll(2)}.${4 + roll(2)}`;
+  };
   const prefix = () => {
     const [top, a, b] = address().split(".");
     const whole = pick(["10.0.0.0/8", "0.0.0.0/0", "192.168.0.0/16"]);
@@ -82,7 +87,13 @@ function describe(t: TopologyBuilder, roll: (n: number) => number): string[] {
       { disableBgpRoutePropagation: roll(4) === 0 },
     );
   }
-  const names: string[] = [];
+  if (world) describeWorld(t, roll);
+  const names: string[] = world ? ["web"] : [];
+  const publicIps = world ? ["ip-a", "ip-b"] : [];
+  const outbound = () => ({
+    ...(world && roll(4) === 0 ? { natGateway: "nat" } : {}),
+    defaultOutboundAccess: roll(4) > 0,
+  });
   const endpoints = roll(2) === 0;
   if (endpoints) t.serviceTag("Storage", ["20.60.0.0/24"]);
   const made = Array.from({ length: vnets }, (_, v) => t.vnet(`v${v}`, { addressSpace: [`10.${v}.0.0/16`] }));
@@ -96,13 +107,27 @@ function describe(t: TopologyBuilder, roll: (n: number) => number): string[] {
         "RouteTableEnabled",
         "Enabled",
       ] as const);
-      const applied = { ...routeTable, ...nsg(), ...services, privateEndpointNetworkPolicies: policies };
+      const applied = {
+        ...routeTable,
+        ...nsg(),
+        ...services,
+        ...outbound(),
+        privateEndpointNetworkPolicies: policies,
+      };
       const subnet = vnet.subnet(`s${s}`, `10.${v}.${s}.0/24`, applied);
       for (const h of [4, 5]) {
         if (roll(4) === 0) continue;
         const forwards = roll(2) === 0;
         t.vm(`m${v}${s}${h}`, {
-          ...{ subnet, address: `10.${v}.${s}.${h}`, udpEcho: PORT, ipForwarding: forwards, ...nsg() },
+          ...{
+            subnet,
+            address: `10.${v}.${s}.${h}`,
+            udpEcho: PORT,
+            tcpEcho: PORT,
+            ipForwarding: forwards,
+            ...nsg(),
+          },
+          ...(publicIps.length > 0 && roll(3) === 0 ? { publicIp: publicIps.pop() as string } : {}),
           asgs: v === 0 ? asgs.filter(() => roll(3) === 0) : [],
           sysctls: { "net.ipv4.ip_forward": forwards && roll(4) > 0 ? 1 : 0 },
         });
@@ -122,6 +147,7 @@ function describe(t: TopologyBuilder, roll: (n: number) => number): string[] {
       });
     }
   }
+  if (roll(2) === 0) describeBalancers(t, roll, names, world);
   if (gateways) {
     const hub = made[0]!;
     const via = { nextHop: "VirtualAppliance", address: address() };
@@ -175,7 +201,69 @@ function describeEndpoints(
   }
 }
 
-/** What was asked, what happened; equal when they agree. */
+const WEB = "198.51.100.4";
+/** An internet host, a NIC's or NAT gateway's or frontend's public address, nobody's. */
+const PUBLIC = [WEB, "20.1.0.1", "20.1.0.2", "20.1.0.3", "20.1.0.4", "198.51.100.9", "20.2.0.1"];
+const INTERNAL = "10.0.0.200";
+
+/** Public addresses, a NAT gateway, an internet with one host. */
+function describeWorld(t: TopologyBuilder, roll: (n: number) => number): void {
+  const internet = t.internet("internet", { addressSpace: ["198.51.100.0/24"] });
+  t.vm("web", { subnet: internet.subnet("s", "198.51.100.0/24"), address: WEB, udpEcho: PORT });
+  for (const [i, name] of ["nat", "ip-a", "ip-b", "front"].entries()) {
+    t.publicIp(name === "nat" || name === "front" ? `${name}-ip` : name, { address: `20.1.0.${i + 1}` });
+  }
+  t.natGateway("nat", { publicIps: ["nat-ip"], idleTimeoutInMinutes: 4 + roll(3) });
+}
+
+/** An internal load balancer, and a public one where there is an internet. */
+function describeBalancers(
+  t: TopologyBuilder,
+  roll: (n: number) => number,
+  names: readonly string[],
+  world: boolean,
+): void {
+  const inside = names.filter((name) => name.startsWith("m"));
+  if (inside.length === 0) return;
+  const pool = () => inside.filter(() => roll(3) > 0);
+  const rule = (frontend: string) => {
+    const kind = roll(4);
+    const ha = kind === 0 && frontend === "in";
+    const floating = kind === 1;
+    return {
+      frontend,
+      backendPool: "pool",
+      protocol: ha ? ("All" as const) : ("Udp" as const),
+      frontendPort: ha ? 0 : floating || roll(3) > 0 ? PORT : 80,
+      backendPort: ha ? 0 : PORT,
+      enableFloatingIP: floating,
+      loadDistribution: (["Default", "SourceIP", "SourceIPProtocol"] as const)[roll(3)] as "Default",
+      ...(roll(3) === 0 ? { probe: "p" } : {}),
+    };
+  };
+  const common = {
+    backendPools: { pool: pool() },
+    probes: { p: { protocol: "Tcp" as const, port: roll(2) === 0 ? PORT : 81 } },
+  };
+  t.loadBalancer("inner", {
+    ...common,
+    frontends: { in: { subnet: "v0/s0", address: INTERNAL } },
+    rules: { r: rule("in") },
+  });
+  if (!world) return;
+  const outbound = roll(2) === 0;
+  t.loadBalancer("outer", {
+    ...common,
+    backendPools: { pool: pool() },
+    frontends: { out: { publicIp: "front-ip" } },
+    rules: { r: rule("out") },
+    outboundRules: outbound
+      ? { o: { frontends: ["out"], backendPool: "pool", allocatedOutboundPorts: 8 } }
+      : {},
+  });
+}
+
+/** What was asked, what happened; equal when they agree. @param to name of a VM, or an address */
 function compare(net: Net, from: string, to: string): { asked: string; seen: string } {
   const { walk, hosts } = net;
   const a = hosts.host(from);
@@ -209,11 +297,14 @@ test("A8.97 the question and a real frame agree on random networks", (t) => {
     });
     if (names.length < 2) continue;
     const net = topology.build();
+    // The first probes of load balancers.
+    net.run({ for: ms(1) });
     const from = names[roll(names.length)] as string;
-    // Besides VMs: endpoints, their targets, the platform.
-    const other = [`10.${roll(3)}.${roll(2)}.20`, `20.60.0.${4 + roll(3)}`, "168.63.129.16"];
-    const to = roll(3) === 0 ? (other[roll(other.length)] as string) : (names[roll(names.length)] as string);
-    if (from === to) continue;
+    // Besides VMs: endpoints, their targets, the platform, frontends and public addresses.
+    const other = [`10.${roll(3)}.${roll(2)}.20`, `20.60.0.${4 + roll(3)}`, "168.63.129.16", INTERNAL];
+    if (topology.spec.publicIps.length > 0) other.push(...PUBLIC);
+    const to = (roll(3) === 0 ? other[roll(other.length)] : names[roll(names.length)]) as string;
+    if (from === to || parseIpv4(to) === net.hosts.host(from).ip) continue;
     const { asked, seen } = compare(net, from, to);
     if (asked === "answered") answered++;
     if (asked !== seen) t.fail(`network ${seed}, ${from} to ${to}: asked ${asked}, seen ${seen}`);

@@ -5,6 +5,7 @@ import test from "ava";
 import { NextHop, RouteSource } from "../../src/vnet/azure.ts";
 import type { ConnectionSpec } from "../../src/vnet/build-gateways.ts";
 import type { NetworkSpec } from "../../src/vnet/build-network.ts";
+import { effectiveRoutes } from "../../src/vnet/effective-routes.ts";
 import { setConnectionUp } from "../../src/vnet/gateways.ts";
 import { setNicNsg } from "../../src/vnet/security-control.ts";
 import { formatCidr } from "../../src/wire/address.ts";
@@ -61,7 +62,7 @@ function build(connections: Record<string, Partial<ConnectionSpec>> = { circuit:
     return net.frames(to).length === 1;
   };
   const learned = (vm: Vm) =>
-    (net.v.effectiveRoutes(vm.nic) ?? [])
+    (effectiveRoutes(net.v, vm.nic) ?? [])
       .filter((r) => r.source === RouteSource.BGP)
       .map((r) => `${formatCidr(r.network, r.length)} ${r.active ? "Active" : "Invalid"}`);
   const connection = (name: string) => net.v.gateways.connections.findIndex((c) => c.name === name);
@@ -122,7 +123,7 @@ test("A8.30 0.0.0.0/0 by BGP and by a user: the user's is Active, BGP's Invalid 
   t.deepEqual(learned(other), ["0.0.0.0/0 Active"]);
   net.send(hub, net.udp(hub, "8.8.8.8"));
   t.is(net.drops(hub)["hub VNET_ROUTE_NONE"], 1);
-  const system = net.v.effectiveRoutes(hub.nic)?.find((r) => r.length === 0 && r.type === NextHop.INTERNET);
+  const system = effectiveRoutes(net.v, hub.nic)?.find((r) => r.length === 0 && r.type === NextHop.INTERNET);
   t.false(system?.active);
   net.end(t);
 });
@@ -206,7 +207,7 @@ test("A8.52 useRemoteGateways beside an own gateway, or twice, is refused (P6); 
     [
       `${subnet}.routeTable: GatewaySubnet needs the routes of gateways (R6)`,
       `${subnet}.routeTable: a route for 0.0.0.0/0 is not supported on GatewaySubnet (R6)`,
-      "vnet.dc.subnet.s: an on-premises site has no route tables and security groups of Azure",
+      "vnet.dc.subnet.s: outside Azure there are no route tables, security groups, NAT gateways",
       "gateway.more: VNet hub has a gateway of type ExpressRoute already (V83)",
       'gateway.odd.type: "Satellite" is neither ExpressRoute nor Vpn',
       "gateway.bare: VNet spoke has no subnet named GatewaySubnet (P20)",
@@ -216,7 +217,7 @@ test("A8.52 useRemoteGateways beside an own gateway, or twice, is refused (P6); 
       "vnet.hub.peering.spoke.useRemoteGateways: VNet hub has a gateway of its own (P6)",
       "vnet.hub.peering.spoke.useRemoteGateways: VNet spoke has no gateway (P6)",
       "vnet.spoke.peering.third.useRemoteGateways: the gateways of hub are used already (P6)",
-      "vnet.dc.peering.hub: an on-premises site has connections, not peerings",
+      "vnet.dc.peering.hub: only VNets have peerings: an on-premises site has connections",
       "connection.a.site: there is no on-premises site hub",
       "connection.a.delay: a delay is a whole number of nanoseconds, not negative",
       "connection.a.clampMss: only VPN devices clamp",

@@ -5,14 +5,17 @@ import type { ExecutionContext } from "ava";
 import { dropName } from "../../src/node/drop.ts";
 import { Kernel } from "../../src/node/kernel.ts";
 import { DevKind } from "../../src/node/net-device.ts";
-import { Op } from "../../src/node/op.ts";
+import { endless, Op } from "../../src/node/op.ts";
 import { Stage } from "../../src/node/stage.ts";
 import type { FabricSettings, Limits } from "../../src/vnet/azure.ts";
 import { type BuiltNetwork, buildNetwork, type NetworkSpec } from "../../src/vnet/build-network.ts";
+import { vnetDeliver } from "../../src/vnet/carry.ts";
 import { vnetEgress } from "../../src/vnet/egress.ts";
 import { Fabric } from "../../src/vnet/fabric.ts";
 import { vnetIngress } from "../../src/vnet/ingress.ts";
-import { vnetDeliver, vnetRoute } from "../../src/vnet/route.ts";
+import { probeDue } from "../../src/vnet/probes.ts";
+import { idleOver } from "../../src/vnet/reset.ts";
+import { vnetRoute } from "../../src/vnet/route.ts";
 import { formatIpv4, formatMac, parseCidr, parseIpv4 } from "../../src/wire/address.ts";
 import { type Ip, udpFrame } from "../../src/wire/build.ts";
 import { printBytes } from "../../src/wire/print.ts";
@@ -100,12 +103,16 @@ export class Net {
   /** Runs the clock to `until`, or until nothing is planned. */
   run(until = Number.MAX_SAFE_INTEGER): void {
     const { clock } = this.k;
-    while (clock.size > 0 && clock.next() <= until) {
+    const forever = until === Number.MAX_SAFE_INTEGER;
+    while (clock.size > (forever ? endless(clock) : 0) && clock.next() <= until) {
       clock.take();
-      if (clock.op !== Op.VNET_DELIVER) throw new Error(`unexpected event ${clock.op}`);
-      vnetDeliver(this.v, clock.a);
+      if (clock.op === Op.VNET_DELIVER) vnetDeliver(this.v, clock.a);
+      else if (clock.op === Op.VNET_IDLE) idleOver(this.v, clock.a, clock.b);
+      else if (clock.op === Op.PROBE) probeDue(this.v, clock.a, clock.b);
+      else throw new Error(`unexpected event ${clock.op}`);
       this.drain();
     }
+    if (!forever) clock.now = until;
   }
 
   /** The frames a VM received since the last question. */

@@ -5,6 +5,7 @@ import test from "ava";
 import { NextHop } from "../../src/vnet/azure.ts";
 import type { NetworkSpec } from "../../src/vnet/build-network.ts";
 import { checkAddressSpace, checkPeering } from "../../src/vnet/check.ts";
+import { effectiveRoutes } from "../../src/vnet/effective-routes.ts";
 import { addPeering, DEFAULT_PEERING, PeeringState, removePeering } from "../../src/vnet/peerings.ts";
 import { formatCidr } from "../../src/wire/address.ts";
 import { cidr, ip, Net } from "./kit.ts";
@@ -48,7 +49,7 @@ test("P1 a peered VNet is reached both ways; every prefix is a route of type VNe
   net.send(b, net.udp(b, net.address(a)));
   t.deepEqual(net.lines(b), ["IP 10.1.0.4.4000 > 10.2.0.4.53: UDP, length 0"]);
   t.is(net.frames(a).length, 1);
-  const route = net.v.effectiveRoutes(a.nic)?.find((r) => r.type === NextHop.VNET_PEERING);
+  const route = effectiveRoutes(net.v, a.nic)?.find((r) => r.type === NextHop.VNET_PEERING);
   t.is(formatCidr(route?.network ?? 0, route?.length ?? 0), "10.2.0.0/16");
   net.send(a, net.udp(a, "10.2.0.99"));
   net.send(a, net.udp(a, "10.2.0.1"));

@@ -3,6 +3,7 @@
 
 import test from "ava";
 import { DevKind } from "../../src/node/net-device.ts";
+import { addDomain, setOverlay } from "../../src/vnet/overlay.ts";
 import { arpFrame } from "../../src/wire/build.ts";
 import { cidr, ip, Net, ONE_VNET, VIRTUAL } from "./kit.ts";
 
@@ -257,12 +258,12 @@ test("overlay: pods of one domain reach each other by node range; the VNet knows
   const n1 = net.vm("n1");
   const vm = net.vm("vm");
   const twin = net.vm("twin");
-  const domain = net.v.addDomain();
-  const other = net.v.addDomain();
-  net.v.setOverlay(n0.nic, domain, ...cidr("10.244.0.0/24"));
-  net.v.setOverlay(n1.nic, domain, ...cidr("10.244.1.0/24"));
+  const domain = addDomain(net.v);
+  const other = addDomain(net.v);
+  setOverlay(net.v, n0.nic, domain, ...cidr("10.244.0.0/24"));
+  setOverlay(net.v, n1.nic, domain, ...cidr("10.244.1.0/24"));
   // The same range again, for another cluster (azure.md 5.11).
-  net.v.setOverlay(twin.nic, other, ...cidr("10.244.1.0/24"));
+  setOverlay(net.v, twin.nic, other, ...cidr("10.244.1.0/24"));
   const pod = { src: "10.244.0.7" };
   net.send(n0, net.udp(n0, "10.244.1.9", pod));
   t.deepEqual(net.lines(n1), ["IP 10.244.0.7.4000 > 10.244.1.9.53: UDP, length 0"]);

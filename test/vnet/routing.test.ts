@@ -5,6 +5,7 @@ import test from "ava";
 import { NoteKind } from "../../src/node/notes.ts";
 import { NEXT_HOP_NAMES, NextHop, RouteSource } from "../../src/vnet/azure.ts";
 import { checkRoute } from "../../src/vnet/check.ts";
+import { effectiveRoutes } from "../../src/vnet/effective-routes.ts";
 import { formatCidr, formatIpv4 } from "../../src/wire/address.ts";
 import { arpFrame } from "../../src/wire/build.ts";
 import { cidr, ip, Net } from "./kit.ts";
@@ -97,19 +98,17 @@ test("A8.98 effective routes: each list, winners and losers (2.4.2); refused for
   net.v.setRoute(table, ...cidr("0.0.0.0/0"), NextHop.VIRTUAL_APPLIANCE, ip("10.224.0.9"));
   net.v.setRoute(table, ...cidr("10.0.0.0/8"), NextHop.VNET_LOCAL);
   const show = () =>
-    net.v
-      .effectiveRoutes(a.nic)
-      ?.map((r) =>
-        [
-          r.source === RouteSource.USER ? "User" : "Default",
-          r.active ? "Active" : "Invalid",
-          formatCidr(r.network, r.length),
-          NEXT_HOP_NAMES[r.type],
-          r.nextHop === 0 ? "" : formatIpv4(r.nextHop),
-        ]
-          .join(" ")
-          .trim(),
-      );
+    effectiveRoutes(net.v, a.nic)?.map((r) =>
+      [
+        r.source === RouteSource.USER ? "User" : "Default",
+        r.active ? "Active" : "Invalid",
+        formatCidr(r.network, r.length),
+        NEXT_HOP_NAMES[r.type],
+        r.nextHop === 0 ? "" : formatIpv4(r.nextHop),
+      ]
+        .join(" ")
+        .trim(),
+    );
   t.deepEqual(show(), [
     "Default Invalid 0.0.0.0/0 Internet",
     "Default Invalid 10.0.0.0/8 None",
@@ -137,7 +136,7 @@ test("2.1 a VNet of exactly 10.0.0.0/8 has VnetLocal there and no None route", (
   });
   t.deepEqual(net.built.problems, []);
   const a = net.vm("a");
-  const routes = net.v.effectiveRoutes(a.nic) ?? [];
+  const routes = effectiveRoutes(net.v, a.nic) ?? [];
   t.deepEqual(
     routes.map((r) => `${formatCidr(r.network, r.length)} ${NEXT_HOP_NAMES[r.type]}`),
     [
@@ -196,7 +195,7 @@ test("a table exchanged for another leaves nothing of the first behind", (t) => 
   net.send(a, net.udp(a, "8.8.8.8"));
   t.is(net.frames(b).length, 1);
   t.is(net.frames(nva).length, 1);
-  t.is(net.v.effectiveRoutes(a.nic)?.length, 7);
+  t.is(effectiveRoutes(net.v, a.nic)?.length, 7);
   net.end(t);
 });
 

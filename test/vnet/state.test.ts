@@ -2,6 +2,7 @@
 // plain objects, no closure anywhere, also after everything has been used once.
 
 import test from "ava";
+import { addDomain, setOverlay } from "../../src/vnet/overlay.ts";
 import { Line } from "../link/netem-kit.ts";
 import { cidr, ip, Net } from "./kit.ts";
 
@@ -22,7 +23,7 @@ test("the fabric's state is data", (t) => {
   const table = net.v.addRouteTable("rt");
   net.v.setRoute(table, ...cidr("10.224.0.0/12"), 3, ip("10.224.0.9"));
   net.v.associate(net.subnet("nodes"), table);
-  net.v.setOverlay(a.nic, net.v.addDomain(), ...cidr("10.244.0.0/24"));
+  setOverlay(net.v, a.nic, addDomain(net.v), ...cidr("10.244.0.0/24"));
   net.send(a, net.udp(a, "10.224.0.9", { mf: true, payload: 8 }));
   t.deepEqual(notData(net.v, "fabric", new Set()), []);
   net.end(t);

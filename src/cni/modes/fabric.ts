@@ -4,6 +4,7 @@
 
 import { NextHop } from "../../vnet/azure.ts";
 import type { Fabric } from "../../vnet/fabric.ts";
+import { setOverlay } from "../../vnet/overlay.ts";
 
 /**
  * Node Subnet: secondary IP configurations for the pods, reserved when the node is made.
@@ -35,7 +36,7 @@ export function announceOverlay(
   network: number,
   length: number,
 ): void {
-  fabric.setOverlay(nic, domain, network, length);
+  setOverlay(fabric, nic, domain, network, length);
 }
 
 /** kubenet: one user-defined route per node, and forwarding on its NIC. */
