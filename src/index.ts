@@ -2,6 +2,7 @@
 
 export { AttachError } from "./attach/attach-error.ts";
 export { type Attachment, LiveNet, type WireCounters } from "./attach/live-net.ts";
+export type { NetworkNamespace } from "./attach/netns.ts";
 export {
   ClusterBuilder,
   defineTopology,

@@ -11,6 +11,7 @@ import { Libc } from "./libc.ts";
 import { NetworkNamespace } from "./netns.ts";
 import { Poller } from "./poller.ts";
 import { RealTime } from "./real-time.ts";
+import { StreamWire } from "./stream.ts";
 import { TapWire } from "./tap.ts";
 import type { Wire, WireEnd } from "./wire.ts";
 
@@ -45,12 +46,12 @@ export class Attachment implements WireEnd {
     this.wire = wire;
   }
 
-  receive(bytes: Uint8Array, length: number): void {
+  receive(frame: Uint8Array): void {
     const { counters } = this;
     const { walk } = this.live.net;
     counters.in++;
-    counters.inBytes += length;
-    if (transmitFrame(walk.k, this.dev, bytes.subarray(0, length)) < 0) counters.refused++;
+    counters.inBytes += frame.length;
+    if (transmitFrame(walk.k, this.dev, frame) < 0) counters.refused++;
     walk.drain();
   }
 
@@ -64,6 +65,10 @@ export class Attachment implements WireEnd {
     counters.outBytes += length;
   }
 
+  say(text: string): void {
+    this.live.onNews(this, text);
+  }
+
   lost(why: string): void {
     this.live.end(this, why);
   }
@@ -73,6 +78,8 @@ export class LiveNet {
   readonly net: Net;
   readonly time: RealTime;
   readonly attachments: Attachment[] = [];
+  /** Told what happens at the far end of a wire. */
+  onNews: (attachment: Attachment, text: string) => void = () => {};
   /** Told when an attachment ends by itself. */
   onEnd: (attachment: Attachment) => void = () => {};
   private readonly byDevice = new Map<number, Attachment>();
@@ -132,12 +139,35 @@ export class LiveNet {
     const wire = new TapWire(libc, poller, where, device);
     try {
       const lines = interfaceConfig(this.net, host, device, where.name !== "");
-      if (!wire.found) where.tool("ip", ["-batch", "-"], lines);
+      if (wire.configured) where.tool("ip", ["-batch", "-"], lines);
     } catch (e) {
       wire.close();
       throw e;
     }
     return this.attach(host, wire);
+  }
+
+  /**
+   * A stream of Ethernet frames, as QEMU and passt speak it, becomes the host's eth0.
+   * @param address path of a Unix socket, or host:port, to listen on; to connect to behind "connect:"
+   * @throws UnknownNameError, AttachError
+   */
+  async stream(address: string, as: string): Promise<Attachment> {
+    const host = this.host(as);
+    const to = /^connect:(.*)$/.exec(address)?.[1];
+    return this.attach(
+      host,
+      to === undefined ? await StreamWire.listen(address) : await StreamWire.connect(to),
+    );
+  }
+
+  /**
+   * What `ip` must be told at the far end of a wire that we did not configure, for an interface of this
+   * name.
+   */
+  configuration(attachment: Attachment, device: string): string[] {
+    const host = this.net.hosts.host(attachment.host.slice(attachment.host.indexOf("/") + 1));
+    return interfaceConfig(this.net, host, device, true);
   }
 
   /** A network namespace of the kernel by name or path, or a new one. @throws AttachError */

@@ -22,8 +22,11 @@ export class RealTime {
     this.net = net;
     this.origin = wallNow() - net.now;
     this.timer = new WallTimer(() => this.enter());
+    net.programs.onNews = () => this.soon();
+    // What a program does, it does now.
     net.programs.onCall = () => {
-      if (!this.entered && !this.stopped) this.timer.in(0);
+      if (!this.entered) this.catchUp();
+      this.soon();
     };
     this.timer.in(0);
   }
@@ -32,16 +35,7 @@ export class RealTime {
   enter(work?: () => void): void {
     if (this.stopped) return;
     const { net } = this;
-    this.entered = true;
-    try {
-      net.run({ until: Math.max(net.now, wallNow() - this.origin) });
-      if (work !== undefined) {
-        work();
-        net.run({ for: 0 });
-      }
-    } finally {
-      this.entered = false;
-    }
+    this.catchUp(work);
     net.programs.deliver();
     this.onRest();
     if (this.stopped) return;
@@ -54,6 +48,23 @@ export class RealTime {
   stop(): void {
     this.stopped = true;
     this.timer.cancel();
-    this.net.programs.onCall = () => {};
+    this.net.programs.onCall = this.net.programs.onNews = () => {};
+  }
+
+  private catchUp(work?: () => void): void {
+    const { net } = this;
+    this.entered = true;
+    try {
+      net.run({ until: Math.max(net.now, wallNow() - this.origin) });
+      if (work === undefined) return;
+      work();
+      net.run({ for: 0 });
+    } finally {
+      this.entered = false;
+    }
+  }
+
+  private soon(): void {
+    if (!this.entered && !this.stopped) this.timer.in(0);
   }
 }

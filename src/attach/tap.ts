@@ -25,8 +25,8 @@ const BUDGET = 64;
 
 export class TapWire implements Wire {
   readonly name: string;
-  /** It was there before us, and is not ours to configure. */
-  readonly found: boolean;
+  /** False: it was there before us, and is not ours to configure. */
+  readonly configured: boolean;
   private readonly libc: Libc;
   private readonly poller: Poller;
   private readonly fd: number;
@@ -57,7 +57,7 @@ export class TapWire implements Wire {
       return { fd: opened, found: there };
     });
     this.fd = fd;
-    this.found = found;
+    this.configured = !found;
   }
 
   open(end: WireEnd, enter: (work: () => void) => void): void {
@@ -71,7 +71,7 @@ export class TapWire implements Wire {
       }
       enter(() => {
         for (let left = BUDGET; n > 0; n = --left > 0 ? this.libc.read(this.fd, this.frame) : 0)
-          end.receive(this.frame, n);
+          end.receive(this.frame.subarray(0, n));
       });
       return true;
     });

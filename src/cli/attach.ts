@@ -2,7 +2,7 @@
 // nodes, until it is interrupted, for a while, or as long as a command runs.
 
 import type { ChildProcess } from "node:child_process";
-import { AttachError, type Attachment, LiveNet, type Net } from "../index.ts";
+import { AttachError, type Attachment, LiveNet, type Net, type NetworkNamespace } from "../index.ts";
 import { CounterLine } from "./counter-line.ts";
 import { UsageError } from "./errors.ts";
 import { loadTopology } from "./load-topology.ts";
@@ -10,7 +10,7 @@ import { openTopology, parseSeed } from "./topology.ts";
 
 /** What stands at the far end of a wire, in the order of the command line. */
 export interface WireOption {
-  kind: "tap";
+  kind: "tap" | "stream";
   value: string;
 }
 
@@ -44,10 +44,7 @@ export async function attach(
   try {
     if (command.length > 0) return await runInside(live, hosts[0] as string, command, limit);
     const namespace = options.netns === undefined ? undefined : await live.namespace(options.netns);
-    for (const [i, { value }] of wires.entries()) {
-      const attachment = await live.tap(value, hosts[i] as string, namespace);
-      console.log(`${attachment.host} is ${attachment.wire.name}`);
-    }
+    for (const [i, wire] of wires.entries()) await plug(live, wire, hosts[i] as string, namespace);
     return await untilStopped(live, limit);
   } catch (error) {
     if (error instanceof AttachError) throw new UsageError(error.message);
@@ -57,6 +54,19 @@ export async function attach(
   }
 }
 
+async function plug(
+  live: LiveNet,
+  { kind, value }: WireOption,
+  as: string,
+  namespace: NetworkNamespace | undefined,
+): Promise<void> {
+  const attachment = kind === "tap" ? await live.tap(value, as, namespace) : await live.stream(value, as);
+  console.log(`${attachment.host} is ${attachment.wire.name}`);
+  if (attachment.wire.configured) return;
+  console.log("at the other end, for an interface eth0:");
+  for (const line of live.configuration(attachment, COMMAND_DEVICE)) console.log(`  ip ${line}`);
+}
+
 function check(
   command: readonly string[],
   wires: readonly WireOption[],
@@ -64,12 +74,13 @@ function check(
   options: AttachOptions,
 ): void {
   if (command.length > 0) {
-    if (wires.length > 0) throw new UsageError("a command has an interface of its own: leave --tap out");
+    if (wires.length > 0) throw new UsageError("a command has an interface of its own: leave the others out");
     if (options.netns !== undefined) throw new UsageError("a command has a network namespace of its own");
     if (hosts.length !== 1) throw new UsageError("name the host the command runs as: --as pod/client");
     return;
   }
-  if (wires.length === 0) throw new UsageError("name what to attach: --tap NAME, or a command after --");
+  if (wires.length === 0)
+    throw new UsageError("name what to attach: --tap NAME, --stream PATH, or a command after --");
   if (wires.length !== hosts.length) {
     const wants = `${wires.length} to attach and ${hosts.length} --as`;
     throw new UsageError(`each interface stands for a host, --as pod/NAME, in the same order: ${wants}`);
@@ -120,6 +131,7 @@ async function untilStopped(live: LiveNet, limit: number | null): Promise<number
   try {
     await new Promise<void>((resolve) => {
       for (const signal of SIGNALS) process.once(signal, () => resolve());
+      live.onNews = (attachment, text) => line.say(`${attachment.host}: ${text}`);
       live.onEnd = (attachment: Attachment) => {
         line.say(`${attachment.host}: ${attachment.ended}`);
         if (live.attachments.length === 0) resolve();

@@ -145,7 +145,7 @@ function addBench(vnetem: Command): Command {
 }
 
 function addAttach(vnetem: Command): void {
-  const wires: { kind: "tap"; value: string }[] = [];
+  const wires: { kind: "tap" | "stream"; value: string }[] = [];
   const wire =
     (kind: (typeof wires)[number]["kind"]) =>
     (value: string): void => {
@@ -155,6 +155,11 @@ function addAttach(vnetem: Command): void {
     .command("attach <topology> [command...]")
     .description("real interfaces in the place of pods, VMs or nodes; a command after -- runs as one of them")
     .option("--tap <name>", "a TAP device, made when it is not there", wire("tap"))
+    .option(
+      "--stream <address>",
+      "Ethernet as QEMU and passt stream it: a path or host:port to listen on, or connect:...",
+      wire("stream"),
+    )
     .option(
       "--as <host>",
       "what it stands for: pod/NAME, vm/NAME or node/NAME",

@@ -269,12 +269,12 @@ export class NodeSocket extends Duplex {
 
   override _destroy(error: Error | null, done: Done): void {
     this.connecting = false;
+    this.net.programs.touched();
     if (this.alive) {
       const { row } = this;
       this.forget();
       tcpClose(this.net.walk.sock.tcp, row);
     }
-    this.net.programs.touched();
     // Behind "error", which the next tick emits.
     done(error);
     nextTick(() => this.emit("close", error !== null));

@@ -28,8 +28,11 @@ export class Programs {
   private due: NodeSocket[] = [];
   /** Calls between programs and emulation, both ways. */
   private calls = 0;
-  /** Told of each call, for whoever runs the emulation in real time. */
+  /**
+   * Told before each call of a program, and when one has news: for whoever runs the emulation in real time.
+   */
   onCall: () => void = () => {};
+  onNews: () => void = () => {};
 
   constructor(net: Net) {
     this.net = net;
@@ -60,7 +63,8 @@ export class Programs {
   tell(row: number, events: number): void {
     const owner = this.sockets.get(row);
     if (owner === undefined) return;
-    this.touched();
+    this.calls++;
+    this.onNews();
     if (owner.news === 0) this.waiting.push(owner);
     owner.news |= events;
   }
@@ -90,7 +94,8 @@ export class Programs {
       this.armTimeout(socket, due);
       return;
     }
-    this.touched();
+    this.calls++;
+    this.onNews();
     this.due.push(socket);
   }
 

@@ -133,7 +133,7 @@ test("without koffi, and with a command line that makes no sense", async (t) => 
   };
   const needs = "needs the package koffi to call libc: npm install koffi (none)";
   await says(needs, "--import", without, ...TAP);
-  await says("name what to attach: --tap NAME, or a command after --", ...ATTACH);
+  await says("name what to attach: --tap NAME, --stream PATH, or a command after --", ...ATTACH);
   await says(
     "each interface stands for a host, --as pod/NAME, in the same order: 1 to attach and 0 --as",
     ...[...ATTACH, "--tap", DEVICE],

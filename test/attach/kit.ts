@@ -18,14 +18,13 @@ const isRoot = process.platform === "linux" && process.getuid?.() === 0;
 /** A machine either has it or has not; there is nothing to install. */
 const hasTun = existsSync("/dev/net/tun");
 
-const absent = (tools: readonly string[]): string[] =>
-  tools.filter((tool) => !SYSTEM_PATH.some((dir) => existsSync(`${dir}/${tool}`)));
+export const hasProgram = (name: string): boolean => SYSTEM_PATH.some((dir) => existsSync(`${dir}/${name}`));
 
 type Run = (t: ExecutionContext) => Promise<void>;
 
 /** A test that needs root, TAP devices and these programs. It is skipped without, and under CI=true fails. */
 export function real(title: string, programs: readonly string[], run: Run): void {
-  const lacking = absent(["ip", ...programs]);
+  const lacking = ["ip", ...programs].filter((name) => !hasProgram(name));
   const tools = lacking.length > 0 ? `needs ${lacking.join(", ")}` : null;
   const why = isRoot ? (hasTun ? tools : "needs /dev/net/tun") : "needs root on Linux";
   if (why === null || (process.env.CI === "true" && hasTun)) test.serial(title, run);
@@ -113,4 +112,21 @@ export function start(
     child.on("error", reject);
     child.on("exit", (code) => reject(new Error(`${command} ended with ${code}: ${said}`)));
   });
+}
+
+/** ARP for the pod's gateway, from its MAC and address (RFC 826). */
+export function arpRequest(net: Net, name: string): Uint8Array {
+  const { k } = net.walk;
+  const { dev, ip } = net.hosts.host(name);
+  const frame = new Uint8Array(42);
+  const view = new DataView(frame.buffer);
+  frame.fill(0xff, 0, 6);
+  for (const o of [6, 22]) {
+    view.setUint16(o, k.dev.macHi[dev] as number);
+    view.setInt32(o + 2, k.dev.macLo[dev] as number);
+  }
+  frame.set([0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, 1], 12);
+  view.setInt32(28, ip);
+  view.setUint32(38, 0x0ae0_0001);
+  return frame;
 }

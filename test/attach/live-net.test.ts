@@ -4,12 +4,13 @@ import test from "ava";
 import { AttachError } from "../../src/attach/attach-error.ts";
 import { LiveNet } from "../../src/attach/live-net.ts";
 import type { Wire, WireEnd } from "../../src/attach/wire.ts";
-import type { Net } from "../../src/emulator/net.ts";
 import { ms, sec } from "../../src/emulator/units.ts";
 import { cluster, end, web } from "../emulator/kit.ts";
+import { arpRequest } from "./kit.ts";
 
 class ArrayWire implements Wire {
   readonly name = "array";
+  readonly configured = true;
   readonly sent: Uint8Array[] = [];
   plugged = false;
   takes = true;
@@ -24,7 +25,7 @@ class ArrayWire implements Wire {
 
   bring(...frames: Uint8Array[]): void {
     this.enter(() => {
-      for (const frame of frames) this.end?.receive(frame, frame.length);
+      for (const frame of frames) this.end?.receive(frame);
     });
   }
 
@@ -38,23 +39,6 @@ class ArrayWire implements Wire {
   close(): void {
     this.plugged = false;
   }
-}
-
-/** ARP for the pod's gateway, from its MAC and address (RFC 826). */
-function arpRequest(net: Net, name: string): Uint8Array {
-  const { k } = net.walk;
-  const { dev, ip } = net.hosts.host(name);
-  const frame = new Uint8Array(42);
-  const view = new DataView(frame.buffer);
-  frame.fill(0xff, 0, 6);
-  for (const o of [6, 22]) {
-    view.setUint16(o, k.dev.macHi[dev] as number);
-    view.setInt32(o + 2, k.dev.macLo[dev] as number);
-  }
-  frame.set([0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, 1], 12);
-  view.setInt32(28, ip);
-  view.setUint32(38, 0x0ae0_0001);
-  return frame;
 }
 
 test("a wire is given what the interface receives, and sends on it; the pod behind it is deaf", (t) => {
