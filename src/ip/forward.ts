@@ -1,6 +1,7 @@
 // IPv4 forwarding: K 4.3. Mirrors net/ipv4/ip_forward.c and ip_rt_send_redirect() of route.c.
 // Absent: router alert, strict source routes (refused on input).
 
+import { Noted } from "../node/consulted.ts";
 import { Drop } from "../node/drop.ts";
 import { PacketType, SkbFlag } from "../node/sk-buff.ts";
 import { Stage } from "../node/stage.ts";
@@ -44,10 +45,17 @@ function exceedsMtu(ip: Ip, f: number, mtu: number): boolean {
 function sendRedirect(ip: Ip, f: number): void {
   const { k } = ip;
   const { skb } = k;
-  // REDIRECT was set because send_redirects is on; the limiter is per source, so each packet has to ask.
-  k.consulted.giveUp(f);
+  if (k.consulted.recording > 0) noteRedirect(ip, f);
   if (!ip.peers.allowRedirect(skb.ns[f], ipv4Src(skb.view, skb.l3[f]))) return;
   icmpSend(ip, f, ICMP_REDIRECT, ICMP_REDIRECT_HOST, skb.nexthop[f]);
+}
+
+// For the flow cache: a sender that ignores redirects is sent none, and each packet says it still does.
+function noteRedirect(ip: Ip, f: number): void {
+  const { k, peers } = ip;
+  const row = peers.get(k.skb.ns[f], ipv4Src(k.skb.view, k.skb.l3[f]));
+  if (peers.ignoredUntil(row) > k.clock.now) k.consulted.note(f, Noted.REDIRECT, row, 0);
+  else k.consulted.giveUp(f);
 }
 
 /** IP_FORWARD_FINISH. */

@@ -31,6 +31,8 @@ export class Peers {
   private globalStamp = new Float64Array(16).fill(-SECOND);
   private globalOwner = new Int32Array(16);
   private readonly random: Random;
+  /** Whoever forwards without walking tells what it saw. */
+  settle: () => void = () => {};
   readonly rows = new Ids();
   private readonly index = new HashIndex(16);
   private readonly k: Kernel;
@@ -60,6 +62,16 @@ export class Peers {
     const allowed = tokens >= ERROR_COST;
     this.tokens[row] = allowed ? tokens - ERROR_COST : tokens;
     return allowed;
+  }
+
+  /** The sender ignores redirects, so none is sent until it has been silent: when that is, ns; 0 if not. */
+  ignoredUntil(row: number): number {
+    return this.redirects[row] >= REDIRECT_NUMBER ? this.last[row] + REDIRECT_SILENCE : 0;
+  }
+
+  /** A packet that deserved a redirect came at `time`. */
+  seen(row: number, time: number): void {
+    if (time > this.last[row]) this.last[row] = time;
   }
 
   /** ip_rt_send_redirect's limiter; true when a redirect is to be sent now. */
@@ -111,12 +123,16 @@ export class Peers {
     this.globalCredit[ns] -= this.random.below(3);
   }
 
-  private get(n: number, addr: number): number {
+  /** The row of a sender. */
+  get(n: number, addr: number): number {
     const ns = this.k.ns.serial[n];
     const h = hash2(ns, addr);
     const { slots, hashes, mask } = this.index;
     for (let s = h & mask, r = slots[s]; r !== 0; s = (s + 1) & mask, r = slots[s]) {
-      if (hashes[s] === h && this.addr[r - 1] === addr && this.ns[r - 1] === ns) return r - 1;
+      if (hashes[s] !== h || this.addr[r - 1] !== addr || this.ns[r - 1] !== ns) continue;
+      // Packets that did not walk may have deserved one since.
+      if (this.redirects[r - 1] >= REDIRECT_NUMBER) this.settle();
+      return r - 1;
     }
     const row = this.rows.take();
     if (row >= this.ns.length) this.grow(this.ns.length * 2);

@@ -63,7 +63,7 @@ export class ConntrackTable {
   rec = new Int32Array(REC * 64);
   acct = new Float64Array(ACCT * 64);
   tcp = new Int32Array(TCPI * 64);
-  /** Entry of `memo` for each index row, -1 when none. */
+  /** What `memo` knows of each index row, -1 for nothing. */
   links = new Int32Array(128).fill(-1);
   memo: FlowMemo | null = null;
   readonly ids = new Ids();

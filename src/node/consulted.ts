@@ -46,6 +46,8 @@ export const Noted = {
   LEARN: 15,
   /** A neighbour entry was used. a: row. */
   USE: 16,
+  /** A packet deserved a redirect that its sender would ignore. a: row of ip/peers.ts. */
+  REDIRECT: 17,
 } as const;
 export const FIRST_EFFECT: number = Noted.RX;
 
@@ -60,14 +62,14 @@ export const CONNECTIONS_MAX = 2;
 export const FLOW_RECORDS_MAX = 4;
 
 /**
- * Who forwards packets without walking (walk/flow-cache.ts): for those whose rows such packets use. By number
- * of its entry.
+ * Who forwards packets without walking (walk/flow-cache.ts), for tables whose rows such packets use. `link`
+ * is what it has written beside a row.
  */
 export interface FlowMemo {
-  /** Tells the rows of an entry what passed. */
-  tell(entry: number): void;
-  /** The entry is no longer so. */
-  forget(entry: number): void;
+  /** Tells the row what passed. */
+  tell(link: number): void;
+  /** What the row does to packets changes. */
+  forget(link: number): void;
 }
 
 /** What was derived along a path may no longer be so. Asked twice for one path it does nothing. */

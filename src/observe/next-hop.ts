@@ -144,7 +144,7 @@ function where(v: Fabric, nic: number, src: number, dst: number, route: number):
     }
     case NextHop.VIRTUAL_NETWORK_GATEWAY: {
       const connection = connectionFor(v, vnet, route, dst);
-      const to = gatewayTarget(v, vnet, connection, dst);
+      const to = gatewayTarget(v, -1, vnet, connection, dst);
       if (to >= 0) return { nic: to, reason: 0 };
       const frontend = to === -Drop.VNET_NO_SUCH_ADDRESS ? gatewayFrontend(v, vnet, connection, dst) : -1;
       return { nic: -1, frontend, reason: frontend < 0 ? -to : 0 };

@@ -12,7 +12,6 @@ export function carry(v: Fabric, f: number, from: number, to: number, more = 0):
   k.skb.nexthop[f] = nics.generation[to];
   const delay = v.vnets.delay[nics.vnet[from]] + more;
   if (delay === 0 && from !== to) return Stage.VNET_INGRESS;
-  k.consulted.giveUp(f);
   if (delay === 0) {
     // Back to where it came from: behind what waits, so that an answer may teach the flooding bridge first.
     k.enqueue(f, Stage.VNET_INGRESS);

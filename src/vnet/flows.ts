@@ -40,7 +40,7 @@ export class Flows {
   generation = new Int32Array(64);
   readonly ids = new Ids();
   readonly index = new HashIndex(64);
-  /** Entry of `memo` for each record and direction, row * 2 + 1 on the way out; -1 when none. */
+  /** What `memo` knows of each record by direction, row * 2 + 1 on the way out; -1 for nothing. */
   links = new Int32Array(128).fill(-1);
   memo: FlowMemo | null = null;
   /** Records per NIC (V86). */

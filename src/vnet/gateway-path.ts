@@ -3,6 +3,7 @@
 // A VPN tunnel carries datagrams of at most 1,400 bytes (V48, P23) and drops the rest in silence: nothing
 // fragments and nothing sends ICMP (9.2: silent; choice).
 
+import { Noted } from "../node/consulted.ts";
 import { Drop } from "../node/drop.ts";
 import { ipv4Protocol, ipv4TotalLength, PROTO_TCP } from "../wire/ipv4.ts";
 import { TCP_SYN, tcpFillChecksum, tcpFlags, tcpHeaderLength } from "../wire/tcp.ts";
@@ -12,37 +13,43 @@ import type { Fabric } from "./fabric.ts";
 import { GatewayKind, gatewayVnet, isEstablished } from "./gateways.ts";
 import { peerOf } from "./peerings.ts";
 
-/** The NIC at the other end, or a drop reason as a negative number. @param vnet of the sender */
-export function gatewayTarget(v: Fabric, vnet: number, connection: number, dst: number): number {
+/**
+ * The NIC at the other end, or a drop reason as a negative number.
+ * @param f the packet, -1 when somebody only asks
+ * @param vnet of the sender
+ */
+export function gatewayTarget(v: Fabric, f: number, vnet: number, connection: number, dst: number): number {
   if (connection < 0) return -Drop.VNET_NO_GATEWAY;
   const { connections, gateways } = v.gateways;
   const c = connections[connection];
   if (!isEstablished(c)) return -Drop.VNET_NO_GATEWAY;
-  if (vnet !== c.site) return nicOr(v, c.site, dst, Drop.VNET_NO_SUCH_ADDRESS);
+  if (vnet !== c.site) return nicOr(v, f, c.site, dst, Drop.VNET_NO_SUCH_ADDRESS);
   const { vnet: home, subnet } = gateways[c.gateway];
   const { routes } = v;
+  consult(v, f, Noted.VNET_ROUTES, subnet, 0);
   const route = routes.lookup(subnet, dst);
   if (route < 0) return -Drop.VNET_ROUTE_NONE;
   switch (routes.type[route]) {
     case NextHop.VNET_LOCAL:
-      return nicOr(v, home, dst, Drop.VNET_NO_SUCH_ADDRESS);
+      return nicOr(v, f, home, dst, Drop.VNET_NO_SUCH_ADDRESS);
     case NextHop.INTERFACE_ENDPOINT:
     case NextHop.VNET_PEERING: {
       const peer = routes.nextHop[route];
-      if (peer === home) return nicOr(v, home, dst, Drop.VNET_NO_SUCH_ADDRESS);
+      if (peer === home) return nicOr(v, f, home, dst, Drop.VNET_NO_SUCH_ADDRESS);
       if (gatewayVnet(v, peer) !== home) return -Drop.VNET_NOT_FORWARDED;
-      return nicOr(v, peer, dst, Drop.VNET_NO_SUCH_ADDRESS);
+      return nicOr(v, f, peer, dst, Drop.VNET_NO_SUCH_ADDRESS);
     }
     case NextHop.VIRTUAL_APPLIANCE: {
       const appliance = routes.nextHop[route];
+      consult(v, f, Noted.VNET_ADDRESS, home, appliance);
       const here = v.nicOf(home, appliance);
       const peer = here >= 0 ? -1 : peerOf(v, home, appliance);
-      return here >= 0 ? here : nicOr(v, peer, appliance, Drop.VNET_NEXT_HOP_UNKNOWN);
+      return here >= 0 ? here : nicOr(v, f, peer, appliance, Drop.VNET_NEXT_HOP_UNKNOWN);
     }
     case NextHop.VIRTUAL_NETWORK_GATEWAY: {
       if (routes.source[route] !== RouteSource.BGP) return -Drop.VNET_NO_GATEWAY;
       const other = connections[routes.nextHop[route]];
-      return nicOr(v, other.site, dst, Drop.VNET_NO_SUCH_ADDRESS);
+      return nicOr(v, f, other.site, dst, Drop.VNET_NO_SUCH_ADDRESS);
     }
     default:
       return -Drop.VNET_ROUTE_NONE;
@@ -82,7 +89,12 @@ export function throughTunnel(v: Fabric, f: number, connection: number): number 
   return 0;
 }
 
-function nicOr(v: Fabric, vnet: number, addr: number, reason: number): number {
+function nicOr(v: Fabric, f: number, vnet: number, addr: number, reason: number): number {
+  consult(v, f, Noted.VNET_ADDRESS, vnet, addr);
   const nic = vnet < 0 ? -1 : v.nicOf(vnet, addr);
   return nic >= 0 ? nic : -reason;
+}
+
+function consult(v: Fabric, f: number, kind: number, a: number, b: number): void {
+  if (f >= 0 && v.k.consulted.recording > 0) v.k.consulted.note(f, kind, a, b);
 }

@@ -65,6 +65,7 @@ export class Gateways {
 }
 
 export function setConnectionUp(v: Fabric, connection: number, up: boolean): void {
+  v.k.consulted.changedAll();
   v.gateways.connections[connection].up = up;
   exchangeRoutes(v);
 }

@@ -101,11 +101,6 @@ export function vnetRoute(v: Fabric, f: number): Stage {
   }
 }
 
-/** The frame at VNET_ROUTE will wait before it reaches VNET_INGRESS, if it does. */
-export function vnetHolds(v: Fabric, f: number): boolean {
-  return v.vnets.delay[v.nics.vnet[v.k.dev.nic[v.k.skb.dev[f]]]] > 0;
-}
-
 /** Over a connected peering, if the receiving VNet's link takes it (P5). */
 function toPeer(v: Fabric, f: number, from: number, to: number): Stage {
   if (!isAccepted(v, f, from, v.nics.vnet[to])) return vnetDrop(v, f, from, Drop.VNET_NOT_FORWARDED);
@@ -134,9 +129,8 @@ function toFrontend(v: Fabric, f: number, from: number, vnet: number, dst: numbe
 /** By a gateway to a site, or from a site by a gateway. */
 function toGateway(v: Fabric, f: number, from: number, route: number, dst: number): Stage {
   const vnet = v.nics.vnet[from];
-  v.k.consulted.giveUp(f);
   const connection = connectionFor(v, vnet, route, dst);
-  const to = gatewayTarget(v, vnet, connection, dst);
+  const to = gatewayTarget(v, f, vnet, connection, dst);
   const frontend = to === -Drop.VNET_NO_SUCH_ADDRESS ? gatewayFrontend(v, vnet, connection, dst) : -1;
   if (to < 0 && frontend < 0) return vnetDrop(v, f, from, -to);
   const reason = throughTunnel(v, f, connection);

@@ -31,7 +31,6 @@ import { A_BYTES, A_PACKETS, A_TIMEOUT, ACCT, R_STATUS, REC, TCPI, TS_STATE } fr
 import {
   CONNECTIONS_MAX,
   FLOW_RECORDS_MAX,
-  type FlowMemo,
   NOTE_WORDS,
   NOTES_MAX,
   Noted,
@@ -69,6 +68,7 @@ import {
   FLOW,
   HOP,
 } from "./flow-entry.ts";
+import { type Entries, FlowLinks } from "./flow-links.ts";
 import { FlowPaths } from "./flow-paths.ts";
 import { rewrite } from "./flow-rewrite.ts";
 import { FlowSegments } from "./flow-segment.ts";
@@ -91,7 +91,7 @@ const S_LENGTH = 5;
 /** MAC addresses (flow-segment.ts). */
 const S_MACS = 6;
 
-export class FlowCache implements FlowMemo {
+export class FlowCache implements Entries {
   readonly paths: FlowPaths;
   private readonly k: Kernel;
   private readonly tracker: FlowTracker;
@@ -100,13 +100,11 @@ export class FlowCache implements FlowMemo {
   private readonly vnet: Fabric;
   words = new Int32Array(ENTRY * 64);
   flows = new Float64Array(FLOW * 64);
-  /**
-   * Connections of each entry, entry * 2 + direction of the connection, -1 for none; and their timeouts, ns.
-   */
-  private connections = new Int32Array(CONNECTIONS_MAX * 64);
+  /** Connections of each entry, entry * 2 + direction of the connection, and their timeouts, ns. */
+  private readonly connections: FlowLinks;
   private timeouts = new Float64Array(CONNECTIONS_MAX * 64);
-  /** Flow records of each entry, row * 2 + 1 on the way out of the NIC; -1 for none. */
-  private flowRecords = new Int32Array(FLOW_RECORDS_MAX * 64);
+  /** Flow records of each entry, row * 2 + 1 on the way out of the NIC. */
+  private readonly flowRecords: FlowLinks;
   private capacity = 64;
   private readonly ids = new Ids();
   readonly index = new HashIndex(64);
@@ -120,6 +118,8 @@ export class FlowCache implements FlowMemo {
     this.tracker = new FlowTracker(k, nf);
     this.t = nf.t;
     this.segments = new FlowSegments(k, nf.t);
+    this.connections = new FlowLinks(CONNECTIONS_MAX, nf.t, this, this.capacity);
+    this.flowRecords = new FlowLinks(FLOW_RECORDS_MAX, vnet.flows, this, this.capacity);
     this.vnet = vnet;
     this.paths = new FlowPaths(k, link, ip, vnet);
     k.consulted.flush = () => this.flush();
@@ -129,8 +129,8 @@ export class FlowCache implements FlowMemo {
   enable(on: boolean): void {
     this.clear();
     this.k.consulted.enabled = on;
-    this.t.memo = on ? this : null;
-    this.vnet.flows.memo = on ? this : null;
+    this.t.memo = on ? this.connections : null;
+    this.vnet.flows.memo = on ? this.flowRecords : null;
   }
 
   /** Flows known now. */
@@ -189,7 +189,10 @@ export class FlowCache implements FlowMemo {
     }
     if (onWire) skb.pull(f, ETHERNET_SIZE);
     const tcp = (key & 0xff) === PROTO_TCP;
-    if (tcp && !this.tracker.track(f, this.connections, i * CONNECTIONS_MAX, o + IPV4_SIZE, o + length)) {
+    if (
+      tcp &&
+      !this.tracker.track(f, this.connections.rows, i * CONNECTIONS_MAX, o + IPV4_SIZE, o + length)
+    ) {
       if (onWire) skb.push(f, ETHERNET_SIZE);
       return 0;
     }
@@ -211,9 +214,13 @@ export class FlowCache implements FlowMemo {
     this.k.consulted.giveUp(f);
   }
 
-  /** A frame under record is about to be held: by its device (DEV_QUEUE_XMIT) or the fabric (VNET_ROUTE). */
+  /**
+   * What holds frames takes one under record: its device (DEV_QUEUE_XMIT, before it does) or the fabric
+   * (VNET_ROUTE, which leaves bytes and columns as they were).
+   */
   leave(f: number, stage: number): void {
     const { consulted, skb } = this.k;
+    if (consulted.slot[f] < 0) return;
     const d = skb.dev[f];
     consulted.note(f, Noted.DEVICE, d, 0);
     if (scrubs(this.k, d)) this.remember(f, stage, true);
@@ -337,17 +344,12 @@ export class FlowCache implements FlowMemo {
     flows[n + F_LAST] = this.k.clock.now;
     flows[n + F_PACKETS] = flows[n + F_BYTES] = 0;
     flows[n + F_IDLE] = Number.MAX_VALUE;
-    for (let c = 0; c < CONNECTIONS_MAX; c++) {
-      const at = i * CONNECTIONS_MAX + c;
-      this.connections[at] = -1;
-      if (c >= consulted.connectionCount[slot]) continue;
-      const row = consulted.connections[slot * CONNECTIONS_MAX + c];
-      const timeout = consulted.seconds[slot * CONNECTIONS_MAX + c] * SECOND;
-      // A walk may meet a connection twice.
-      if (this.t.links[row] >= 0 && this.t.links[row] !== i) this.forget(this.t.links[row]);
-      this.t.links[row] = i;
-      this.connections[at] = row;
-      this.timeouts[at] = timeout;
+    const from = slot * CONNECTIONS_MAX;
+    const count = consulted.connectionCount[slot];
+    this.connections.add(i, consulted.connections, from, count);
+    for (let c = 0; c < count; c++) {
+      const timeout = consulted.seconds[from + c] * SECOND;
+      this.timeouts[i * CONNECTIONS_MAX + c] = timeout;
       // Of TCP the tracker says, segment by segment.
       if (timeout > 0 && timeout < flows[n + F_IDLE]) flows[n + F_IDLE] = timeout;
     }
@@ -360,15 +362,12 @@ export class FlowCache implements FlowMemo {
     const { consulted } = this.k;
     const { flows, nics, vnets } = this.vnet;
     const n = i * FLOW + F_IDLE;
-    for (let c = 0; c < FLOW_RECORDS_MAX; c++) {
-      const at = i * FLOW_RECORDS_MAX + c;
-      this.flowRecords[at] = -1;
-      if (c >= consulted.flowRecordCount[slot]) continue;
-      const row = consulted.flowRecords[slot * FLOW_RECORDS_MAX + c];
-      if (flows.links[row] >= 0 && flows.links[row] !== i) this.forget(flows.links[row]);
-      flows.links[row] = i;
-      this.flowRecords[at] = row;
-      const timeout = vnets.flowTimeout[nics.vnet[flows.nic[row >> 1]]];
+    const from = slot * FLOW_RECORDS_MAX;
+    const count = consulted.flowRecordCount[slot];
+    this.flowRecords.add(i, consulted.flowRecords, from, count);
+    for (let c = 0; c < count; c++) {
+      const record = consulted.flowRecords[from + c] >> 1;
+      const timeout = vnets.flowTimeout[nics.vnet[flows.nic[record]]];
       if (timeout < this.flows[n]) this.flows[n] = timeout;
     }
   }
@@ -403,7 +402,7 @@ export class FlowCache implements FlowMemo {
     // The tracker counted each segment.
     if ((this.words[i * ENTRY] & 0xff) === PROTO_TCP) return;
     for (let c = 0; c < CONNECTIONS_MAX; c++) {
-      const row = this.connections[i * CONNECTIONS_MAX + c];
+      const row = this.connections.rows[i * CONNECTIONS_MAX + c];
       if (row < 0) continue;
       const a = (row >> 1) * ACCT;
       const until = flows[n + F_LAST] + this.timeouts[i * CONNECTIONS_MAX + c];
@@ -416,7 +415,7 @@ export class FlowCache implements FlowMemo {
   private tellFlowRecords(i: number, packets: number): void {
     const { flows, nics, vnets } = this.vnet;
     for (let c = 0; c < FLOW_RECORDS_MAX; c++) {
-      const row = this.flowRecords[i * FLOW_RECORDS_MAX + c] >> 1;
+      const row = this.flowRecords.rows[i * FLOW_RECORDS_MAX + c] >> 1;
       if (row < 0) continue;
       flows.passed(row, packets, this.flows[i * FLOW + F_LAST], vnets.flowTimeout[nics.vnet[flows.nic[row]]]);
     }
@@ -426,14 +425,8 @@ export class FlowCache implements FlowMemo {
   forget(i: number): void {
     this.tell(i);
     const w = i * ENTRY;
-    for (let c = 0; c < CONNECTIONS_MAX; c++) {
-      const row = this.connections[i * CONNECTIONS_MAX + c];
-      if (row >= 0) this.t.links[row] = -1;
-    }
-    for (let c = 0; c < FLOW_RECORDS_MAX; c++) {
-      const row = this.flowRecords[i * FLOW_RECORDS_MAX + c];
-      if (row >= 0) this.vnet.flows.links[row] = -1;
-    }
+    this.connections.remove(i);
+    this.flowRecords.remove(i);
     if (this.words[w + E_SEGMENT] >= 0) this.segments.remove(this.words[w + E_SEGMENT]);
     this.index.remove(this.words[w + E_HASH], i);
     this.words[w + E_PATH] = -1;
@@ -444,8 +437,8 @@ export class FlowCache implements FlowMemo {
     this.capacity *= 2;
     this.words = growI32(this.words, this.capacity * ENTRY);
     this.flows = growF64(this.flows, this.capacity * FLOW);
-    this.connections = growI32(this.connections, this.capacity * CONNECTIONS_MAX);
+    this.connections.grow(this.capacity);
     this.timeouts = growF64(this.timeouts, this.capacity * CONNECTIONS_MAX);
-    this.flowRecords = growI32(this.flowRecords, this.capacity * FLOW_RECORDS_MAX);
+    this.flowRecords.grow(this.capacity);
   }
 }

@@ -56,14 +56,16 @@ export class FlowPaths {
     return this.k.clock.now < this.validUntil[p] || this.renew(p) ? p : -1;
   }
 
-  /** What the path's forwarding entries say now; false when one has aged, and then the path is gone. */
+  /** What has an end says when that is; false when one is over, and then the path is gone. */
   renew(p: number): boolean {
     this.flush(p);
     const { fdb } = this.link;
     let until = Number.MAX_VALUE;
     for (let i = 0, o = p * WORDS; i < this.noteCount[p]; i++, o += NOTE_WORDS) {
-      if (this.notes[o] !== Noted.FDB) continue;
-      const end = fdb.expires(this.notes[o + 1]);
+      const kind = this.notes[o];
+      if (kind !== Noted.FDB && kind !== Noted.REDIRECT) continue;
+      const row = this.notes[o + 1];
+      const end = kind === Noted.FDB ? fdb.expires(row) : this.ip.peers.ignoredUntil(row);
       if (end < until) until = end;
     }
     this.validUntil[p] = until;
@@ -138,6 +140,9 @@ export class FlowPaths {
         break;
       case Noted.LEARN:
         this.link.fdb.seen(a, last);
+        break;
+      case Noted.REDIRECT:
+        this.ip.peers.seen(a, last);
         break;
       default:
         this.ip.neigh.seenUsed(a, last);

@@ -59,7 +59,7 @@ import { Fabric, type FabricSettings } from "../vnet/fabric.ts";
 import { vnetIngress } from "../vnet/ingress.ts";
 import { probeDue } from "../vnet/probes.ts";
 import { idleOver } from "../vnet/reset.ts";
-import { vnetHolds, vnetRoute } from "../vnet/route.ts";
+import { vnetRoute } from "../vnet/route.ts";
 import { brNfRoute } from "./bridge-route.ts";
 import { FlowCache } from "./flow-cache.ts";
 import { FlowEmitter } from "./flow-emit.ts";
@@ -103,6 +103,7 @@ export class Walk {
     this.emitter = new FlowEmitter(this.cache, this.sock);
     this.sock.sent = () => this.drain();
     this.link.fdb.settle = () => this.cache.paths.flushAll();
+    this.ip.peers.settle = () => this.cache.paths.flushAll();
     this.ip.neigh.solicit = (n, unicast, waiting) => arpSolicit(this.ip, n, unicast, waiting);
     this.sock.tcp.route = (ns, dst, src) => this.tcpRoute(ns, dst, src);
     this.link.bridges.onAddressChange = (dev) => this.ip.neigh.flushDevice(dev, false);
@@ -326,8 +327,8 @@ export class Walk {
           stage = vnetEgress(vnet, f);
           break;
         case Stage.VNET_ROUTE:
-          if (consulted.recording > 0 && vnetHolds(vnet, f)) this.cache.leave(f, stage);
           stage = vnetRoute(vnet, f);
+          if (stage === Stage.DONE && consulted.recording > 0) this.cache.leave(f, Stage.VNET_ROUTE);
           break;
         case Stage.VNET_INGRESS:
           stage = vnetIngress(vnet, f);
