@@ -46,9 +46,14 @@ export class NextHopExceptions {
     return row >= 0 ? this.gateway[row] : 0;
   }
 
-  /** Something is known about the destination. */
-  knows(ns: number, dst: number): boolean {
-    return this.index.count !== 0 && this.find(ns, dst) >= 0;
+  /** What is known about the destination, -1 for nothing. */
+  rowOf(ns: number, dst: number): number {
+    return this.index.count === 0 ? -1 : this.find(ns, dst);
+  }
+
+  /** When the row is over, ns. */
+  endOf(row: number): number {
+    return this.expires[row];
   }
 
   isLocked(ns: number, dst: number): boolean {
@@ -67,6 +72,7 @@ export class NextHopExceptions {
     if (row < 0 || this.locked[row] !== 0) return;
     const { now } = this.k.clock;
     if (!locked && this.pmtu[row] === mtu && this.expires[row] > now + (seconds * SECOND) / 2) return;
+    this.k.consulted.changed(Noted.EXCEPTION, row, 0);
     this.pmtu[row] = mtu;
     this.locked[row] = locked ? 1 : 0;
     this.expires[row] = now + seconds * SECOND;
@@ -75,6 +81,7 @@ export class NextHopExceptions {
   learnRedirect(ns: number, dst: number, gateway: number, seconds: number): void {
     const row = this.make(ns, dst);
     if (row < 0) return;
+    this.k.consulted.changed(Noted.EXCEPTION, row, 0);
     this.gateway[row] = gateway;
     this.expires[row] = this.k.clock.now + seconds * SECOND;
   }
@@ -115,6 +122,7 @@ export class NextHopExceptions {
   }
 
   private remove(row: number): void {
+    this.k.consulted.changed(Noted.EXCEPTION, row, 0);
     this.index.remove(hash2(this.route[row], this.dst[row]), row);
     this.route[row] = 0;
     this.rows.give(row);

@@ -82,13 +82,11 @@ export function ipRouteInput(ip: Ip, f: number, dst: number, src: number): numbe
   return 0;
 }
 
-/**
- * For the flow cache: the routes to both addresses were asked for. What ICMP taught about the destination
- * expires, so such packets walk.
- */
+/** For the flow cache: the routes to both addresses were asked for, and what ICMP taught about one. */
 export function noteRoute(ip: Ip, f: number, ns: number, dst: number, src: number): void {
   const { consulted } = ip.k;
-  if (ip.exceptions.knows(ns, dst)) return consulted.giveUp(f);
+  const learned = ip.exceptions.rowOf(ns, dst);
+  if (learned >= 0) consulted.note(f, Noted.EXCEPTION, learned, 0);
   consulted.note(f, Noted.ROUTE, ns, dst);
   consulted.note(f, Noted.ROUTE, ns, src);
 }

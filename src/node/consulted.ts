@@ -34,20 +34,22 @@ export const Noted = {
   VNET_ROUTES: 9,
   /** Security rules of the fabric and what they are made of. */
   SECURITY: 10,
+  /** What ICMP taught about a destination. a: row of ip/nexthop-exceptions.ts. */
+  EXCEPTION: 11,
 
   // Effects. Bytes are told as what the frame had more than its IP packet.
   /** a: device, b: bytes more. */
-  RX: 11,
-  TX: 12,
+  RX: 12,
+  TX: 13,
   /** a: NIC, b: bytes more. */
-  NIC_SENT: 13,
-  NIC_RECEIVED: 14,
+  NIC_SENT: 14,
+  NIC_RECEIVED: 15,
   /** A source address was seen on its port. a: row of the forwarding database. */
-  LEARN: 15,
+  LEARN: 16,
   /** A neighbour entry was used. a: row. */
-  USE: 16,
+  USE: 17,
   /** A packet deserved a redirect that its sender would ignore. a: row of ip/peers.ts. */
-  REDIRECT: 17,
+  REDIRECT: 18,
 } as const;
 export const FIRST_EFFECT: number = Noted.RX;
 

@@ -65,7 +65,6 @@ export class Gateways {
 }
 
 export function setConnectionUp(v: Fabric, connection: number, up: boolean): void {
-  v.k.consulted.changedAll();
   v.gateways.connections[connection].up = up;
   exchangeRoutes(v);
 }

@@ -59,19 +59,29 @@ export class FlowPaths {
   /** What has an end says when that is; false when one is over, and then the path is gone. */
   renew(p: number): boolean {
     this.flush(p);
-    const { fdb } = this.link;
     let until = Number.MAX_VALUE;
     for (let i = 0, o = p * WORDS; i < this.noteCount[p]; i++, o += NOTE_WORDS) {
-      const kind = this.notes[o];
-      if (kind !== Noted.FDB && kind !== Noted.REDIRECT) continue;
-      const row = this.notes[o + 1];
-      const end = kind === Noted.FDB ? fdb.expires(row) : this.ip.peers.ignoredUntil(row);
+      const end = this.endOf(this.notes[o], this.notes[o + 1]);
       if (end < until) until = end;
     }
     this.validUntil[p] = until;
     if (until > this.k.clock.now) return true;
     this.evict(p);
     return false;
+  }
+
+  /** When what a note is about is over by itself. */
+  private endOf(kind: number, row: number): number {
+    switch (kind) {
+      case Noted.FDB:
+        return this.link.fdb.expires(row);
+      case Noted.EXCEPTION:
+        return this.ip.exceptions.endOf(row);
+      case Noted.REDIRECT:
+        return this.ip.peers.ignoredUntil(row);
+      default:
+        return Number.MAX_VALUE;
+    }
   }
 
   /** A packet of this many bytes passed. */

@@ -7,6 +7,7 @@ import { CNI_MODES } from "../../src/emulator/spec.ts";
 import { ms, sec, us } from "../../src/emulator/units.ts";
 import { Nud } from "../../src/ip/neigh-table.ts";
 import { sourceStart } from "../../src/socket/source.ts";
+import { NextHop } from "../../src/vnet/azure.ts";
 import { stateDifference } from "../properties/cache.ts";
 
 /** Runs both ways; the state must be the same. The one with the cache is returned. */
@@ -39,12 +40,15 @@ const received = (net: Net): number => {
   return net.walk.vnet.nics.received[net.walk.k.dev.nic[net.hosts.host("b").dev]!]!;
 };
 
-/** Nothing but the records shall age. */
+/** Neighbours shall not age. */
 function keepNeighbours(net: Net): void {
   const { neigh } = net.walk.ip;
   const { table } = neigh;
-  const n = table.firstOf(net.hosts.host("a").dev);
-  neigh.set(table.dev[n]!, table.addr[n]!, table.macHi[n]!, table.macLo[n]!, Nud.PERMANENT);
+  for (let d = 0; d < net.walk.k.dev.ids.used; d++) {
+    for (let n = table.firstOf(d); n >= 0; n = table.devNext[n]!) {
+      neigh.set(d, table.addr[n]!, table.macHi[n]!, table.macLo[n]!, Nud.PERMANENT);
+    }
+  }
 }
 
 test("flow records: renewed by packets that do not walk, judged anew with new rules (N13, N14)", (t) => {
@@ -94,6 +98,130 @@ for (const cni of CNI_MODES) {
     t.true(net.walk.spared >= 6 * rate * 0.99, `${net.walk.spared}`);
   });
 }
+
+for (const delay of [0, us(300)]) {
+  test(`through a peering and a gateway to a site, ${delay} ns away, and when that is cut`, (t) => {
+    const describe = (t: TopologyBuilder): void => {
+      const hub = t.vnet("hub", { addressSpace: ["10.32.0.0/16"] });
+      const prod = t.vnet("prod", { addressSpace: ["10.224.0.0/12"] });
+      hub.peer(prod, { allowGatewayTransit: true });
+      prod.peer(hub, { useRemoteGateways: true });
+      hub.subnet("GatewaySubnet", "10.32.255.0/27");
+      hub.gateway("gateway", "Vpn");
+      const site = t.site("site", { addressSpace: ["192.168.0.0/16"] });
+      t.connection("tunnel", "gateway", { site, delay });
+      t.vm("a", { subnet: prod.subnet("servers", "10.224.0.0/24") });
+      t.vm("b", { subnet: site.subnet("desks", "192.168.1.0/24"), udpEcho: 7 });
+    };
+    const net = both(t, describe, (net) => {
+      net.traffic({ from: "a", to: "b:7", flows: 5, rate: 1000, frameBytes: 64 });
+      net.run({ until: sec(1) });
+      const arrived = received(net);
+      t.true(arrived > 990);
+      net.at(net.now).connection("tunnel", false);
+      net.run({ until: sec(2) });
+      t.true(received(net) - arrived < 10);
+      net.at(net.now).connection("tunnel", true);
+      net.run({ until: sec(3) });
+      const { vnet } = net.walk;
+      const table = vnet.addRouteTable("nowhere");
+      vnet.setRoute(table, 0x0ae00000, 24, NextHop.NONE);
+      vnet.associate(vnet.subnets.name.indexOf("GatewaySubnet"), table);
+      // The effective routes of GatewaySubnet decide about answers.
+      const { dropped } = net.walk.k;
+      net.run({ until: sec(4) });
+      t.true(net.walk.k.dropped - dropped > 990);
+    });
+    // Each VNet and the tunnel that holds packets makes two entries of one.
+    t.true(net.walk.spared > (delay > 0 ? 2 : 1) * 3900, `${net.walk.spared}`);
+  });
+}
+
+test("a pod behind a bridge that sends everything to the fabric (azure-tunnel) reaches its neighbour", (t) => {
+  const describe = (t: TopologyBuilder): void => {
+    const vnet = t.vnet("prod", { addressSpace: ["10.224.0.0/12"] });
+    const aks = t.cluster("aks", { subnet: vnet.subnet("nodes", "10.224.0.0/24"), cni: "azure-tunnel" });
+    aks.nodes(1);
+    aks.pod("client");
+    aks.pod("b", { udpEcho: 7 });
+  };
+  const net = both(t, describe, (net) => {
+    net.traffic({ from: "client", to: "b:7", flows: 4, rate: 1000, frameBytes: 64 });
+    net.run({ until: sec(4) });
+    net.walk.nf.t.flush(net.hosts.host("n0").ns);
+    net.run({ until: sec(5) });
+  });
+  // There and back, each in two parts; streams after two seconds (K 3.4).
+  t.true(net.walk.spared > 4 * 1900, `${net.walk.spared}`);
+});
+
+test("a sender that ignores redirects is sent none, until it was silent for 20 s (K 4.3)", (t) => {
+  const describe = (t: TopologyBuilder): void => {
+    const vnet = t.vnet("prod", { addressSpace: ["10.224.0.0/12"] });
+    const aks = t.cluster("aks", { subnet: vnet.subnet("nodes", "10.224.0.0/24") });
+    aks.nodes(2);
+    aks.deployment("web", { node: "n1", udpEcho: 8080 });
+    aks.service("web", { port: 80, targetPort: 8080, protocol: "UDP", type: "NodePort", nodePort: 30080 });
+    t.vm("a", { subnet: vnet.subnet("servers", "10.225.0.0/24") });
+  };
+  both(t, describe, (net) => {
+    // n0 masquerades: its answers come in and leave by one device.
+    net.traffic({ from: "a", to: "n0:30080", flows: 1, rate: 100, frameBytes: 64 });
+    const { row } = net.script.streams[0]!;
+    const go = (until: number): number => {
+      sourceStart(net.walk.sock, row, 100, 1, 0);
+      net.run({ until });
+      net.stopTraffic(row);
+      const { redirects } = net.walk.ip.peers as unknown as { redirects: Int32Array };
+      return Math.max(...redirects);
+    };
+    // What else n0 says to the same pod is limited by the same numbers.
+    net.traffic({ from: "web-0", to: "n0:9", flows: 1, rate: 3, frameBytes: 64, at: sec(30) });
+    t.is(go(sec(15)), 9);
+    keepNeighbours(net);
+    net.walk.spared = 0;
+    t.is(go(sec(40)), 9);
+    t.is(net.walk.spared > 4900, net.spec.flowCache);
+    net.stopTraffic(net.script.streams[1]!.row);
+    net.run({ until: sec(55) });
+    t.is(go(sec(56)), 9);
+    net.run({ until: sec(77) });
+    t.true(go(sec(78)) < 9);
+  });
+});
+
+test("what ICMP taught about a path is forgotten in time, and noticed when it changes (K 4.3)", (t) => {
+  const describe = (t: TopologyBuilder): void => {
+    const vnet = t.vnet("prod", { addressSpace: ["10.224.0.0/12"] });
+    const aks = t.cluster("aks", { subnet: vnet.subnet("nodes", "10.224.0.0/24") });
+    aks.nodes(1);
+    aks.pod("b", { udpSink: 8080 });
+    t.vm("a", { subnet: vnet.subnet("servers", "10.225.0.0/24") });
+  };
+  both(t, describe, (net) => {
+    const { k, ip } = net.walk;
+    const learned = (): number => ip.exceptions.rows.live;
+    const veth = k.dev.peer[net.hosts.host("b").dev]!;
+    net.walk.link.setMtu(veth, 600);
+    net.traffic({ from: "a", to: "b:8080", flows: 1, rate: 10, frameBytes: 64 });
+    net.traffic({ from: "a", to: "b:8080", flows: 1, rate: 100, frameBytes: 1000, firstPort: 20_000 });
+    net.run({ until: sec(2) });
+    net.stopTraffic(net.script.streams[1]!.row);
+    keepNeighbours(net);
+    t.is(learned(), 1);
+    net.run({ until: sec(590) });
+    t.is(learned(), 1);
+    net.run({ until: sec(602) });
+    t.is(learned(), 0);
+    const { ns } = net.hosts.host("a");
+    ip.exceptions.learnMtu(ns, net.hosts.host("b").ip, 600, false, 600);
+    net.run({ until: sec(610) });
+    // A path so narrow that nothing sent to it forbids fragmentation any more.
+    ip.exceptions.learnMtu(ns, net.hosts.host("b").ip, 552, true, 600);
+    net.run({ until: sec(620) });
+    t.true(k.ns.ipId[ns]! > 90);
+  });
+});
 
 test("frames that a link damaged, lost, doubled or put out of order, with and without", (t) => {
   const net = both(t, twoVms, (net) => {
