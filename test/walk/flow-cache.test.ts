@@ -137,7 +137,7 @@ for (const delay of [0, us(300)]) {
   });
 }
 
-test("a pod behind a bridge that sends everything to the fabric (azure-tunnel) reaches its neighbour", (t) => {
+test("a pod whose bridge sends everything to the fabric (azure-tunnel) reaches its neighbour", (t) => {
   const describe = (t: TopologyBuilder): void => {
     const vnet = t.vnet("prod", { addressSpace: ["10.224.0.0/12"] });
     const aks = t.cluster("aks", { subnet: vnet.subnet("nodes", "10.224.0.0/24"), cni: "azure-tunnel" });
