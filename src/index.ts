@@ -37,6 +37,7 @@ export type { LookupError, SocketError } from "./emulator/node-error.ts";
 export type { LookupAddress, LookupCallback, LookupOptions } from "./emulator/node-names.ts";
 export { type NodeListenOptions, NodeServer } from "./emulator/node-server.ts";
 export { type NodeConnectOptions, NodeSocket, type NodeSocketOptions } from "./emulator/node-socket.ts";
+export type { PropagationInfo } from "./emulator/propagation-info.ts";
 export type { ServiceTry } from "./emulator/rolled-out.ts";
 export type { Received } from "./emulator/script.ts";
 export type { EndpointInfo, ServiceInfo, ServicePortInfo } from "./emulator/service-info.ts";
@@ -63,6 +64,7 @@ export type {
   PrivateEndpointOptions,
   PrivateLinkServiceOptions,
   ProbeSpec,
+  PropagationOptions,
   Protocol,
   PublicAddressSpec,
   RouteOptions,

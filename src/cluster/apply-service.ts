@@ -20,8 +20,15 @@ export interface NamedEndpoint {
   ip: number;
   /** Undefined: the targetPort. */
   port: number | undefined;
+  /** Name of the port it is for; undefined: all. */
+  portName: string | undefined;
   /** Number of the node; -1: none. */
   node: number;
+  /** Bits of EndpointCondition. */
+  conditions: number;
+  /** Hints: number of a zone, number of a node; -1: none. */
+  forZone: number;
+  forNode: number;
 }
 
 export interface ServicePlan {
@@ -73,7 +80,15 @@ function addPort(cluster: Cluster, plan: ServicePlan, s: number, port: Omit<Serv
 }
 
 function addNamed(cluster: Cluster, plan: ServicePlan, port: ServicePort): void {
-  for (const e of plan.endpoints) cluster.addNamedEndpoint(port, e.ip, e.port ?? port.targetPort, e.node);
+  if (port.row < 0) return;
+  const ns = (node: number): number => (node < 0 ? -1 : cluster.nodes[node].ns);
+  for (const e of plan.endpoints) {
+    if (e.portName !== undefined && e.portName !== port.name) continue;
+    const target = e.port ?? port.targetPort;
+    const { conditions, forZone } = e;
+    cluster.table.addEndpoint(port.row, e.ip, target, ns(e.node), conditions, forZone, ns(e.forNode));
+  }
+  cluster.changed();
 }
 
 function changePort(

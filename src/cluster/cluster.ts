@@ -13,7 +13,6 @@ import type { ProxyOptions } from "../netfilter/netfilter.ts";
 import { PolicyTable } from "../netfilter/network-policy.ts";
 import { ServiceTable } from "../netfilter/service-table.ts";
 import { Noted } from "../node/consulted.ts";
-import { Op } from "../node/op.ts";
 import { closeNamespace } from "../socket/open.ts";
 import { closeServers, exitNamespace, openServers } from "../socket/servers.ts";
 import type { Walk } from "../walk/walk.ts";
@@ -22,6 +21,7 @@ import type { ControlSettings } from "./control/settings.ts";
 import { type HostPort, HostPortUse } from "./host-ports.ts";
 import { NetworkPolicies, type NetworkPolicy } from "./network-policies.ts";
 import { PodPhase, type Pods } from "./pods.ts";
+import { type PropagationSettings, Proxies } from "./proxies.ts";
 import {
   type HealthAnswer,
   healthAnswer,
@@ -52,14 +52,13 @@ export class Cluster {
   readonly services: Service[] = [];
   /** Service by the row its ports have in the table. */
   readonly serviceOfPort: Service[] = [];
-  /** Time from a change to the nodes' rules, ns. */
-  syncDelay: number;
   readonly control: ControlPlane;
+  /** What the nodes' kube-proxies know of the table, and when. */
+  readonly proxies: Proxies;
   /** How the next pods' MACs are chosen. */
   podMacs: MacChoice = "random";
   /** portmap takes the UDP entries of a host port's last owner out of conntrack. */
   hostPortCleanup = true;
-  private started = false;
   private readonly proxy: ProxyOptions;
   private readonly room = new IndexedHeap();
   private readonly portUse = new HostPortUse();
@@ -76,7 +75,7 @@ export class Cluster {
     pods: Pods,
     cni: Cni,
     proxy: ProxyOptions,
-    syncDelay: number,
+    propagation: PropagationSettings,
     control: { seed: number; settings?: Partial<ControlSettings> } = { seed: 1 },
   ) {
     this.name = name;
@@ -84,8 +83,8 @@ export class Cluster {
     this.walk = walk;
     this.pods = pods;
     this.cni = cni;
-    this.proxy = { ...proxy, delayed: syncDelay > 0 };
-    this.syncDelay = syncDelay;
+    this.proxies = new Proxies(propagation, walk.k.options.seed);
+    this.proxy = { ...proxy, delayed: !this.proxies.immediate };
     this.control = new ControlPlane(this, control.seed, control.settings ?? {});
   }
 
@@ -94,12 +93,19 @@ export class Cluster {
     const n = this.nodes.push(node) - 1;
     const { ns } = node;
     this.cni.setUpNode(node.cni);
-    const nodeIp = this.walk.vnet.primaryAddress(node.nic);
-    this.walk.nf.attachServices(ns, this.table, { ...this.proxy, nodeIp });
+    this.proxies.addNode();
+    this.attachProxy(n);
     if (node.zone >= 0) this.table.setZone(ns, node.zone);
-    this.enforce(ns);
     this.room.set(n, 0);
     return n;
+  }
+
+  /** kube-proxy writes the node's rules for the first time, or anew. */
+  attachProxy(n: number): void {
+    const { ns, nic } = this.nodes[n];
+    const nodeIp = this.walk.vnet.primaryAddress(nic);
+    this.walk.nf.attachServices(ns, this.table, { ...this.proxy, nodeIp });
+    this.enforce(ns);
   }
 
   addWorkload(workload: Workload): number {
@@ -290,13 +296,6 @@ export class Cluster {
     return added;
   }
 
-  /** An endpoint of a Service without selector. @param node -1: on none of the cluster's nodes */
-  addNamedEndpoint(port: ServicePort, ip: number, target: number, node: number): void {
-    if (port.row < 0) return;
-    this.table.addEndpoint(port.row, ip, target, node < 0 ? -1 : this.nodes[node].ns);
-    this.changed();
-  }
-
   /** The readiness probe of a pod begins to succeed or to fail. */
   setReady(p: number, ready: boolean): void {
     this.pods.ready[p] = ready ? 1 : 0;
@@ -313,7 +312,8 @@ export class Cluster {
   health(service: Service, node: number): HealthAnswer {
     const { ns } = this.nodes[node];
     const { table } = this;
-    const revision = this.walk.nf.revision(ns);
+    const hasRules = this.walk.nf.table[ns] >= 0;
+    const revision = hasRules ? this.walk.nf.revision(ns) : table.revision;
     const local = new Set<number>();
     for (const port of service.ports) {
       if (port.row < 0) continue;
@@ -366,13 +366,7 @@ export class Cluster {
    * time.
    */
   start(): void {
-    this.started = true;
-    if (this.syncDelay > 0) this.sync(this.table.revision);
-  }
-
-  /** Op.PROXY_SYNC: the nodes have written the rules of `revision`. */
-  sync(revision: number): void {
-    for (const node of this.nodes) this.walk.nf.sync(node.ns, revision);
+    this.proxies.start(this);
   }
 
   /** Workloads a Service's selector finds in its namespace, in the order they were added. */
@@ -463,9 +457,7 @@ export class Cluster {
 
   /** The nodes will learn of what the Service table has by now. */
   changed(): void {
-    if (this.syncDelay === 0 || !this.started) return;
-    const { clock } = this.walk.k;
-    clock.at(clock.now + this.syncDelay, Op.PROXY_SYNC, this.index, this.table.revision);
+    this.proxies.changed(this);
   }
 }
 

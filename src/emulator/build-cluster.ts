@@ -3,6 +3,7 @@
 
 import { Cluster } from "../cluster/cluster.ts";
 import type { HostPort } from "../cluster/host-ports.ts";
+import type { PropagationSettings } from "../cluster/proxies.ts";
 import { AzureVnetIpam } from "../cni/ipam/azure-vnet-ipam.ts";
 import { Cns } from "../cni/ipam/cns.ts";
 import { announceKubenet, announceOverlay, reservePodAddresses } from "../cni/modes/fabric.ts";
@@ -44,6 +45,7 @@ const MAX_PODS = {
   "azure-overlay": 250,
   kubenet: 110,
 } as const;
+const SECOND = 1_000_000_000;
 /** Every node of an overlay or kubenet cluster has a /24 of the pod CIDR. */
 const NODE_RANGE = 24;
 /** .1 is the Service `kubernetes` and .10 kube-dns on AKS; others follow. */
@@ -74,13 +76,13 @@ export function buildCluster(b: Building, given: ClusterSpec): void {
   const serviceCidr = cidrOr(spec.serviceCidr, DEFAULT_SERVICE_CIDR);
   const { hosts } = b.net;
   const proxy = proxyOptions(b, spec, podCidr, serviceCidr);
-  const delay = spec.kubeProxy?.syncDelay ?? 0;
+  const propagation = propagationOf(spec);
   const control = {
     seed: b.net.spec.seed,
     ...(spec.control === undefined ? {} : { settings: spec.control }),
   };
   const index = hosts.clusters.length;
-  const cluster = new Cluster(spec.name, index, b.walk, b.pods, b.cni, proxy, delay, control);
+  const cluster = new Cluster(spec.name, index, b.walk, b.pods, b.cni, proxy, propagation, control);
   hosts.clusters.push(cluster);
   cluster.podMacs = spec.podMacs ?? "random";
   cluster.hostPortCleanup = spec.hostPortCleanup !== false;
@@ -94,7 +96,7 @@ export function buildCluster(b: Building, given: ClusterSpec): void {
     serviceCidr,
     domain: spec.cni === "azure-overlay" ? addDomain(b.walk.vnet) : -1,
     table: spec.cni === "kubenet" && subnet >= 0 ? kubenetTable(b, spec, subnet) : -1,
-    zones: [...new Set(spec.nodes.flatMap((n) => n.zone ?? []))],
+    zones: zonesOf(spec),
   };
   // Without knowing mode and subnet nothing can be said about the nodes' addresses.
   const plugged = subnet >= 0 && spec.cni === given.cni;
@@ -106,7 +108,7 @@ export function buildCluster(b: Building, given: ClusterSpec): void {
   const addresses = new ServiceAddresses(serviceCidr.network + FIRST_CLUSTER_IP, spec.services);
   b.net.serviceAddresses.push(addresses);
   const nodes = spec.nodes.map((n) => n.name);
-  const scope = { problems: b.problems, path, cluster, addresses, serviceCidr, nodes };
+  const scope = { problems: b.problems, path, cluster, addresses, serviceCidr, nodes, zones: build.zones };
   for (const service of spec.services) buildService(scope, service);
   for (const [name, labels] of Object.entries(spec.namespaces)) cluster.policies.setNamespace(name, labels);
   for (const { name, ...policy } of spec.policies) {
@@ -127,6 +129,20 @@ function applyAtBuild(build: ClusterBuild, text: string, file: string): void {
     if (!(error instanceof TopologyError)) throw error;
     build.b.problems.push(...error.problems);
   }
+}
+
+/** Zones by number, as nodes name them. */
+export function zonesOf(spec: ClusterSpec): string[] {
+  return [...new Set(spec.nodes.flatMap((n) => n.zone ?? []))];
+}
+
+// kube-proxy's own defaults (K 2.6) where propagation is asked for.
+function propagationOf(spec: ClusterSpec): PropagationSettings {
+  const { syncDelay = 0, propagation } = spec.kubeProxy ?? {};
+  const { watchLatency = 0, jitter = 0, minSyncPeriod = SECOND } = propagation ?? {};
+  const syncPeriod = propagation?.syncPeriod ?? 30 * SECOND;
+  if (propagation !== undefined) return { watchLatency, jitter, minSyncPeriod, syncPeriod };
+  return { watchLatency: syncDelay, jitter: 0, minSyncPeriod: 0, syncPeriod };
 }
 
 function addPods({ b, spec, cluster, path }: ClusterBuild): void {

@@ -11,6 +11,7 @@ import {
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Service, ServicePort } from "../cluster/service.ts";
 import { prefixMask } from "../core/prefix-table.ts";
+import { EndpointCondition } from "../netfilter/endpoint-lists.ts";
 import { ANY_LOCAL, addressRanges, FrontendKind, type SourceRanges } from "../netfilter/frontends.ts";
 import { type Cidr, formatCidr, formatIpv4, parseCidr } from "../wire/address.ts";
 import { addressOf } from "./build.ts";
@@ -18,7 +19,7 @@ import { oneOf } from "./check-cluster.ts";
 import type { Problem } from "./errors.ts";
 import { didYouMean, PROTOCOLS } from "./hosts.ts";
 import { NODE_PORT_FIRST, NODE_PORT_LAST, type ServiceAddresses } from "./service-addresses.ts";
-import type { ServicePortOptions, ServiceSpec } from "./spec.ts";
+import type { EndpointOptions, ServicePortOptions, ServiceSpec } from "./spec.ts";
 
 const POLICIES = ["Cluster", "Local"] as const;
 const TYPES = ["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"] as const;
@@ -38,8 +39,9 @@ export interface ServiceScope {
   cluster: Cluster;
   addresses: ServiceAddresses;
   serviceCidr: Cidr;
-  /** Names of the nodes. */
+  /** Names of the nodes, and of their zones by number. */
   nodes: readonly string[];
+  zones: readonly string[];
 }
 
 /** Makes the Service, or changes the one of its name; with problems only addresses are given out. */
@@ -319,7 +321,7 @@ function affinityOf(c: ServiceScope, spec: ServiceSpec, path: string): number {
 
 function hintsOf(c: ServiceScope, spec: ServiceSpec, path: string): Service["hints"] {
   const wanted = spec.trafficDistribution;
-  if (wanted === undefined) return "none";
+  if (wanted === undefined) return spec.endpoints?.some(isHinted) ? "zone" : "none";
   const kind = oneOf(c, wanted, DISTRIBUTIONS, "PreferSameZone", `${path}.trafficDistribution`);
   return kind === "PreferSameNode" ? "node" : "zone";
 }
@@ -330,19 +332,52 @@ function endpointsOf(c: ServiceScope, spec: ServiceSpec, path: string): NamedEnd
     const message = "are for a Service without selector (selector: null)";
     c.problems.push({ path: `${path}.endpoints`, message });
   }
-  const names = c.nodes;
   return given.map((e, i) => {
     const at = `${path}.endpoints[${i}]`;
     if (e.port !== undefined && !isPort(e.port)) {
       c.problems.push({ path: `${at}.port`, message: `${e.port} is no port number` });
     }
-    const node = e.node === undefined ? -1 : names.indexOf(e.node);
-    if (e.node !== undefined && node < 0) {
-      const message = `there is no node "${e.node}"${didYouMean(e.node, names)}`;
-      c.problems.push({ path: `${at}.node`, message });
+    const portNames = spec.ports.flatMap((p) => p.name ?? []);
+    if (e.portName !== undefined && !portNames.includes(e.portName)) {
+      const message = `no port is named "${e.portName}"${didYouMean(e.portName, portNames)}`;
+      c.problems.push({ path: `${at}.portName`, message });
     }
-    return { ip: addressOf(c, e.ip, `${at}.ip`), port: e.port, node };
+    return {
+      port: e.port,
+      portName: e.portName,
+      node: numberOf(c, e.node, c.nodes, `${at}.node`, "node"),
+      conditions: conditionsOf(e),
+      forZone: numberOf(c, e.forZone, c.zones, `${at}.forZone`, "zone"),
+      forNode: numberOf(c, e.forNode, c.nodes, `${at}.forNode`, "node"),
+      ip: addressOf(c, e.ip, `${at}.ip`),
+    };
   });
+}
+
+function numberOf(
+  c: ServiceScope,
+  name: string | undefined,
+  known: readonly string[],
+  path: string,
+  what: string,
+): number {
+  if (name === undefined) return -1;
+  const number = known.indexOf(name);
+  if (number < 0) {
+    c.problems.push({ path, message: `there is no ${what} "${name}"${didYouMean(name, known)}` });
+  }
+  return number;
+}
+
+const isHinted = (e: EndpointOptions): boolean => e.forZone !== undefined || e.forNode !== undefined;
+
+// K 1.3: nil means ready, serving, not terminating.
+function conditionsOf({ ready = true, serving = ready, terminating = false }: EndpointOptions): number {
+  return (
+    (ready ? EndpointCondition.READY : 0) |
+    (serving ? EndpointCondition.SERVING : 0) |
+    (terminating ? EndpointCondition.TERMINATING : 0)
+  );
 }
 
 // NodePorts of all ports, external addresses and the load balancer's, each with the port's own number.
@@ -372,7 +407,8 @@ function clusterIpOf(c: ServiceScope, spec: ServiceSpec, type: Service["type"], 
   };
   if (spec.clusterIP !== undefined) {
     const at = `${path}.clusterIP`;
-    const ip = addressOf(c, spec.clusterIP, at);
+    // Leading zeros are decimal to Kubernetes (CVE-2021-29923).
+    const ip = addressOf(c, spec.clusterIP.replaceAll(/(^|\.)0+(?=\d)/g, "$1"), at);
     if (ip === 0) return 0;
     const { network, prefix, mask } = serviceCidr;
     const range = formatCidr(network, prefix);

@@ -8,7 +8,7 @@ import { NS_SYSCTLS, type NsSysctl } from "../node/sysctl.ts";
 import { type Cidr, formatCidr, parseCidr } from "../wire/address.ts";
 import type { Building } from "./build.ts";
 import { didYouMean } from "./hosts.ts";
-import { type ClusterSpec, CNI_MODES, type WorkloadSpec } from "./spec.ts";
+import { type ClusterSpec, CNI_MODES, type PropagationOptions, type WorkloadSpec } from "./spec.ts";
 
 export const DEFAULT_POD_CIDR = "10.244.0.0/16";
 export const DEFAULT_SERVICE_CIDR = "10.0.0.0/16";
@@ -65,6 +65,7 @@ function checkProxy(b: Building, spec: ClusterSpec, path: string): NonNullable<C
     b.problems.push({ path: `${path}.syncDelay`, message });
     proxy.syncDelay = 0;
   }
+  if (proxy.propagation !== undefined) checkPropagation(b, proxy, `${path}.propagation`);
   const ports = proxy.nodePortAddresses?.map((text, i) =>
     checkPrefix(b, text, null, `${path}.nodePortAddresses[${i}]`),
   );
@@ -72,6 +73,20 @@ function checkProxy(b: Building, spec: ClusterSpec, path: string): NonNullable<C
   if (typeof clusterCidr === "string")
     proxy.clusterCidr = checkPrefix(b, clusterCidr, null, `${path}.clusterCidr`);
   return proxy;
+}
+
+function checkPropagation(b: Building, proxy: NonNullable<ClusterSpec["kubeProxy"]>, path: string): void {
+  const good: { -readonly [K in keyof PropagationOptions]: PropagationOptions[K] } = {};
+  for (const [name, value] of Object.entries(proxy.propagation ?? {})) {
+    const key = name as keyof PropagationOptions;
+    const least = key === "syncPeriod" ? 1 : 0;
+    if (Number.isSafeInteger(value) && value >= least) good[key] = value;
+    else b.problems.push({ path: `${path}.${name}`, message: `is a whole number of ns, at least ${least}` });
+  }
+  if ((proxy.syncDelay ?? 0) > 0) {
+    b.problems.push({ path, message: "syncDelay is the same for all nodes at once: give one of the two" });
+  }
+  proxy.propagation = good;
 }
 
 function checkServiceRange(b: Building, spec: ClusterSpec, services: Cidr, path: string): void {

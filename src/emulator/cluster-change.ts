@@ -1,5 +1,7 @@
 // Changes of labels, NetworkPolicies and Services in a running cluster.
 
+import type { Cluster } from "../cluster/cluster.ts";
+import { zonesOf } from "./build-cluster.ts";
 import { buildService, type ServiceScope } from "./build-service.ts";
 import { cidrOr, DEFAULT_SERVICE_CIDR } from "./check-cluster.ts";
 import { mistake, type Problem, TopologyError } from "./errors.ts";
@@ -25,6 +27,8 @@ export function changeCluster(net: Net, row: number, change: ClusterChange): voi
     }
     case "label-namespace":
       return cluster.labelNamespace(change.namespace, change.labels);
+    case "proxy":
+      return changeProxy(cluster, change.node, change.what);
     case "service":
       return changeService(net, row, change.service);
     case "remove-service":
@@ -42,6 +46,7 @@ export function serviceScope(net: Net, row: number, problems: Problem[]): Servic
     addresses: net.serviceAddresses[row],
     serviceCidr: cidrOr(net.spec.clusters[row].serviceCidr, DEFAULT_SERVICE_CIDR),
     nodes: cluster.nodes.map((n) => n.name),
+    zones: zonesOf(net.spec.clusters[row]),
   };
 }
 
@@ -54,6 +59,15 @@ function changeService(net: Net, row: number, service: ServiceSpec): void {
   if (problems.length === 0) return openHealthPorts(net, cluster);
   scope.addresses.restore(saved);
   throw new TopologyError(problems);
+}
+
+function changeProxy(cluster: Cluster, name: string, what: "stop" | "start" | "flush"): void {
+  const n = cluster.nodes.findIndex((node) => node.name === name);
+  if (n < 0) throw mistake(name, `is no node of cluster ${cluster.name}`);
+  const { proxies } = cluster;
+  if (what === "stop") proxies.stop(cluster, n);
+  else if (what === "start") proxies.startAgain(cluster, n);
+  else proxies.flush(cluster, n);
 }
 
 function removeService(net: Net, row: number, name: string): void {

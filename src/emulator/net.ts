@@ -3,6 +3,7 @@
 
 import { type Cluster, type Service, targetOf, type Workload } from "../cluster/cluster.ts";
 import type { Pods } from "../cluster/pods.ts";
+import { clusterOfEvent, nodeOfEvent } from "../cluster/proxies.ts";
 import type { HealthAnswer } from "../cluster/service.ts";
 import type { Cni } from "../cni/cni.ts";
 import { NEVER } from "../core/clock.ts";
@@ -29,6 +30,7 @@ import { type ApplyReport, applyTo } from "./manifest/apply.ts";
 import { collectReceived, perform } from "./perform.ts";
 import { answerPlatform, Platform, tellPlatform } from "./platform.ts";
 import { Programs } from "./programs.ts";
+import { type PropagationInfo, propagationInfo } from "./propagation-info.ts";
 import { runUntilRolledOut, type ServiceTry, tryServices } from "./rolled-out.ts";
 import { type Action, Script } from "./script.ts";
 import type { ServiceAddresses } from "./service-addresses.ts";
@@ -100,8 +102,10 @@ export class Net {
     walk.onEvent = (op, a, b) => {
       if (op === Op.SCRIPT) perform(this, a);
       else if (op === Op.PROGRAM_TIMEOUT) this.programs.timeout(a);
-      else if (op === Op.PROXY_SYNC) this.hosts.clusters[a].sync(b);
-      else if (op === Op.CONTROL) this.hosts.clusters[a].control.fire(b);
+      else if (op === Op.PROXY_SYNC) {
+        const cluster = this.hosts.clusters[clusterOfEvent(a)];
+        cluster.proxies.event(cluster, nodeOfEvent(a), b);
+      } else if (op === Op.CONTROL) this.hosts.clusters[a].control.fire(b);
     };
     walk.sock.tcp.program = (row, events) => {
       if (tellScript(this, row, events) || tellPlatform(this, row, events)) return;
@@ -253,6 +257,14 @@ export class Net {
   tcp(host: string): HostTcp {
     this.hosts.host(host);
     return new HostTcp(this, host);
+  }
+
+  /**
+   * The latest 256 changes of Services and endpoints, oldest first, and when each node's rules had them;
+   * empty while nodes follow without delay. @param cluster its name; default the first
+   */
+  propagation(cluster?: string): PropagationInfo[] {
+    return propagationInfo(this.clusters, cluster);
   }
 
   /** Address of a Service. @throws UnknownNameError */

@@ -62,6 +62,7 @@ export type ClusterChange =
   | { kind: "label"; workload: string; labels: Labels }
   | { kind: "label-namespace"; namespace: string; labels: Labels }
   | { kind: "service"; service: ServiceSpec }
+  | { kind: "proxy"; node: string; what: "stop" | "start" | "flush" }
   | { kind: "remove-service"; name: string };
 
 /** What changes in the Azure network (emulator/azure-change.ts). Rows of the fabric. */

@@ -16,6 +16,7 @@ export type {
 } from "../vnet/build-balancers.ts";
 export type { NatGatewaySpec, PublicAddressSpec } from "../vnet/build-public.ts";
 export type { SecurityRuleSpec } from "../vnet/build-rule.ts";
+export type { KubeProxyOptions, PropagationOptions } from "./proxy-spec.ts";
 
 import type { ControlSettings } from "../cluster/control/settings.ts";
 
@@ -37,6 +38,7 @@ export type {
 } from "./spec-network.ts";
 
 import type { LabelSelector, Labels } from "../cluster/labels.ts";
+import type { KubeProxyOptions } from "./proxy-spec.ts";
 import type {
   DnsRecordSet,
   NicOptions,
@@ -74,29 +76,6 @@ export interface TopologyOptions {
    * Forwards packets of steady flows from memory. Off, every packet walks: slower, and the same otherwise.
    */
   flowCache?: boolean;
-}
-
-/** kube-proxy on every node of a cluster. */
-export interface KubeProxyOptions {
-  /**
-   * How a new connection gets its endpoint: "round-robin" is exact, one turn after the other per Service port
-   * and node; "iptables" and "nftables" draw at random as those modes do. Default "round-robin".
-   */
-  mode?: "round-robin" | "iptables" | "nftables";
-  /** Time from an endpoint change to the rules of the nodes, ns. Default 0. */
-  syncDelay?: number;
-  /** --masquerade-all. Default false. */
-  masqueradeAll?: boolean;
-  /** --cluster-cidr; default the pods' range. null: no local-traffic detector. */
-  clusterCidr?: string | null;
-  /** The KUBE-FORWARD rule that drops INVALID. Default as the mode has it. */
-  dropInvalid?: boolean;
-  /** Policy of FORWARD. Default "accept". */
-  forwardPolicy?: "accept" | "drop";
-  /** --nodeport-addresses. Default every local address; in mode "nftables" only the node's own. */
-  nodePortAddresses?: readonly string[];
-  /** --iptables-localhost-nodeports: NodePorts answer on 127.0.0.1. Default true; not in mode "nftables". */
-  localhostNodePorts?: boolean;
 }
 
 export interface ClusterOptions {
@@ -230,8 +209,17 @@ export interface EndpointOptions {
   ip: string;
   /** Default the targetPort. */
   port?: number;
+  /** Name of the Service's port it is for; default all of them. */
+  portName?: string;
   /** Node it counts as local to. */
   node?: string;
+  /** Conditions; defaults true, as `ready`, and false. */
+  ready?: boolean;
+  serving?: boolean;
+  terminating?: boolean;
+  /** Hints: zones, or nodes, it is for. Default none. */
+  forZone?: string;
+  forNode?: string;
 }
 
 export interface ServiceOptions extends Partial<ServicePortOptions> {

@@ -170,6 +170,21 @@ export class Timeline {
     this.changeCluster({ kind: "remove-service", name }, cluster);
   }
 
+  /** The node's kube-proxy stops: its rules stay as they are, whatever changes. */
+  stopProxy(node: string): void {
+    this.changeProxy(node, "stop");
+  }
+
+  /** It starts again, lists everything and writes it. */
+  startProxy(node: string): void {
+    this.changeProxy(node, "start");
+  }
+
+  /** `iptables -F`: kube-proxy's rules on the node go, until it finds them missing (K 2.6). */
+  flushRules(node: string): void {
+    this.changeProxy(node, "flush");
+  }
+
   /** Other labels for a pod, or for a deployment and its pods. */
   label(workload: string, labels: Labels): void {
     this.net.workload(workload);
@@ -330,6 +345,13 @@ export class Timeline {
   /** Anything else. An emulation with a call still to come cannot be saved. */
   call(run: () => void): void {
     this.schedule({ kind: "call", run });
+  }
+
+  private changeProxy(node: string, what: "stop" | "start" | "flush"): void {
+    this.net.hosts.host(node);
+    const cluster = this.net.clusters.find((c) => c.nodes.some((n) => n.name === node));
+    if (cluster === undefined) throw mistake(node, "only a node has a kube-proxy");
+    this.changeCluster({ kind: "proxy", node, what }, cluster.name);
   }
 
   private changeCluster(change: ClusterChange, name?: string): void {

@@ -62,7 +62,7 @@ export function confirm(nf: Netfilter, f: number): number {
   // The timeout counts from here.
   t.acct[e * ACCT + A_TIMEOUT] += nf.k.clock.now;
   t.insert(e);
-  if (t.flows.leaf[e] >= 0) watchForCleanup(nf, e, ns);
+  if (t.flows.leaf[e] >= 0 && nf.table[ns] >= 0) watchForCleanup(nf, e, ns);
   return NF_ACCEPT;
 }
 

@@ -10,6 +10,7 @@ import { prefixMask } from "../core/prefix-table.ts";
 import { Random } from "../core/random.ts";
 import { Noted } from "../node/consulted.ts";
 import type { DeviceListener, FrameOwner, Kernel } from "../node/kernel.ts";
+import { PROTO_UDP } from "../wire/ipv4.ts";
 import { ConntrackTable } from "./conntrack-table.ts";
 import { ANY_LOCAL, addressRanges, inRanges } from "./frontends.ts";
 import { HostPorts } from "./host-ports.ts";
@@ -186,14 +187,19 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
 
   /** Every rule goes, entries stay: translations under way go on (K 2.7). */
   removeRules(ns: number): void {
-    this.k.consulted.changed(Noted.NAMESPACE, ns, 0);
     this.masquerade.remove(ns);
+    if (this.table[ns] >= 0) this.t.flows.track(ns, false);
+    this.removeServices(ns);
+  }
+
+  /** kube-proxy's rules go, and those of NetworkPolicies. */
+  removeServices(ns: number): void {
+    this.k.consulted.changed(Noted.NAMESPACE, ns, 0);
     if (this.table[ns] < 0) return;
     const table = this.services[this.table[ns]];
     if (this.flags[ns] & ProxyFlag.DELAYED) table.unfollow(this.reached[ns]);
     table.cursors.removeNode(ns);
     table.affinities.removeNode(ns);
-    this.t.flows.track(ns, false);
     this.table[ns] = -1;
     this.flags[ns] = 0;
     this.stale[ns] = [];
@@ -225,11 +231,36 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
     table.advance(from, revision);
   }
 
+  /** A node that follows at once stays at the present revision, until release(). */
+  hold(ns: number): void {
+    this.reached[ns] = this.services[this.table[ns]].follow();
+    this.flags[ns] |= ProxyFlag.DELAYED;
+  }
+
+  release(ns: number): void {
+    const table = this.services[this.table[ns]];
+    this.sync(ns, table.revision);
+    this.flags[ns] &= ~ProxyFlag.DELAYED;
+    table.unfollow(this.reached[ns]);
+  }
+
   /**
    * kube-proxy's conntrack cleanup after what changed since the last one, for a node with `cleanup` false.
    */
   cleanUp(ns: number): void {
     this.reconcile(ns);
+  }
+
+  /** The clean-up after the first sync of a kube-proxy: every UDP service port counts as changed. */
+  cleanUpAll(ns: number): void {
+    const table = this.services[this.table[ns]];
+    const revision = this.revision(ns);
+    for (let p = 0; p < table.ports.used; p++) {
+      const isThere = table.added[p] <= revision && revision < table.removed[p] && table.name[p] !== "";
+      if (isThere && table.proto[p] === PROTO_UDP) {
+        reconcilePort(this.t, this.destinations, table, ns, p, revision);
+      }
+    }
   }
 
   /** Adds rules to POSTROUTING, after kube-proxy's. */

@@ -17,7 +17,7 @@ export const Op = {
   SOURCE: 6,
   /** a = action number: a step of the script. */
   SCRIPT: 7,
-  /** a = node, b = revision: kube-proxy on this node has caught up. */
+  /** a = cluster and node, b = news that kube-proxy hears, or -1: it writes what it has heard. */
   PROXY_SYNC: 8,
   /** a = frame, b = NIC: the fabric's own delay is over. */
   VNET_DELIVER: 9,
