@@ -337,7 +337,8 @@ function zones(trafficDistribution: Distribution, where: readonly string[]): Net
   return cluster(
     (aks) => {
       for (const [i, zone] of ["1", "1", "2", "2", "3"].entries()) aks.node(`z${i}`, { zone });
-      where.forEach((node, i) => aks.pod(`e${i}-${node}`, { node, labels: { app: "web" }, ...ECHO }));
+      for (const [i, node] of where.entries())
+        aks.pod(`e${i}-${node}`, { node, labels: { app: "web" }, ...ECHO });
       for (const i of [0, 1, 2, 3, 4]) aks.pod(`c${i}`, { node: `z${i}`, labels: {} });
       aks.service("web", { ...TCP, trafficDistribution });
     },
