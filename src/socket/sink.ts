@@ -17,6 +17,7 @@ import {
   FLOW_WINDOW_HIGH,
   FLOW_WORDS,
 } from "./flows.ts";
+import { SINK_WORDS, SinkStat } from "./sinks.ts";
 import type { Sockets } from "./sockets.ts";
 import { SourceStat, STATS_WORDS } from "./sources.ts";
 
@@ -40,36 +41,38 @@ export function sinkReceive(
   f: number,
   payload: number,
 ): void {
-  const { k, sinks, flows } = s;
+  const { k, flows } = s;
   const { skb } = k;
+  const found = s.sinks.cells;
+  const at = sink * SINK_WORDS;
   const v = skb.view;
   const end = skb.end(f);
-  sinks.bytes[sink] += end - skb.l3[f];
+  found[at + SinkStat.BYTES] += end - skb.l3[f];
   const flow = end - payload < PAYLOAD_HEAD ? -1 : v.getInt32(payload + 4);
   if (flow < 0 || flow >= flows.used || (v.getInt32(payload) & ~0xff) !== FLOW_MAGIC_WORD) {
-    sinks.foreign[sink]++;
+    found[at + SinkStat.FOREIGN]++;
     return;
   }
   const c = flow * FLOW_WORDS;
   const from = flows.cells[c + FLOW_SOURCE];
   if (flows.cells[c + FLOW_MAGIC] !== v.getInt32(payload)) {
-    sinks.foreign[sink]++;
+    found[at + SinkStat.FOREIGN]++;
     return;
   }
   const { stats } = s.sources;
   const o = from * STATS_WORDS;
   if (!belongs(s, sink, group, source, f, c)) {
-    sinks.wrong[sink]++;
+    found[at + SinkStat.WRONG]++;
     stats[o + SourceStat.WRONG]++;
   } else if (end - payload !== s.sources.payloadLen[from] || !looksIntact(s, sink, f, payload)) {
-    sinks.corrupt[sink]++;
+    found[at + SinkStat.CORRUPT]++;
     stats[o + SourceStat.CORRUPT]++;
   } else {
     count(s, sink, c, o, v.getInt32(payload + 8));
     const age = k.clock.now - skb.born[f];
-    sinks.latencySum[sink] += age;
-    if (age < sinks.latencyMin[sink]) sinks.latencyMin[sink] = age;
-    if (age > sinks.latencyMax[sink]) sinks.latencyMax[sink] = age;
+    found[at + SinkStat.LATENCY_SUM] += age;
+    if (age < found[at + SinkStat.LATENCY_MIN]) found[at + SinkStat.LATENCY_MIN] = age;
+    if (age > found[at + SinkStat.LATENCY_MAX]) found[at + SinkStat.LATENCY_MAX] = age;
     stats[o + SourceStat.PACKETS]++;
     stats[o + SourceStat.LATENCY_SUM] += age;
     if (age < stats[o + SourceStat.LATENCY_MIN]) stats[o + SourceStat.LATENCY_MIN] = age;
@@ -84,16 +87,17 @@ function belongs(s: Sockets, sink: number, group: number, source: number, f: num
   if (source >= 0) return source === from;
   if (group !== 0 && group !== s.sources.group[from]) return false;
   // Asked once per flow and sink, which costs next to nothing.
-  return cells[c + FLOW_SINK] === s.sinks.serial[sink] || s.isRight(from, s.k.skb.ns[f]);
+  return cells[c + FLOW_SINK] === s.sinks.stat(sink, SinkStat.SERIAL) || s.isRight(from, s.k.skb.ns[f]);
 }
 
 /** Counts the packet; every CHECK_EVERY-th is read to its last byte, and taken back when that fails. */
 function looksIntact(s: Sockets, sink: number, f: number, payload: number): boolean {
   const { sinks } = s;
-  sinks.packets[sink]++;
+  const packets = sink * SINK_WORDS + SinkStat.PACKETS;
+  sinks.cells[packets]++;
   sinks.turn = (sinks.turn + 1) & (CHECK_EVERY - 1);
   if (sinks.turn !== 0 || intact(s, sink, f, payload)) return true;
-  sinks.packets[sink]--;
+  sinks.cells[packets]--;
   return false;
 }
 
@@ -101,9 +105,11 @@ function looksIntact(s: Sockets, sink: number, f: number, payload: number): bool
 function count(s: Sockets, sink: number, c: number, o: number, seq: number): void {
   const { cells } = s.flows;
   const { stats } = s.sources;
-  const serial = s.sinks.serial[sink];
+  const { sinks } = s;
+  const at = sink * SINK_WORDS;
+  const serial = sinks.cells[at + SinkStat.SERIAL];
   if (cells[c + FLOW_SINK] !== serial) {
-    if (cells[c + FLOW_SINK] !== 0) s.sinks.moved[sink]++;
+    if (cells[c + FLOW_SINK] !== 0) sinks.cells[at + SinkStat.MOVED]++;
     cells[c + FLOW_SINK] = serial;
   }
   const ahead = (seq - cells[c + FLOW_LAST]) | 0;
@@ -115,20 +121,20 @@ function count(s: Sockets, sink: number, c: number, o: number, seq: number): voi
   }
   const age = -ahead;
   if (age >= 64) {
-    s.sinks.stale[sink]++;
+    sinks.cells[at + SinkStat.STALE]++;
     stats[o + SourceStat.STALE]++;
     return;
   }
   const word = age < 32 ? FLOW_WINDOW : FLOW_WINDOW_HIGH;
   const bit = 1 << (age & 31);
   if (cells[c + word] & bit) {
-    s.sinks.duplicate[sink]++;
+    sinks.cells[at + SinkStat.DUPLICATE]++;
     stats[o + SourceStat.DUPLICATE]++;
     return;
   }
   cells[c + word] |= bit;
   cells[c + FLOW_RECEIVED]++;
-  s.sinks.reordered[sink]++;
+  sinks.cells[at + SinkStat.REORDERED]++;
   stats[o + SourceStat.REORDERED]++;
 }
 
@@ -154,7 +160,7 @@ function intact(s: Sockets, sink: number, f: number, payload: number): boolean {
   const l3 = skb.l3[f];
   const l4 = skb.l4[f];
   const end = skb.end(f);
-  s.sinks.checked[sink]++;
+  s.sinks.cells[sink * SINK_WORDS + SinkStat.CHECKED]++;
   if (ipv4Checksum(v, l3) !== ipv4HeaderChecksum(v, l3)) return false;
   const icmp = v.getUint8(l3 + 9) === PROTO_ICMP;
   if (icmp && icmpv4ChecksumField(v, l4) !== icmpv4Checksum(v, l4, end)) return false;

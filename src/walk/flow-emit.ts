@@ -36,8 +36,6 @@ import {
 
 /** Packets gone through together. */
 const BATCH = 256;
-/** Templates longer than this are copied at once, shorter ones word by word. */
-const WORDWISE = 128;
 const PAYLOAD = IPV4_SIZE + UDP_SIZE;
 
 export class FlowEmitter {
@@ -47,11 +45,10 @@ export class FlowEmitter {
   /** Keeps the loads of the second loop from being dropped. */
   touched = 0;
   /**
-   * The source whose template is in `words`, by its opening (Sources.generation would change with each
+   * The template whose sums are known: one for each opening of a source (Sources.generation would change with each
    * start).
    */
   private template: Uint8Array | null = null;
-  private words = new Int32Array(0);
   /** Sums of the template: IP header without TTL and addresses; UDP from its length on, without ports. */
   private headerSum = 0;
   private datagramSum = 0;
@@ -85,7 +82,6 @@ export class FlowEmitter {
     const words = new Int32Array((length + 3) >> 2);
     for (let i = 0; i < length; i++) words[i >> 2] |= template[i] << (24 - ((i & 3) << 3));
     this.template = template;
-    this.words = words;
     // Of the IP header all but TTL and addresses; of the datagram all but ports, the pseudo header included.
     this.headerSum = csumFold(halves(words, 0, 2) + (words[2] & 0x00ff_0000) / 0x10000);
     const rest = halves(words, IPV4_SIZE / 4 + 1, words.length);
@@ -131,6 +127,15 @@ export class FlowEmitter {
     const firstFlow = sources.firstFlow[row];
     const firstPort = sources.firstPort[row];
     const now = k.clock.now;
+    // Each packet ends before the next one is made, so one slot serves them all, and what they have in common
+    // is in it already.
+    const f = k.skb.alloc(length);
+    if (f < 0) return 0;
+    const o = k.skb.off[f];
+    k.skb.bytes.set(this.template as Uint8Array, o);
+    k.skb.born[f] = now;
+    k.skb.l3[f] = o;
+    k.skb.l4[f] = o + IPV4_SIZE;
     let cursor = sources.cursor[row];
     let sent = 0;
     for (; sent < n; sent++) {
@@ -141,11 +146,9 @@ export class FlowEmitter {
       const ns = k.dev.ns[words[w + E_DEV]];
       const sock = words[w + E_BINDINGS] === s.bindings[ns] ? words[w + E_SINK] : this.receiver(w, ns);
       if (sock < 0) break;
-      const f = k.skb.alloc(length);
-      if (f < 0) break;
       const flow = firstFlow + cursor;
       if (++cursor === flowCount) cursor = 0;
-      this.write(f, w, ttl, length, flow, cells[flow * FLOW_WORDS + FLOW_NEXT]++);
+      this.write(o, w, ttl, flow, cells[flow * FLOW_WORDS + FLOW_NEXT]++);
       const p = words[w + E_PATH];
       const at = i * FLOW;
       flows[at + F_LAST] = now;
@@ -154,6 +157,7 @@ export class FlowEmitter {
       paths.count(p, length, now);
       this.deliver(f, sock, flow, words[w + E_DEV], ns);
     }
+    k.skb.release(f);
     sources.cursor[row] = cursor;
     return sent;
   }
@@ -180,15 +184,10 @@ export class FlowEmitter {
     return sock;
   }
 
-  /** The packet with its headers and checksums as they arrive. */
-  private write(f: number, w: number, ttl: number, length: number, flow: number, seq: number): void {
-    const { skb } = this.s.k;
-    const { view } = skb;
+  /** What differs from packet to packet, as it arrives: headers, checksums, the head of the payload. */
+  private write(o: number, w: number, ttl: number, flow: number, seq: number): void {
+    const { view } = this.s.k.skb;
     const { words } = this.cache;
-    const template = this.words;
-    const o = skb.off[f];
-    if (length > WORDWISE) skb.bytes.set(this.template as Uint8Array, o);
-    else for (let i = 0, at = o; i < template.length; i++, at += 4) view.setInt32(at, template[i]);
     const src = words[w + E_NEW_SRC];
     const dst = words[w + E_NEW_DST];
     const ports = words[w + E_NEW_PORTS];
@@ -211,21 +210,16 @@ export class FlowEmitter {
     const { s } = this;
     const { k } = s;
     const { skb } = k;
-    const o = skb.off[f];
-    const length = skb.len[f];
+    const o = skb.l3[f];
     skb.packet[f] = ++k.packets;
-    skb.born[f] = k.clock.now;
-    skb.l3[f] = o;
-    skb.l4[f] = o + IPV4_SIZE;
     skb.ns[f] = ns;
     skb.dev[f] = dev;
     skb.tag[f] = flow;
     if (k.watch !== null) k.watch.arrived(f);
     sinkReceive(s, s.sink[sock], s.group[sock], -1, f, o + PAYLOAD);
     s.rxPackets[sock]++;
-    s.rxBytes[sock] += length - PAYLOAD;
+    s.rxBytes[sock] += skb.len[f] - PAYLOAD;
     k.delivered++;
-    skb.release(f);
   }
 }
 

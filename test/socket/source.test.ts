@@ -5,6 +5,7 @@ import { Op } from "../../src/node/op.ts";
 import { Stage } from "../../src/node/stage.ts";
 import { udpOpen } from "../../src/socket/open.ts";
 import { patternByte } from "../../src/socket/sink.ts";
+import { SinkStat } from "../../src/socket/sinks.ts";
 import { SocketKind } from "../../src/socket/sockets.ts";
 import {
   type SourceOptions,
@@ -48,16 +49,19 @@ function counters(h: Host, sink: number): Record<string, number> {
   const { sinks } = h.s;
   const out: Record<string, number> = {};
   const names = [
-    "packets",
-    "foreign",
-    "wrong",
-    "corrupt",
-    "duplicate",
-    "reordered",
-    "stale",
-    "moved",
+    "PACKETS",
+    "FOREIGN",
+    "WRONG",
+    "CORRUPT",
+    "DUPLICATE",
+    "REORDERED",
+    "STALE",
+    "MOVED",
   ] as const;
-  for (const name of names) if (sinks[name][sink] !== 0) out[name] = sinks[name][sink]!;
+  for (const name of names) {
+    const found = sinks.stat(sink, SinkStat[name]);
+    if (found !== 0) out[name.toLowerCase()] = found;
+  }
   return out;
 }
 
@@ -160,7 +164,7 @@ test("a sink tells apart lost, doubled, reordered, late, damaged, misdelivered a
   receive(h, misled);
   t.deepEqual(counters(h, elsewhere), { wrong: 1 });
   t.is(count(), 7);
-  t.is(h.s.sinks.bytes[sink], 46 * 10 + 45);
+  t.is(h.s.sinks.stat(sink, SinkStat.BYTES), 46 * 10 + 45);
   assertEmpty(t, h);
 });
 
@@ -231,9 +235,9 @@ for (const jump of [1, 2, 31, 32, 33, 47, 62, 63, 64, 65, 100]) {
     for (const i of had) receive(h, frames[i]!);
     for (let age = 0; age < 64; age++) {
       const i = 99 + jump - age;
-      const before = h.s.sinks.duplicate[sink]!;
+      const before = h.s.sinks.stat(sink, SinkStat.DUPLICATE);
       receive(h, frames[i]!);
-      t.is(h.s.sinks.duplicate[sink]! - before, had.includes(i) ? 1 : 0, `packet ${i}`);
+      t.is(h.s.sinks.stat(sink, SinkStat.DUPLICATE) - before, had.includes(i) ? 1 : 0, `packet ${i}`);
     }
     assertEmpty(t, h);
   });
@@ -258,7 +262,7 @@ test("one packet in 1,024 is checked to the last byte", (t) => {
   t.is(bad, 2);
   // The damaged number 1,024 of the good ones was taken back, so the next one was checked in its place.
   t.deepEqual(counters(h, sink), { packets: 3071, corrupt: 1 });
-  t.is(h.s.sinks.checked[sink], 3);
+  t.is(h.s.sinks.stat(sink, SinkStat.CHECKED), 3);
   assertEmpty(t, h);
 });
 
@@ -283,9 +287,9 @@ test("latency is the time since the sender's call", (t) => {
     receive(h, frame);
     h.k.alloc = alloc;
   }
-  t.is(h.s.sinks.latencySum[sink], 60);
-  t.is(h.s.sinks.latencyMin[sink], 10);
-  t.is(h.s.sinks.latencyMax[sink], 30);
+  t.is(h.s.sinks.stat(sink, SinkStat.LATENCY_SUM), 60);
+  t.is(h.s.sinks.stat(sink, SinkStat.LATENCY_MIN), 10);
+  t.is(h.s.sinks.stat(sink, SinkStat.LATENCY_MAX), 30);
   assertEmpty(t, h);
 });
 
