@@ -3,9 +3,10 @@
 // delivered one step after the other; what is left out is looking everything up again. Between the packets
 // nothing else is under way, so each has ended before the next one is made (Sockets.sent).
 //
-// A batch is gone through three times: hashes first, then a look at every bucket and entry, which lets the
-// processor wait for all of them at once, then the packets.
+// A batch is gone through twice: a look at every entry, which lets the processor wait for all of them at once,
+// then the packets.
 
+import { growI32 } from "../core/columns.ts";
 import { hash4 } from "../core/hash-index.ts";
 import { Stage } from "../node/stage.ts";
 import { FLOW_NEXT, FLOW_WORDS } from "../socket/flows.ts";
@@ -18,12 +19,15 @@ import type { FlowCache } from "./flow-cache.ts";
 import {
   E_BINDINGS,
   E_DEV,
+  E_DST,
   E_LENGTH,
   E_NEW_DST,
   E_NEW_PORTS,
   E_NEW_SRC,
   E_PATH,
+  E_PORTS,
   E_SINK,
+  E_SRC,
   E_STAGE,
   E_TTL,
   ENTRY,
@@ -41,12 +45,13 @@ const PAYLOAD = IPV4_SIZE + UDP_SIZE;
 export class FlowEmitter {
   private readonly cache: FlowCache;
   private readonly s: Sockets;
-  private readonly hashes = new Int32Array(BATCH);
-  /** Keeps the loads of the second loop from being dropped. */
+  /** Entry of each flow when it was last sent. */
+  private entryOf = new Int32Array(64);
+  /** Keeps the loads of lookAhead() from being dropped. */
   touched = 0;
   /**
-   * The template whose sums are known: one for each opening of a source (Sources.generation would change with each
-   * start).
+   * The template whose sums are known: each opening of a source has one of its own (Sources.generation would
+   * change with each start).
    */
   private template: Uint8Array | null = null;
   /** Sums of the template: IP header without TTL and addresses; UDP from its length on, without ports. */
@@ -88,32 +93,39 @@ export class FlowEmitter {
     this.datagramSum = csumFold(rest + PROTO_UDP + length - IPV4_SIZE);
   }
 
+  /** A look at every entry, which lets the processor wait for all of them at once. */
   private lookAhead(row: number, n: number): void {
     const { sources } = this.s;
-    const { hashes } = this;
-    const { slots, mask } = this.cache.index;
     const { words, flows } = this.cache;
-    const key = (sources.ns[row] << 8) | PROTO_UDP;
-    const src = sources.src[row];
-    const dst = sources.dst[row];
-    const dport = sources.port[row];
+    const first = sources.firstFlow[row];
     const flowCount = sources.flowCount[row];
-    let port = sources.firstPort[row] + sources.cursor[row];
-    const end = sources.firstPort[row] + flowCount;
-    for (let i = 0; i < n; i++) {
-      hashes[i] = hash4(key, src, dst, (port << 16) | dport);
-      if (++port === end) port -= flowCount;
-    }
+    if (first + flowCount > this.entryOf.length) this.entryOf = growI32(this.entryOf, first + flowCount);
+    const { entryOf } = this;
+    let cursor = sources.cursor[row];
     let touched = 0;
     for (let i = 0; i < n; i++) {
-      const r = slots[hashes[i] & mask];
-      touched ^= words[r * ENTRY] ^ flows[r * FLOW];
+      const e = entryOf[first + cursor];
+      if (++cursor === flowCount) cursor = 0;
+      touched ^= words[e * ENTRY] ^ flows[e * FLOW];
     }
     this.touched = touched;
   }
 
+  /** The entry of a flow, or -1: the one of last time when it still is the flow's. */
+  private find(flow: number, key: number, src: number, dst: number, ports: number): number {
+    const { words } = this.cache;
+    const i = this.entryOf[flow];
+    const w = i * ENTRY;
+    if (words[w + E_PORTS] === ports && words[w + E_SRC] === src && words[w + E_DST] === dst) {
+      if (words[w] === key && words[w + E_PATH] >= 0) return i;
+    }
+    const found = this.cache.find(key, src, dst, ports, hash4(key, src, dst, ports));
+    if (found >= 0) this.entryOf[flow] = found;
+    return found;
+  }
+
   private batch(row: number, n: number): number {
-    const { cache, s, hashes } = this;
+    const { cache, s } = this;
     const { k, sources } = s;
     const { words, flows, paths } = cache;
     const { cells } = s.flows;
@@ -139,14 +151,14 @@ export class FlowEmitter {
     let cursor = sources.cursor[row];
     let sent = 0;
     for (; sent < n; sent++) {
-      const i = cache.find(key, src, dst, ((firstPort + cursor) << 16) | dport, hashes[sent]);
+      const flow = firstFlow + cursor;
+      const i = this.find(flow, key, src, dst, ((firstPort + cursor) << 16) | dport);
       if (i < 0) break;
       const w = i * ENTRY;
       if (length > words[w + E_LENGTH] || ttl <= words[w + E_TTL] || !cache.isCurrent(i, now)) break;
       const ns = k.dev.ns[words[w + E_DEV]];
       const sock = words[w + E_BINDINGS] === s.bindings[ns] ? words[w + E_SINK] : this.receiver(w, ns);
       if (sock < 0) break;
-      const flow = firstFlow + cursor;
       if (++cursor === flowCount) cursor = 0;
       this.write(o, w, ttl, flow, cells[flow * FLOW_WORDS + FLOW_NEXT]++);
       const p = words[w + E_PATH];
