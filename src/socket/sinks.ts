@@ -1,5 +1,5 @@
-// What sinks found: a row of numbers per sink, filled by sink.ts. What every packet moves stands first, in one
-// cache line.
+// What sinks found: a row of numbers per sink, filled by sink.ts. What every packet moves stands first, in
+// one cache line.
 
 import { growF64, Ids } from "../core/columns.ts";
 

@@ -3,8 +3,8 @@
 // delivered one step after the other; what is left out is looking everything up again. Between the packets
 // nothing else is under way, so each has ended before the next one is made (Sockets.sent).
 //
-// A batch is gone through twice: a look at every entry, which lets the processor wait for all of them at once,
-// then the packets.
+// A batch is gone through twice: a look at every entry, which lets the processor wait for all of them at
+// once, then the packets.
 
 import { growI32 } from "../core/columns.ts";
 import { hash4 } from "../core/hash-index.ts";
