@@ -1,10 +1,12 @@
 // The benchmarks by name, and what they print.
 
 import Table from "cli-table3";
+import { type BesideIperf, measureBesideIperf } from "./beside-iperf.ts";
 import { KernelUnavailable, measureBesideKernel } from "./beside-kernel.ts";
 import { measureBesideProgram, ProgramError } from "./beside-program.ts";
 import { buildBench } from "./build-bench.ts";
 import { type HttpResult, type HttpSide, measureHttp } from "./http.ts";
+import { type IdleResult, measureIdle } from "./idle.ts";
 import { measure, type Settings } from "./measure.ts";
 import { micro } from "./micro.ts";
 import type { Pause } from "./pauses.ts";
@@ -24,6 +26,7 @@ export const SCENARIOS: readonly string[] = [
   "bulk",
   "request",
   "http",
+  "idle",
   "build",
   "micro",
 ];
@@ -35,8 +38,12 @@ export interface Outcome {
   ok: boolean;
 }
 
-/** Throws KernelUnavailable when this machine cannot. */
-export async function runBesideKernel(settings: Settings): Promise<Outcome> {
+/** @param name "vip" or "bulk". Throws KernelUnavailable when this machine cannot. */
+export async function runBesideKernel(name: string, settings: Settings): Promise<Outcome> {
+  if (name === "bulk") {
+    const json = await measureBesideIperf(settings);
+    return { json, text: `${tcpText(json)}\n${iperfText(json)}`, ok: json.wrong === 0 && json.failed === 0 };
+  }
   const found = await measureBesideKernel(settings);
   const { kernel, ratio, misdelivered } = found;
   const title = "the same path in the kernel of this machine";
@@ -71,16 +78,44 @@ export async function runScenario(name: string, settings: Settings): Promise<Out
     const json = micro(settings.seconds);
     return { json, text: microText(json), ok: true };
   }
+  if (name === "idle") {
+    const json = measureIdle();
+    return { json, text: idleText(json), ok: json.failed === 0 };
+  }
   if (name === "http") {
     const json = await measureHttp(settings);
     return { json, text: httpText(json), ok: json.wrong === 0 };
   }
   if (name === "bulk" || name === "request") {
-    const json = name === "bulk" ? measureBulk(settings) : measureRequests(settings);
+    const json = await (name === "bulk" ? measureBulk(settings) : measureRequests(settings));
     return { json, text: tcpText(json), ok: json.wrong === 0 && json.failed === 0 };
   }
   const found = await measure(name as TrafficScenario, settings);
   return { json: found, text: scenarioText(found), ok: found.misdelivered === 0 };
+}
+
+function iperfText({ kernel: k, ratio, ratioPerCore }: BesideIperf): string {
+  const table = plainTable();
+  table.push(
+    ["goodput", `${k.gbpsPerCore} Gbit/s per core; on the wall ${k.gbps}`],
+    ["slowest to fastest second", `${k.slowestGbps} to ${k.fastestGbps} Gbit/s on the wall`],
+    ["retransmitted", count(k.retransmits)],
+    ["vnetem ÷ kernel", `${ratioPerCore} per core; ${ratio} on the wall`],
+  );
+  return `iperf3 in the kernel of this machine, with segmentation offload\n${table.toString()}`;
+}
+
+function idleText(r: IdleResult): string {
+  const table = plainTable();
+  table.push(
+    ["connections", `${count(r.connections)}, of which ${count(r.failed)} failed, in ${r.seconds} s`],
+    ["sockets of both ends", `${r.socketsMb} MB, ${r.bytesPerSocket} bytes each`],
+    ["conntrack of both nodes", `${r.conntrackMb} MB`],
+    ["flow cache", `${r.flowCacheMb} MB`],
+    ["process", `${r.rssMb} MB; ${r.rssBeforeMb} MB before`],
+    ["machine", `Node ${r.node}, ${r.cpu}`],
+  );
+  return `idle: connections between pods through a Service\n${table.toString()}`;
 }
 
 function httpText(r: HttpResult): string {

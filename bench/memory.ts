@@ -25,6 +25,9 @@ export function flowMemory({ k, link, ip, nf, vnet, cache }: Walk): FlowMemory {
 
 export const total = (m: FlowMemory): number => m.conntrack + m.flowCache + m.dependencies;
 
+/** Bytes of all TCP sockets, with their indices and whatever they hold. */
+export const socketMemory = ({ k, sock }: Walk): number => bytesOf(sock.tcp, [k]);
+
 /** Bytes behind `root`, but for what stands behind one of `without`. */
 function bytesOf(root: object, without: readonly object[]): number {
   const seen = new Set<object>(without);

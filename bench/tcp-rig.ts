@@ -86,7 +86,9 @@ export abstract class TcpRig {
     return out;
   }
 
-  protected connect(client: number): number {
+  /** @param port local port, 0 to be given one */
+  protected connect(client: number, port = 0): number {
+    this.options.port = port;
     return tcpConnect(this.t, this.clients[client], this.service, PORT, this.options);
   }
 
@@ -208,6 +210,37 @@ export class RequestRig extends TcpRig {
 
   private isRight(n: number): boolean {
     return this.scratch.compare(PATTERN, 0, n, 0, n) === 0;
+  }
+}
+
+/** Ports that a program binds itself: connect() would look for a free one ever longer. */
+const FIRST_PORT = 1024;
+const PORTS_BOUND = 50_000;
+
+/** Connections that say nothing once they are there. */
+export class IdleRig extends TcpRig {
+  private started = 0;
+
+  constructor(connections: number) {
+    super(Math.ceil(connections / PORTS_BOUND), 1, connections, 0, true);
+  }
+
+  /** Opens so many connections, 64 at a time. */
+  batch(count: number): void {
+    for (let left = count; left > 0; left -= 64) {
+      for (let n = Math.min(64, left); n > 0; n--) {
+        const { length } = this.clients;
+        const port = FIRST_PORT + Math.floor(this.started / length);
+        if (this.connect(this.started++ % length, port) < 0) this.failed++;
+      }
+      this.net.run({ for: 100_000 });
+    }
+  }
+
+  protected told(row: number, events: number): void {
+    if (this.isListener(row)) while (tcpAccept(this.t, row) >= 0);
+    else if (events & TcpEvent.ERROR) this.failed++;
+    else if (events & TcpEvent.CONNECTED) this.done++;
   }
 }
 

@@ -67,49 +67,64 @@ export interface TcpSettings {
   flowCache?: boolean | undefined;
 }
 
-export function measureBulk(s: TcpSettings, effort = EFFORT.bulk): BulkResult {
+/** @param before called before each slice, outside its time */
+export async function measureBulk(
+  s: TcpSettings,
+  effort = EFFORT.bulk,
+  before: () => Promise<void> = nothing,
+): Promise<BulkResult> {
   const rig = new BulkRig(s.flowCache ?? true);
-  const { done, ...common } = slices(rig, BULK_BATCH, s, effort);
+  const { done, ...common } = await slices(rig, BULK_BATCH, s, effort, before);
   const { retransmitted } = rig;
   const gbps = round((done * 8) / 1e9 / common.seconds, 3);
   const gbpsPerCore = round((done * 8) / 1e9 / common.cpuSeconds, 3);
   return { scenario: "bulk", mtu: 1500, bytes: done, gbps, gbpsPerCore, retransmitted, ...common };
 }
 
-export function measureRequests(s: TcpSettings, effort = EFFORT.request): RequestResult {
+export async function measureRequests(s: TcpSettings, effort = EFFORT.request): Promise<RequestResult> {
   const rig = new RequestRig(TIME_WAITS, s.flowCache ?? true);
-  const { done, ...common } = slices(rig, REQUEST_BATCH, s, effort);
+  const { done, ...common } = await slices(rig, REQUEST_BATCH, s, effort, nothing);
   const perSecond = Math.round(done / common.seconds);
   const perCoreSecond = Math.round(done / common.cpuSeconds);
   const what = { scenario: "request", timeWaits: TIME_WAITS, connections: done } as const;
   return { ...what, perSecond, perCoreSecond, ...common };
 }
 
-function slices(rig: TcpRig, batch: number, s: TcpSettings, effort: TcpEffort): TcpCommon & { done: number } {
+async function nothing(): Promise<void> {}
+
+async function slices(
+  rig: TcpRig,
+  batch: number,
+  s: TcpSettings,
+  effort: TcpEffort,
+  before: () => Promise<void>,
+): Promise<TcpCommon & { done: number }> {
   for (let i = 0; i < effort.warm; i++) rig.batch(batch);
   const times: number[] = [];
-  const done = rig.done;
-  const { packets } = rig;
-  const cpu = process.cpuUsage();
+  const { done, packets } = rig;
   let nanoseconds = 0;
+  let cpu = 0;
   while (nanoseconds < s.seconds * 1e9) {
-    const before = rig.packets;
+    await before();
+    const sent = rig.packets;
+    const used = process.cpuUsage();
     const from = performance.now();
     let now = from;
     do {
       rig.batch(batch);
       now = performance.now();
     } while (now - from < effort.slice * 1e3);
+    const { user, system } = process.cpuUsage(used);
+    cpu += user + system;
     nanoseconds += (now - from) * 1e6;
-    times.push(((now - from) * 1e6) / (rig.packets - before));
+    times.push(((now - from) * 1e6) / (rig.packets - sent));
   }
-  const { user, system } = process.cpuUsage(cpu);
   const frames = rig.packets - packets;
   return {
     done: rig.done - done,
     flowCache: s.flowCache ?? true,
     seconds: round(nanoseconds / 1e9, 3),
-    cpuSeconds: round((user + system) / 1e6, 3),
+    cpuSeconds: round(cpu / 1e6, 3),
     frames,
     nsPerFrame: round(nanoseconds / frames, 1),
     dropped: rig.drops,

@@ -1,4 +1,4 @@
-// kube-proxy's iptables-mode rules for one UDP Service: its chains, their order and their matches
+// kube-proxy's iptables-mode rules for one Service: its chains, their order and their matches
 // (kube-proxy.md 2.2). One departure, on purpose: `statistic --mode nth` instead of `random`, so that each
 // endpoint gets its share exactly, as in the emulator.
 
@@ -6,10 +6,11 @@
 export function kubeProxyRules(
   clusterCidr: string,
   vip: string,
+  protocol: "tcp" | "udp",
   port: number,
   endpoints: readonly string[],
 ): string[] {
-  const frontend = `-d ${vip}/32 -p udp -m udp --dport ${port}`;
+  const frontend = `-d ${vip}/32 -p ${protocol} -m ${protocol} --dport ${port}`;
   const chain = (i: number): string => `KUBE-SEP-${i}`;
   const isNew = "-m conntrack --ctstate NEW";
   const known = "-m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT";
@@ -56,7 +57,7 @@ export function kubeProxyRules(
     }),
     ...endpoints.flatMap((ip, i) => [
       `-A ${chain(i)} -s ${ip}/32 -j KUBE-MARK-MASQ`,
-      `-A ${chain(i)} -p udp -m udp -j DNAT --to-destination ${ip}:${port}`,
+      `-A ${chain(i)} -p ${protocol} -m ${protocol} -j DNAT --to-destination ${ip}:${port}`,
     ]),
     "COMMIT",
   ];

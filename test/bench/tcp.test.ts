@@ -2,14 +2,15 @@
 
 import test from "ava";
 import { measureHttp } from "../../bench/http.ts";
+import { measureIdle } from "../../bench/idle.ts";
 import { measureBulk, measureRequests } from "../../bench/tcp.ts";
 import { BulkRig, RequestRig } from "../../bench/tcp-rig.ts";
 
 const LITTLE = { warm: 2, slice: 0.01 };
 
 for (const flowCache of [true, false]) {
-  test(`bulk, ${flowCache ? "through the cache" : "every packet walks"}`, (t) => {
-    const r = measureBulk({ seconds: 0.02, flowCache }, LITTLE);
+  test(`bulk, ${flowCache ? "through the cache" : "every packet walks"}`, async (t) => {
+    const r = await measureBulk({ seconds: 0.02, flowCache }, LITTLE);
     t.is(r.flowCache, flowCache);
     t.true(r.bytes >= 131_072 && r.bytes % 131_072 === 0);
     t.true(r.frames > r.bytes / 1448 && r.frames < r.bytes / 500);
@@ -17,8 +18,8 @@ for (const flowCache of [true, false]) {
     t.deepEqual([r.wrong, r.failed, r.retransmitted, r.dropped], [0, 0, 0, {}]);
   });
 
-  test(`request, ${flowCache ? "through the cache" : "every packet walks"}`, (t) => {
-    const r = measureRequests({ seconds: 0.02, flowCache }, LITTLE);
+  test(`request, ${flowCache ? "through the cache" : "every packet walks"}`, async (t) => {
+    const r = await measureRequests({ seconds: 0.02, flowCache }, LITTLE);
     t.true(r.connections >= 16 && r.connections % 16 === 0);
     // SYN, SYN-ACK, ACK, request, response, FIN, FIN, ACK at the least.
     t.true(r.frames >= 8 * r.connections && r.frames < 12 * r.connections);
@@ -60,4 +61,12 @@ test("http, in pods and over loopback", async (t) => {
   t.true(r.requests >= 50 && r.requests % 50 === 0);
   t.is(r.spread.repeats, r.loopback.spread.repeats);
   t.true(r.requestsPerSecond > 0 && r.loopback.requestsPerSecond > 0 && r.ratio > 0);
+});
+
+test("idle: sockets, conntrack and cache of connections that say nothing", (t) => {
+  const r = measureIdle(100);
+  t.deepEqual([r.connections, r.failed], [100, 0]);
+  t.true(r.socketsMb > 0 && r.conntrackMb > 0 && r.flowCacheMb > 0);
+  const more = measureIdle(4_000);
+  t.true(more.bytesPerSocket < 1_200, `${more.bytesPerSocket} bytes per socket`);
 });
