@@ -1,4 +1,4 @@
-// iperf3 on the path of `bulk` in the kernel (nodes.ts): client and server of iperf3 in pods of two nodes, one
+// iperf3 on the path of `bulk` in the kernel (nodes.ts): its client and server in pods of two nodes, one
 // connection through a Service, MTU 1500. The devices are veths, so the kernel hands segments of up to 64 KiB
 // from end to end (segmentation offload), which the emulator does not do. Both programs run on the CPU of the
 // calling thread.

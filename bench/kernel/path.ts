@@ -1,6 +1,6 @@
-// The path of `vip` in network namespaces of the kernel (nodes.ts): client pod, veth, bridge with br_netfilter
-// and kube-proxy's rules, NIC, the other node's NIC, its bridge and rules, veth, backend pod. Nobody reads the
-// backends' sockets.
+// The path of `vip` in network namespaces of the kernel (nodes.ts): client pod, veth, bridge with
+// br_netfilter and kube-proxy's rules, NIC, the other node's NIC, its bridge and rules, veth, backend pod.
+// Nobody reads the backends' sockets.
 // Packets enter at LOCAL_OUT, as the emulator's do, through raw sockets; the rest of their way runs in
 // softirq on the CPU of the sender.
 
