@@ -153,7 +153,7 @@ export class Cluster {
 
   // A connection that has seen no reply is asked about again, also when it is in the flow cache.
   private policiesChanged(): void {
-    if (this.policies.count > 0) this.walk.k.consulted.changedAll();
+    this.walk.k.consulted.changed(Noted.POLICY, 0, 0);
   }
 
   private enforce(ns: number): void {
@@ -249,6 +249,7 @@ export class Cluster {
     // kubelet kills the containers first, and their sockets say goodbye while the interface is there.
     exitNamespace(this.walk.sock, pods.ns[p]);
     this.walk.drain();
+    this.walk.k.consulted.changed(Noted.POLICY, pods.ip[p], 0);
     this.policies.table.removePod(pods.ip[p]);
     this.cni.detach(pods.attachment[p]);
     closeNamespace(this.walk.sock, pods.ns[p]);

@@ -94,8 +94,6 @@ export function filterForward(nf: Netfilter, f: number): number {
   if (tracked && info === IP_CT_NEW) {
     const policies = nf.policies[ns];
     if (policies !== null) {
-      // Labels and policies change at any time, and every packet of an unanswered connection is asked about.
-      nf.k.consulted.giveUp(f);
       const verdict = policyVerdict(nf, f, policies);
       if (verdict !== NF_ACCEPT) return verdict;
     }

@@ -7,6 +7,7 @@
 
 import { growI32, Ids } from "../core/columns.ts";
 import { HashIndex, hash2 } from "../core/hash-index.ts";
+import { Noted } from "../node/consulted.ts";
 import { Drop } from "../node/drop.ts";
 import { IPV4_DST, IPV4_PROTOCOL, IPV4_SRC, PROTO_SCTP, PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
 import { NF_ACCEPT } from "./enums.ts";
@@ -151,5 +152,11 @@ export function policyVerdict(nf: Netfilter, f: number, table: PolicyTable): num
   const proto = v.getUint8(l3 + IPV4_PROTOCOL);
   const hasPorts = proto === PROTO_TCP || proto === PROTO_UDP || proto === PROTO_SCTP;
   const dport = hasPorts ? v.getUint16(l3 + ((v.getUint8(l3) & 15) << 2) + 2) : 0;
+  const { consulted } = nf.k;
+  if (consulted.recording > 0) {
+    consulted.note(f, Noted.POLICY, 0, 0);
+    consulted.note(f, Noted.POLICY, v.getInt32(l3 + IPV4_SRC), 0);
+    consulted.note(f, Noted.POLICY, v.getInt32(l3 + IPV4_DST), 0);
+  }
   return table.verdict(skb.ns[f], v.getInt32(l3 + IPV4_SRC), v.getInt32(l3 + IPV4_DST), proto, dport);
 }

@@ -36,20 +36,22 @@ export const Noted = {
   SECURITY: 10,
   /** What ICMP taught about a destination. a: row of ip/nexthop-exceptions.ts. */
   EXCEPTION: 11,
+  /** NetworkPolicies. a: address that a pod may have, 0 for the policies and labels themselves. */
+  POLICY: 12,
 
   // Effects. Bytes are told as what the frame had more than its IP packet.
   /** a: device, b: bytes more. */
-  RX: 12,
-  TX: 13,
+  RX: 13,
+  TX: 14,
   /** a: NIC, b: bytes more. */
-  NIC_SENT: 14,
-  NIC_RECEIVED: 15,
+  NIC_SENT: 15,
+  NIC_RECEIVED: 16,
   /** A source address was seen on its port. a: row of the forwarding database. */
-  LEARN: 16,
+  LEARN: 17,
   /** A neighbour entry was used. a: row. */
-  USE: 17,
+  USE: 18,
   /** A packet deserved a redirect that its sender would ignore. a: row of ip/peers.ts. */
-  REDIRECT: 18,
+  REDIRECT: 19,
 } as const;
 export const FIRST_EFFECT: number = Noted.RX;
 

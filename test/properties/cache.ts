@@ -4,7 +4,7 @@
 
 import { Random } from "../../src/core/random.ts";
 import type { Net } from "../../src/emulator/net.ts";
-import type { CniMode } from "../../src/emulator/spec.ts";
+import type { CniMode, NetworkPolicyOptions, PolicyPeer } from "../../src/emulator/spec.ts";
 import { ms, sec } from "../../src/emulator/units.ts";
 import { RouteType } from "../../src/ip/fib.ts";
 import { Nud } from "../../src/ip/neigh-table.ts";
@@ -36,6 +36,8 @@ export interface CacheResult {
 const LENGTH = ms(300);
 const STEP = ms(20);
 const SERVICES = ["a", "b", "c", "d"];
+const POLICIES = ["first", "second"];
+const TIERS = ["front", "back"];
 const MOST_ARRIVALS = 4000;
 
 export function runWith({ seed, cni }: CacheRun, flowCache: boolean): CacheResult {
@@ -50,6 +52,7 @@ export function runWith({ seed, cni }: CacheRun, flowCache: boolean): CacheResul
   for (let i = chance(azure, 0.5) ? between(azure, 1, 6) : 0; i > 0; i--)
     impair(azure, net, pick(azure, names));
   for (let i = between(r, 0, 12); i > 0; i--) change(r, net, names, CHANGES);
+  if (chance(azure, 0.4)) net.soon.networkPolicy(pick(azure, POLICIES), randomPolicy(azure));
   for (let i = between(azure, 0, 4); i > 0; i--) change(azure, net, names, AZURE_CHANGES);
   let cached = 0;
   for (let at = STEP; at <= LENGTH; at += STEP) {
@@ -281,6 +284,10 @@ export const CHANGES: readonly Change[] = [
     if (table.find(vip, PROTO_UDP, 8080, table.revision) < 0 && service !== undefined)
       table.addServicePort(`odd-${table.revision}`, vip, PROTO_UDP, 8080);
   },
+  (r, net) => net.soon.networkPolicy(pick(r, POLICIES), randomPolicy(r)),
+  (r, net) => void net.clusters[0]!.removePolicy("default", pick(r, POLICIES)),
+  (r, net) => net.soon.label(pick(r, SERVICES), { app: pick(r, SERVICES), tier: pick(r, TIERS) }),
+  (r, net) => net.soon.labelNamespace("default", { tier: pick(r, TIERS) }),
   (_, net, host) => {
     net.walk.k.observing = true;
     void host;
@@ -289,6 +296,23 @@ export const CHANGES: readonly Change[] = [
     });
   },
 ];
+
+function randomPolicy(r: Random): NetworkPolicyOptions {
+  const peer = (): PolicyPeer =>
+    pick(r, [
+      { podSelector: { matchLabels: { tier: pick(r, TIERS) } } },
+      { podSelector: {} },
+      { namespaceSelector: { matchLabels: { tier: pick(r, TIERS) } } },
+      { ipBlock: { cidr: pick(r, ["10.224.0.0/12", "10.225.0.0/24"]) } },
+    ]);
+  const podSelector = chance(r, 0.5) ? {} : { matchLabels: { app: pick(r, SERVICES) } };
+  const open = chance(r, 0.7);
+  return {
+    podSelector,
+    ...(chance(r, 0.7) ? { ingress: open ? [{ from: [peer(), peer()] }] : [] } : {}),
+    ...(chance(r, 0.4) ? { egress: open ? [{ to: [peer(), peer()] }] : [] } : {}),
+  };
+}
 
 /** A device of the host, or of the node's end of it. */
 function anyDevice(r: Random, net: Net, host: string): number {

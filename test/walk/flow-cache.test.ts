@@ -223,6 +223,71 @@ test("what ICMP taught about a path is forgotten in time, and noticed when it ch
   });
 });
 
+test("NetworkPolicies: connections without an answer are asked about again after changes (K 8)", (t) => {
+  const describe = (t: TopologyBuilder): void => {
+    const vnet = t.vnet("prod", { addressSpace: ["10.224.0.0/12"], delay: us(100) });
+    const aks = t.cluster("aks", { subnet: vnet.subnet("nodes", "10.224.0.0/24") });
+    aks.nodes(2);
+    aks.deployment("client", { node: "n0" });
+    aks.deployment("b", { node: "n1", udpSink: 8080 });
+    const podSelector = { matchLabels: { app: "b" } };
+    aks.networkPolicy("to-b", { policyTypes: ["Egress"], egress: [{ to: [{ podSelector }] }] });
+    const from = [{ podSelector: { matchLabels: { app: "client" } } }];
+    aks.networkPolicy("from-client", { podSelector, ingress: [{ from }] });
+  };
+  const sunk = (net: Net): number => {
+    net.walk.cache.flush();
+    return net.walk.k.delivered;
+  };
+  both(t, describe, (net) => {
+    const passes = (change: () => void): boolean => {
+      change();
+      const before = sunk(net);
+      net.run({ for: sec(1) });
+      return sunk(net) - before > 900;
+    };
+    const { dropped } = net.walk.k;
+    net.traffic({ from: "client-0", to: "b-0:8080", flows: 3, rate: 1000, frameBytes: 64 });
+    t.true(passes(() => {}));
+    t.is(net.walk.spared > 1900, net.spec.flowCache);
+    t.false(passes(() => net.soon.label("client", { app: "other" })));
+    t.true(passes(() => net.soon.label("client", { app: "client" })));
+    const none = { podSelector: {}, ingress: [] };
+    t.false(passes(() => net.soon.networkPolicy("from-client", none)));
+    t.true(passes(() => net.soon.removeNetworkPolicy("from-client")));
+    t.is(net.walk.k.dropped - dropped, 2000);
+    // Who has the address is no longer one of those that egress is allowed to.
+    t.false(passes(() => net.soon.scale("b", 0)));
+  });
+});
+
+test("a port that goes down stops what is received on it, learned or not", (t) => {
+  const describe = (t: TopologyBuilder): void => {
+    const vnet = t.vnet("prod", { addressSpace: ["10.224.0.0/12"] });
+    t.vm("b", { subnet: vnet.subnet("servers", "10.225.0.0/24"), udpSink: 8080 });
+    const aks = t.cluster("aks", { subnet: vnet.subnet("nodes", "10.224.0.0/24"), cni: "azure-bridge" });
+    aks.nodes(1);
+    aks.pod("client");
+  };
+  both(t, describe, (net) => {
+    const { k, link } = net.walk;
+    const port = k.dev.peer[net.hosts.host("client").dev]!;
+    link.bridges.setPortFlag(port, "LEARNING", false);
+    link.fdb.removePort(k.dev.master[port]!, port, false);
+    net.traffic({ from: "client", to: "b:8080", flows: 3, rate: 1000, frameBytes: 64 });
+    net.run({ until: sec(1) });
+    t.true(received(net) > 990);
+    t.is(net.walk.cache.size > 0, net.spec.flowCache);
+    k.setUp(port, false);
+    const before = received(net);
+    net.run({ until: sec(2) });
+    t.is(received(net), before);
+    k.setUp(port, true);
+    net.run({ until: sec(3) });
+    t.true(received(net) > before + 900);
+  });
+});
+
 test("frames that a link damaged, lost, doubled or put out of order, with and without", (t) => {
   const net = both(t, twoVms, (net) => {
     net.at(0).impair("a", { delay: ms(1), reorder: 0.1, duplicate: 0.1 });
