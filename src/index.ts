@@ -24,7 +24,7 @@ export type {
   MatrixCell,
   NextHopResult,
 } from "./emulator/diagnose.ts";
-export { DnsLookup, type ResolveOptions } from "./emulator/dns-lookup.ts";
+export { DnsLookup, NameLookup, type ResolveOptions } from "./emulator/dns-lookup.ts";
 export { ExpectationError, type Problem, SnapshotError, TopologyError } from "./emulator/errors.ts";
 export { expect } from "./emulator/expect.ts";
 export { Datagram, Impairment, Ping, Traffic, type TrafficReport } from "./emulator/handles.ts";

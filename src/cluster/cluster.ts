@@ -57,6 +57,8 @@ export class Cluster {
   readonly proxies: Proxies;
   /** How the next pods' MACs are chosen. */
   podMacs: MacChoice = "random";
+  /** clusterDomain. */
+  domain = "cluster.local";
   /** portmap takes the UDP entries of a host port's last owner out of conntrack. */
   hostPortCleanup = true;
   private readonly proxy: ProxyOptions;

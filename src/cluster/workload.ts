@@ -4,6 +4,20 @@ import type { ServerPorts } from "../socket/servers.ts";
 import type { HostPort } from "./host-ports.ts";
 import type { NamedPort } from "./network-policies.ts";
 
+export type DnsPolicy = "ClusterFirst" | "ClusterFirstWithHostNet" | "Default" | "None";
+
+/** What a pod's resolv.conf has beside what its policy gives. */
+export interface DnsConfig {
+  nameservers?: readonly string[];
+  searches?: readonly string[];
+  /** Default 5, and 1 where the cluster's DNS is not asked. */
+  ndots?: number;
+  /** ns. Default 5 s. */
+  timeout?: number;
+  /** Default 2. */
+  attempts?: number;
+}
+
 export interface Workload {
   name: string;
   numbered: boolean;
@@ -19,6 +33,12 @@ export interface Workload {
   ports: ServerPorts;
   /** Its pods have the network of their node. */
   hostNetwork: boolean;
+  /** Where its pods ask for names; default ClusterFirst. */
+  dnsPolicy?: DnsPolicy;
+  dnsConfig?: DnsConfig;
+  /** Its pods' names in the headless Service `subdomain`; default hostname the pod's name. */
+  hostname?: string;
+  subdomain?: string;
   /** Ports of the node its pods take: hostPorts, or what host-network pods listen on. */
   hostPorts: readonly HostPort[];
   /** Counts changes of its template: rollouts. */

@@ -1,7 +1,7 @@
 // A cluster out of its description: nodes as VMs with the attachment mode's set-up, kube-proxy, workloads,
 // Services.
 
-import { Cluster } from "../cluster/cluster.ts";
+import { Cluster, type Workload } from "../cluster/cluster.ts";
 import type { HostPort } from "../cluster/host-ports.ts";
 import type { PropagationSettings } from "../cluster/proxies.ts";
 import { AzureVnetIpam } from "../cni/ipam/azure-vnet-ipam.ts";
@@ -14,6 +14,7 @@ import type { ServerPorts } from "../socket/servers.ts";
 import { checkNic } from "../vnet/check.ts";
 import { addDomain } from "../vnet/overlay.ts";
 import { type Cidr, parseCidr } from "../wire/address.ts";
+import { DNS_PORT } from "../wire/dns.ts";
 import { PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
 import { addressOf, type Building, checkHostPorts, dressNic, plugNic, subnetRow } from "./build.ts";
 import { controlledNode } from "./build-node.ts";
@@ -85,6 +86,7 @@ export function buildCluster(b: Building, given: ClusterSpec): void {
   const cluster = new Cluster(spec.name, index, b.walk, b.pods, b.cni, proxy, propagation, control);
   hosts.clusters.push(cluster);
   cluster.podMacs = spec.podMacs ?? "random";
+  cluster.domain = spec.domain ?? "cluster.local";
   cluster.hostPortCleanup = spec.hostPortCleanup !== false;
   const build: ClusterBuild = {
     b,
@@ -265,7 +267,10 @@ function kubenetTable(b: Building, spec: ClusterSpec, subnet: number): number {
 function addWorkload(c: ClusterBuild, spec: WorkloadSpec): void {
   const { b, cluster } = c;
   const path = workloadPath(c.path, spec);
-  const ports = checkHostPorts(b, spec, path);
+  const ports: ServerPorts = {
+    ...checkHostPorts(b, spec, path),
+    ...(spec.clusterDns ? { dns: [DNS_PORT] } : {}),
+  };
   if (!Number.isInteger(spec.replicas) || spec.replicas < 0) {
     b.problems.push({ path: `${path}.replicas`, message: "replicas is a whole number, not negative" });
   }
@@ -298,7 +303,17 @@ function addWorkload(c: ClusterBuild, spec: WorkloadSpec): void {
     pods: [],
     serial: 0,
     endpointOf: [],
+    ...dnsOf(spec),
   });
+}
+
+function dnsOf({ dnsPolicy, dnsConfig, hostname, subdomain }: WorkloadSpec): Partial<Workload> {
+  return {
+    ...(dnsPolicy === undefined ? {} : { dnsPolicy }),
+    ...(dnsConfig === undefined ? {} : { dnsConfig }),
+    ...(hostname === undefined ? {} : { hostname }),
+    ...(subdomain === undefined ? {} : { subdomain }),
+  };
 }
 
 interface ContainerPort {

@@ -5,6 +5,8 @@ import type { LoadBalancerSpec } from "../vnet/build-balancers.ts";
 import type { NatGatewaySpec, PublicAddressSpec } from "../vnet/build-public.ts";
 import type { SecurityRuleSpec } from "../vnet/build-rule.ts";
 import type { NsgSpec } from "../vnet/build-security.ts";
+import { formatIpv4, parseCidr } from "../wire/address.ts";
+import { DNS_PORT } from "../wire/dns.ts";
 import { buildNet } from "./build.ts";
 import { DEFAULT_FRAMES } from "./check-options.ts";
 import { SnapshotError } from "./errors.ts";
@@ -293,6 +295,9 @@ export class VnetBuilder extends SiteBuilder {
   }
 }
 
+/** Number of the Service kube-dns in the service range. */
+const KUBE_DNS = 10;
+
 export class ClusterBuilder {
   private readonly cluster: ClusterSpec;
 
@@ -324,6 +329,30 @@ export class ClusterBuilder {
     const { labels = { app: name }, ...rest } = options;
     this.cluster.workloads.push({ ...rest, name, labels, replicas: 1, numbered: false });
     return this;
+  }
+
+  /**
+   * The cluster's DNS: CoreDNS pods behind the Service kube-dns at the tenth address of the service range, as
+   * on AKS; pods ask it for "web.shop", "web.shop.svc.cluster.local", …
+   */
+  dns(options: { replicas?: number } = {}): this {
+    const range = parseCidr(this.cluster.serviceCidr);
+    const labels = { "k8s-app": "kube-dns" };
+    const namespace = "kube-system";
+    this.deployment("coredns", {
+      replicas: 2,
+      ...options,
+      labels,
+      namespace,
+      clusterDns: true,
+      dnsPolicy: "Default",
+    });
+    const ports = [
+      { name: "dns", port: DNS_PORT, protocol: "UDP" },
+      { name: "dns-tcp", port: DNS_PORT, protocol: "TCP" },
+    ] as const;
+    const clusterIP = range === undefined ? {} : { clusterIP: formatIpv4(range.network + KUBE_DNS) };
+    return this.service("kube-dns", { namespace, selector: labels, ports, ...clusterIP });
   }
 
   /** A namespace with labels; others have none but their name. */

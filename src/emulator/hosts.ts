@@ -24,6 +24,8 @@ export interface Destination {
   port: number;
 }
 
+const DNS_NAME = /^(?=.{1,254}$)([a-z0-9_]([-a-z0-9_]*[a-z0-9])?\.)+([a-z][-a-z0-9]*[a-z0-9])?$/i;
+
 /** A name nobody has; says which is nearest. */
 export class UnknownNameError extends Error {
   override name = "UnknownNameError";
@@ -76,6 +78,7 @@ export class Hosts {
 
   /** As destination(), for a time to come. @throws UnknownNameError */
   checkDestination(text: string, protocol: number): void {
+    if (protocol !== PROTOCOLS.icmp && this.isDnsName(text)) return;
     const [name, port] = splitPort(text);
     if (port !== null || protocol === PROTOCOLS.icmp) {
       const service = this.service(name)?.service;
@@ -84,6 +87,16 @@ export class Hosts {
       if (this.mayCome(name)) return;
     }
     this.destination(text, protocol);
+  }
+
+  /**
+   * A name with a dot and a port that is no pod, node, VM or Service of ours: whoever wants to go there asks
+   * its resolver.
+   */
+  isDnsName(text: string): boolean {
+    const [name, port] = splitPort(text);
+    if (port === null || !DNS_NAME.test(name) || parseIpv4(name) !== undefined) return false;
+    return this.find(name) === null && this.service(name) === null && !this.mayCome(name);
   }
 
   /** "web:80", "web-0:8080", "10.0.0.10:53", "client" … @throws UnknownNameError */

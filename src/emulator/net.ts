@@ -3,7 +3,6 @@
 
 import { type Cluster, type Service, targetOf, type Workload } from "../cluster/cluster.ts";
 import type { Pods } from "../cluster/pods.ts";
-import { clusterOfEvent, nodeOfEvent } from "../cluster/proxies.ts";
 import type { HealthAnswer } from "../cluster/service.ts";
 import type { Cni } from "../cni/cni.ts";
 import { NEVER } from "../core/clock.ts";
@@ -20,17 +19,21 @@ import { formatIpv4 } from "../wire/address.ts";
 import { PROTO_TCP } from "../wire/ipv4.ts";
 import { sysctlProblem } from "./check-cluster.ts";
 import { Diagnose } from "./diagnose.ts";
+import { DnsServers } from "./dns-server.ts";
 import { mistake, type Problem, TopologyError } from "./errors.ts";
 import { probe } from "./explain-probe.ts";
 import type { Impairment, Traffic, TrafficReport } from "./handles.ts";
-import { HealthPorts, tellHealthPort } from "./health-ports.ts";
+import { HealthPorts } from "./health-ports.ts";
 import { HostNet } from "./host-net.ts";
 import { didYouMean, Hosts, UnknownNameError } from "./hosts.ts";
 import { type ApplyReport, applyTo } from "./manifest/apply.ts";
-import { collectReceived, perform } from "./perform.ts";
-import { answerPlatform, Platform, tellPlatform } from "./platform.ts";
+import { connectHooks, resolved } from "./net-hooks.ts";
+import { collectReceived } from "./perform.ts";
+import { Platform } from "./platform.ts";
 import { Programs } from "./programs.ts";
 import { type PropagationInfo, propagationInfo } from "./propagation-info.ts";
+import { resolvConf, resolvConfText } from "./resolv-conf.ts";
+import { type Lookup, Resolver } from "./resolver.ts";
 import { runUntilRolledOut, type ServiceTry, tryServices } from "./rolled-out.ts";
 import { type Action, Script } from "./script.ts";
 import type { ServiceAddresses } from "./service-addresses.ts";
@@ -38,9 +41,8 @@ import { type ServiceInfo, serviceInfo } from "./service-info.ts";
 import { restoreState, saveState } from "./snapshot.ts";
 import type { TopologySpec } from "./spec.ts";
 import { HostTcp } from "./tcp-handles.ts";
-import { tellScript } from "./tcp-script.ts";
 import { Timeline } from "./timeline.ts";
-import { isRight, openTraffic, reportTraffic, type TrafficOptions } from "./traffic.ts";
+import { openTraffic, reportTraffic, type TrafficOptions } from "./traffic.ts";
 
 /** A pod as a script sees it. */
 export interface PodInfo {
@@ -85,6 +87,8 @@ export class Net {
   readonly serviceAddresses: ServiceAddresses[] = [];
   readonly platform = new Platform();
   readonly health = new HealthPorts();
+  readonly dnsServers = new DnsServers();
+  readonly resolver = new Resolver();
   /** What manifests said that is not modelled. */
   readonly skipped: Problem[] = [];
   /** Lines of net.log(), for whoever runs the script to print. */
@@ -99,22 +103,17 @@ export class Net {
     this.script = new Script(walk.k);
     this.names = walkNames(walk);
     this.programs = new Programs(this);
-    walk.onEvent = (op, a, b) => {
-      if (op === Op.SCRIPT) perform(this, a);
-      else if (op === Op.PROGRAM_TIMEOUT) this.programs.timeout(a);
-      else if (op === Op.PROXY_SYNC) {
-        const cluster = this.hosts.clusters[clusterOfEvent(a)];
-        cluster.proxies.event(cluster, nodeOfEvent(a), b);
-      } else if (op === Op.CONTROL) this.hosts.clusters[a].control.fire(b);
-    };
-    walk.sock.tcp.program = (row, events) => {
-      if (tellScript(this, row, events) || tellPlatform(this, row, events)) return;
-      if (tellHealthPort(this, row, events)) return;
-      for (const cluster of this.clusters) if (cluster.control.tell(row, events)) return;
-      this.programs.tell(row, events);
-    };
-    walk.sock.answer = (sock, f, start, end) => answerPlatform(this, sock, f, start, end);
-    walk.sock.isRight = (source, ns) => isRight(this, source, ns);
+    connectHooks(this);
+  }
+
+  /** A lookup of the stub resolver is over. */
+  resolved(lookup: Lookup): void {
+    resolved(this, lookup);
+  }
+
+  /** /etc/resolv.conf of a pod, node or VM. @throws UnknownNameError */
+  resolvConf(host: string): string {
+    return resolvConfText(resolvConf(this, host));
   }
 
   // ---- time ----

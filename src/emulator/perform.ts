@@ -16,8 +16,9 @@ import { PROTO_ICMP, PROTO_UDP } from "../wire/ipv4.ts";
 import { changeAzure } from "./azure-change.ts";
 import { changeCluster } from "./cluster-change.ts";
 import { mistake } from "./errors.ts";
-import { didYouMean, UnknownNameError } from "./hosts.ts";
+import { type Destination, didYouMean, splitPort, UnknownNameError } from "./hosts.ts";
 import type { Net } from "./net.ts";
+import { startLookup } from "./resolver.ts";
 import { rolledOut, rollOut } from "./rollout.ts";
 import type { Action, Received } from "./script.ts";
 import {
@@ -37,6 +38,10 @@ export function perform(net: Net, number: number): void {
   switch (action.kind) {
     case "udp":
       return sendUdp(net, number, action);
+    case "lookup":
+      // The outcome keeps which one it is.
+      net.script.outcomes[number].handle = startLookup(net, action.from, action.name, { kind: "nothing" });
+      return;
     case "ping":
       return sendPing(net, number, action);
     case "frame":
@@ -91,7 +96,7 @@ export function perform(net: Net, number: number): void {
     case "tcp-listen":
       return openServer(net, action.server, action.options);
     case "tcp-connect":
-      return openConnection(net, action.connection, action.to, action.options);
+      return openConnection(net, number, action);
     case "tcp-send":
       return sendOn(net, action.connection, action.payload);
     case "tcp-end":
@@ -112,10 +117,17 @@ export function perform(net: Net, number: number): void {
   }
 }
 
-function sendUdp(net: Net, number: number, action: Extract<Action, { kind: "udp" }>): void {
+type UdpAction = Extract<Action, { kind: "udp" }>;
+
+function sendUdp(net: Net, number: number, action: UdpAction): void {
+  if (net.hosts.isDnsName(action.to)) {
+    startLookup(net, action.from, splitPort(action.to)[0], { kind: "udp", action: number });
+  } else sendUdpTo(net, number, action, net.hosts.destination(action.to, PROTO_UDP));
+}
+
+export function sendUdpTo(net: Net, number: number, action: UdpAction, to: Destination): void {
   const { sock } = net.walk;
   const from = net.hosts.host(action.from);
-  const to = net.hosts.destination(action.to, PROTO_UDP);
   const bound = action.sourcePort === 0 ? -1 : sock.bound(PROTO_UDP, from.ns, 0, action.sourcePort);
   const port = action.sourcePort;
   // A program reads its errors before it sends again: a pending one would be the answer to sendto().

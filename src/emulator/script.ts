@@ -16,6 +16,7 @@ import { type TcpListenOptions, TcpScript, type TcpSocketOptions } from "./tcp-s
 
 export type Action =
   | { kind: "udp"; from: string; to: string; payload: Uint8Array; sourcePort: number }
+  | { kind: "lookup"; from: string; name: string }
   | { kind: "ping"; from: string; to: string; ttl: number; size: number; seq: number }
   | { kind: "frame"; at: string; bytes: Uint8Array; out: boolean }
   | { kind: "traffic"; row: number; rate: number; limit: number }

@@ -98,8 +98,34 @@ function parse(bytes: Uint8Array): Document {
 // The script comes first: the kernel refers to it once it watches packets, which a fresh emulation does not
 // do yet.
 function roots(net: Net): object {
-  const { script, walk, pods, cni, hosts, platform, lines, skipped, serviceAddresses, health } = net;
-  return { script, walk, pods, cni, hosts, platform, lines, skipped, serviceAddresses, health };
+  const {
+    script,
+    walk,
+    pods,
+    cni,
+    hosts,
+    platform,
+    lines,
+    skipped,
+    serviceAddresses,
+    health,
+    dnsServers,
+    resolver,
+  } = net;
+  return {
+    script,
+    walk,
+    pods,
+    cni,
+    hosts,
+    platform,
+    lines,
+    skipped,
+    serviceAddresses,
+    health,
+    dnsServers,
+    resolver,
+  };
 }
 
 function isTyped(value: object): value is TypedArray {

@@ -38,6 +38,7 @@ export type {
 } from "./spec-network.ts";
 
 import type { LabelSelector, Labels } from "../cluster/labels.ts";
+import type { DnsConfig, DnsPolicy } from "../cluster/workload.ts";
 import type { KubeProxyOptions } from "./proxy-spec.ts";
 import type {
   DnsRecordSet,
@@ -88,6 +89,8 @@ export interface ClusterOptions {
   /** Range of pod addresses for azure-overlay and kubenet, a /24 per node. Default "10.244.0.0/16". */
   podCidr?: string;
   kubeProxy?: KubeProxyOptions;
+  /** clusterDomain. Default "cluster.local". */
+  domain?: string;
   /** Times of controllers, scheduler and kubelets, ns. */
   control?: Partial<ControlSettings>;
   /** net.bridge.bridge-nf-call-iptables on the nodes. Default true, as kubelet needs it. */
@@ -156,6 +159,15 @@ export interface PodTemplateOptions extends HostOptions {
   namespace?: string;
   /** Its pods have the network of their node: its address, its ports. Default false. */
   hostNetwork?: boolean;
+  /** Where its pods ask for names. Default "ClusterFirst". */
+  dnsPolicy?: DnsPolicy;
+  /** What their resolv.conf has besides. */
+  dnsConfig?: DnsConfig;
+  /** Its name in the headless Service `subdomain`; default the pod's name. */
+  hostname?: string;
+  subdomain?: string;
+  /** Its pods are the cluster's DNS: CoreDNS on port 53, UDP and TCP. Default false. */
+  clusterDns?: boolean;
   /** Ports with a name, and host ports. */
   containerPorts?: readonly ContainerPortOptions[];
 }

@@ -17,7 +17,9 @@ import {
 } from "../socket/tcp/calls.ts";
 import { Congestion, TCP_STATE_NAMES, TcpEvent } from "../socket/tcp/state.ts";
 import { PROTO_TCP } from "../wire/ipv4.ts";
+import { type Destination, splitPort } from "./hosts.ts";
 import type { Net } from "./net.ts";
+import { startLookup } from "./resolver.ts";
 
 /** Options of connections and of servers, whose connections inherit them. */
 export interface TcpSocketOptions {
@@ -149,11 +151,31 @@ export function openServer(net: Net, number: number, options: TcpListenOptions):
   net.script.tcp.byRow.set(row, -1 - number);
 }
 
-export function openConnection(net: Net, number: number, to: string, options: TcpSocketOptions): void {
+export function openConnection(
+  net: Net,
+  action: number,
+  { connection, to, options }: { connection: number; to: string; options: TcpSocketOptions },
+): void {
+  if (net.hosts.isDnsName(to)) {
+    const { host } = net.script.tcp.connections[connection];
+    startLookup(net, host, splitPort(to)[0], { kind: "connect", connection, action });
+  } else openConnectionTo(net, connection, net.hosts.destination(to, PROTO_TCP), options);
+}
+
+/** Its name was not found: no connection. */
+export function failConnection(net: Net, number: number, error: string): void {
+  see(net, net.script.tcp.connections[number], "error", 0, error);
+}
+
+export function openConnectionTo(
+  net: Net,
+  number: number,
+  { addr, port }: Destination,
+  options: TcpSocketOptions,
+): void {
   const c = net.script.tcp.connections[number];
   const t = net.walk.sock.tcp;
   const host = net.hosts.host(c.host);
-  const { addr, port } = net.hosts.destination(to, PROTO_TCP);
   const row = tcpConnect(t, host.ns, addr, port, { ...socketOptions(options), port: options.port ?? 0 });
   if (row < 0) {
     see(net, c, "error", 0, errnoName(row));

@@ -11,11 +11,12 @@ import { PROTO_ICMP, PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
 import { connectionRow, endpointChange, nsgRow, peeringChange, vnetRow } from "./azure-change.ts";
 import { policyOf } from "./build-policy.ts";
 import { serviceSpec } from "./define.ts";
-import { DnsLookup, type ResolveOptions } from "./dns-lookup.ts";
+import { DnsLookup, NameLookup, type ResolveOptions } from "./dns-lookup.ts";
 import { mistake, type Problem, TopologyError } from "./errors.ts";
 import { Datagram, Impairment, Ping } from "./handles.ts";
 import { didYouMean, UnknownNameError } from "./hosts.ts";
 import type { Net } from "./net.ts";
+import { resolvConf } from "./resolv-conf.ts";
 import { rolloutAction } from "./rollout.ts";
 import type { Action, ClusterChange } from "./script.ts";
 import type {
@@ -29,6 +30,7 @@ import { checkTcpOptions, TcpConnection, TcpServer } from "./tcp-handles.ts";
 import type { TcpListenOptions, TcpSocketOptions } from "./tcp-script.ts";
 
 const MOST = 2 ** 31 - 1;
+const PLATFORM = "168.63.129.16";
 const SECOND = 1_000_000_000;
 
 export interface UdpOptions {
@@ -74,11 +76,17 @@ export class Timeline {
     return new Datagram(net, this.schedule({ kind: "udp", from, to, payload: data, sourcePort }));
   }
 
-  /** One DNS query over UDP, to the platform's resolver unless another server is named. */
+  /** One DNS query over UDP, to the first server of the host's resolv.conf unless another one is named. */
   resolve(from: string, name: string, options: ResolveOptions = {}): DnsLookup {
-    const { type = "A", server = "168.63.129.16" } = options;
+    const { type = "A", server = resolvConf(this.net, from).nameservers[0] ?? PLATFORM } = options;
     const id = (this.net.script.actions.length + 1) & 0xffff;
     return new DnsLookup(this.udp(from, `${server}:${DNS_PORT}`, encodeDnsQuery(id, name, type)));
+  }
+
+  /** getaddrinfo() of a program: its resolv.conf's searches and servers, A and AAAA at once. */
+  lookup(from: string, name: string): NameLookup {
+    this.net.hosts.checkHost(from);
+    return new NameLookup(this.net, this.schedule({ kind: "lookup", from, name }));
   }
 
   /** One ICMP echo request. */

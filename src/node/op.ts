@@ -31,6 +31,8 @@ export const Op = {
   CONTROL: 13,
   /** a = translated connection, b = its generation: it may have been idle too long (P57). */
   VNET_IDLE: 20,
+  /** a = lookup, b = queries it had sent, or -1: a stub resolver goes on. */
+  RESOLVER: 22,
   /** a = target of a health probe, b = its generation: the next attempt is due. */
   PROBE: 21,
 } as const;

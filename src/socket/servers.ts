@@ -12,6 +12,8 @@ export interface ServerPorts {
   udpSink: readonly number[];
   tcpEcho: readonly number[];
   tcpSink: readonly number[];
+  /** DNS over UDP and TCP, whose answers the emulator has; absent: none. */
+  dns?: readonly number[];
 }
 
 export function openServers(s: Sockets, ns: number, ports: ServerPorts): void {
@@ -19,6 +21,10 @@ export function openServers(s: Sockets, ns: number, ports: ServerPorts): void {
   for (const port of ports.udpSink) udpOpen(s, ns, { kind: SocketKind.SINK, port });
   for (const port of ports.tcpEcho) tcpListen(s.tcp, ns, SOMAXCONN, { kind: SocketKind.ECHO, port });
   for (const port of ports.tcpSink) tcpListen(s.tcp, ns, SOMAXCONN, { kind: SocketKind.SINK, port });
+  for (const port of ports.dns ?? []) {
+    udpOpen(s, ns, { kind: SocketKind.ANSWER, port });
+    tcpListen(s.tcp, ns, SOMAXCONN, { kind: SocketKind.SCRIPT, port });
+  }
 }
 
 /** The servers of a pod in its node's namespace end, connections and all. */

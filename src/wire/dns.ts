@@ -25,12 +25,19 @@ const DNS_LABEL_MAX = 63;
 const QR = 0x8000;
 const OPCODE = 0x7800;
 
-/** A resource record of class IN: an A record's data is an address, a CNAME's a name, a TXT's text. */
+/** A resource record of class IN: data of A is an address, of CNAME and PTR a name, of TXT text. */
 export interface DnsRecord {
   name: string;
   type: string;
   ttl: number;
-  data: string;
+  data: string | SrvData;
+}
+
+export interface SrvData {
+  priority: number;
+  weight: number;
+  port: number;
+  target: string;
 }
 
 export interface DnsQuery {
@@ -121,9 +128,12 @@ export function encodeDnsReply(
 export function decodeDnsReply(bytes: Uint8Array): DnsReply | null {
   const packet = decode(bytes);
   if (packet === null || packet.type !== "response") return null;
-  const answers = (packet.answers ?? []).flatMap((a) => {
+  const answers = (packet.answers ?? []).flatMap((a): DnsRecord[] => {
     if (!("data" in a) || !("ttl" in a)) return [];
-    return [{ name: a.name, type: a.type, ttl: a.ttl ?? 0, data: String(a.data) }];
+    const { name, type, ttl = 0 } = a;
+    if (a.type !== "SRV") return [{ name, type, ttl, data: String(a.data) }];
+    const { priority = 0, weight = 0, port, target } = a.data;
+    return [{ name, type, ttl, data: { priority, weight, port, target } }];
   });
   const flags = packet.flags ?? 0;
   const truncated = (flags & dnsPacket.TRUNCATED_RESPONSE) !== 0;
