@@ -82,6 +82,7 @@ export type {
 export { HostTcp, TcpConnection, TcpServer } from "./emulator/tcp-handles.ts";
 export type { TcpListenOptions, TcpSeen, TcpSocketOptions } from "./emulator/tcp-script.ts";
 export { type PingOptions, Timeline, type UdpOptions } from "./emulator/timeline.ts";
+export { topologyFromJson } from "./emulator/topology-json.ts";
 export type { TrafficOptions } from "./emulator/traffic.ts";
 export { formatTime, gbps, kbps, mbps, minutes, ms, ns, sec, us } from "./emulator/units.ts";
 export type { DropCount } from "./observe/counters.ts";

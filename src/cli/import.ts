@@ -9,11 +9,11 @@ export interface ImportOptions {
 }
 
 export async function azure(files: string[], options: ImportOptions): Promise<number> {
-  const { source, notes } = importAzure(files.map((name) => ({ name, text: read(name) })));
+  const { source, json, notes } = importAzure(files.map((name) => ({ name, text: read(name) })));
   for (const { path, message } of notes) console.error(`${path}: ${message}`);
   if (options.output === undefined) console.log(source.trimEnd());
   else {
-    writeFileSync(options.output, source);
+    writeFileSync(options.output, options.output.endsWith(".json") ? json : source);
     console.log(`wrote ${options.output}`);
   }
   return 0;

@@ -1,6 +1,7 @@
 // From the file named on the command line to a built emulation.
 
-import { type Net, Topology } from "../index.ts";
+import { readFileSync } from "node:fs";
+import { type Net, Topology, topologyFromJson } from "../index.ts";
 import { UsageError } from "./errors.ts";
 import { loadTopology } from "./load-topology.ts";
 
@@ -12,6 +13,7 @@ export interface LoadedTopology {
 
 /** @throws UsageError, TopologyFileError */
 export async function openTopology(file: string): Promise<LoadedTopology> {
+  if (file.endsWith(".json")) return { topology: readJson(file), run: null };
   const module = await loadTopology(file);
   const { default: topology, run } = module;
   if (!(topology instanceof Topology)) {
@@ -20,6 +22,18 @@ export async function openTopology(file: string): Promise<LoadedTopology> {
   if (run !== undefined && typeof run !== "function")
     throw new UsageError(`${file}: the export "run" is no function`);
   return { topology, run: (run as LoadedTopology["run"] | undefined) ?? null };
+}
+
+/** A JSON topology, which has no script. */
+function readJson(file: string): Topology {
+  try {
+    return topologyFromJson(JSON.parse(readFileSync(file, "utf8")));
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new UsageError(`${file} is no JSON: ${error.message}`);
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== undefined) throw new UsageError(`cannot read ${file}: ${code}`);
+    throw error;
+  }
 }
 
 /** A seed from the command line. @throws UsageError */

@@ -13,6 +13,8 @@ export interface AzureResource {
   /** Such as "virtualNetworks", in lower case; children as "virtualNetworks/subnets". */
   type: string;
   name: string;
+  /** Name of the resource it is a part of; "" for none. */
+  parent: string;
   properties: JsonObject;
   /** Where it is: file and place. */
   path: string;
@@ -62,7 +64,8 @@ function readResource(
   const nested = parentType !== "" && !short.includes("/");
   const type = nested ? `${parentType}/${short}` : short;
   const name = nested && !resource.name.includes("/") ? `${parentName}/${resource.name}` : resource.name;
-  const found: AzureResource[] = [{ type, name, properties: flatten(resource), path }];
+  const parent = nested ? parentName : parentOf(textOf(resource.id), name);
+  const found: AzureResource[] = [{ type, name, parent, properties: flatten(resource), path }];
   const children = Array.isArray(given.resources) ? given.resources : [];
   children.forEach((child, i) => {
     found.push(...readResource(child, `${path}.resources[${i}]`, type, name, scope, problems));
@@ -101,9 +104,17 @@ export function namesOfId(id: string): string[] {
   return parts.slice(at + 1).filter((_, i) => i % 2 === 1);
 }
 
+/** "…/Microsoft.Network/a/x/b/y" is a part a/b of x. */
 function typeOfId(id: string): string {
-  const match = /\/providers\/(Microsoft\.Network\/[^/]+)\/[^/]+$/i.exec(id);
-  return match?.[1] ?? "";
+  const match = /\/providers\/Microsoft\.Network\/(.+)$/i.exec(id);
+  const types = (match?.[1] ?? "").split("/").filter((_, i) => i % 2 === 0);
+  return types.length === 0 || types[0] === "" ? "" : `Microsoft.Network/${types.join("/")}`;
+}
+
+function parentOf(id: string, name: string): string {
+  const names = namesOfId(id);
+  if (names.length > 1) return names.at(-2) as string;
+  return name.includes("/") ? (name.split("/")[0] as string) : "";
 }
 
 /** Parameters and variables of a template. */

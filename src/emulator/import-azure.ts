@@ -1,8 +1,13 @@
 // vnetem import azure: a topology out of Azure JSON. Virtual networks with subnets and peerings, network
-// security groups, application security groups, route tables and network interfaces (each a VM) become a
-// TypeScript topology; every field that is not modelled and says something is reported, none is dropped in
-// silence.
+// security groups, application security groups, route tables, network interfaces (each a VM), private
+// endpoints and private DNS zones become a description; print-topology.ts writes it as TypeScript, and as
+// JSON it is a topology too (topology-json.ts). Every field that is not modelled and says something is
+// reported, none is dropped in silence. What a private endpoint stands for has no address in an export: it
+// becomes a host of a stand-in site.
 
+import { SERVICE_TAGS } from "../vnet/build-endpoints.ts";
+import { ENDPOINT_POLICY_NAMES, ENDPOINT_STATE_NAMES } from "../vnet/private-endpoints.ts";
+import { ADMINISTRATIVE, isNothing, KINDS } from "./azure-fields.ts";
 import {
   type AzureResource,
   isObject,
@@ -13,73 +18,31 @@ import {
   textOf,
 } from "./azure-json.ts";
 import { type Problem, TopologyError } from "./errors.ts";
+import { printTopology } from "./print-topology.ts";
 
 export interface Imported {
-  /** A topology file. */
+  /** A topology file in TypeScript. */
   source: string;
+  /** The same as a JSON topology. */
+  json: string;
   /** What the files say that is not modelled. */
   notes: Problem[];
 }
 
-/** Fields that say nothing about packets. */
-const ADMINISTRATIVE = new Set([
-  ...[
-    "id",
-    "name",
-    "type",
-    "etag",
-    "location",
-    "tags",
-    "resourceGroup",
-    "resourceGuid",
-    "kind",
-    "apiVersion",
-  ],
-  ...["provisioningState", "dependsOn", "description", "comments", "sku", "zones", "extendedLocation"],
-  ...[
-    "peeringState",
-    "peeringSyncLevel",
-    "remoteAddressSpace",
-    "remoteVirtualNetworkAddressSpace",
-    "vnetEncryptionSupported",
-  ],
-  ...[
-    "subnets",
-    "networkInterfaces",
-    "ipConfigurations",
-    "defaultSecurityRules",
-    "purpose",
-    "macAddress",
-    "primary",
-  ],
-  ...[
-    "virtualMachine",
-    "hostedWorkloads",
-    "tapConfigurations",
-    "privateIPAddressVersion",
-    "privateIpAddressVersion",
-  ],
-  ...[
-    "resourceNavigationLinks",
-    "serviceAssociationLinks",
-    "hasBgpOverride",
-    "nicType",
-    "privateLinkServiceNetworkPolicies",
-    "allowPort25Out",
-  ],
-]);
+/** A description in the making: the fields of TopologySpec that an import fills. */
+export interface ImportedSpec {
+  asgs: string[];
+  serviceTags: { name: string; prefixes: string[] }[];
+  nsgs: JsonObject[];
+  routeTables: JsonObject[];
+  vnets: JsonObject[];
+  dnsZones: JsonObject[];
+  privateEndpoints: JsonObject[];
+  vms: JsonObject[];
+}
 
-const KINDS = [
-  "virtualnetworks",
-  "networksecuritygroups",
-  "applicationsecuritygroups",
-  "routetables",
-  "networkinterfaces",
-  "virtualnetworks/subnets",
-  "virtualnetworks/virtualnetworkpeerings",
-  "networksecuritygroups/securityrules",
-  "routetables/routes",
-];
+/** Where hosts stand whose address no export has: TEST-NET-1 (RFC 5737). */
+const STAND_IN = { site: "azure-services", prefix: "192.0.2.0/24", subnet: "hosts" };
 
 /** @throws TopologyError with everything that cannot be read */
 export function importAzure(files: readonly { name: string; text: string }[]): Imported {
@@ -87,8 +50,9 @@ export function importAzure(files: readonly { name: string; text: string }[]): I
   const resources = files.flatMap(({ name, text }) => readAzureJson(name, text, problems));
   if (problems.length > 0) throw new TopologyError(problems);
   const importer = new Importer(resources);
-  const source = importer.source();
-  return { source, notes: importer.notes };
+  const spec = importer.spec();
+  const json = `${JSON.stringify(spec, null, 2)}\n`;
+  return { source: printTopology(spec), json, notes: importer.notes };
 }
 
 class Importer {
@@ -96,7 +60,9 @@ class Importer {
   private readonly resources: readonly AzureResource[];
   private readonly vnets: string[];
   private readonly tags = new Set<string>();
-  private readonly vms = new Set<string>();
+  private readonly hosts = new Set<string>();
+  /** Hosts outside the VNets by the resource they stand for. */
+  private readonly standIns = new Map<string, string>();
 
   constructor(resources: readonly AzureResource[]) {
     this.resources = resources;
@@ -106,25 +72,22 @@ class Importer {
     }
   }
 
-  source(): string {
-    const asgs = this.of("applicationsecuritygroups").map(({ name }) => `t.asg(${quote(name)});`);
+  spec(): ImportedSpec {
+    const asgs = this.of("applicationsecuritygroups").map(({ name }) => name);
     const nsgs = this.of("networksecuritygroups").map((nsg) => this.nsg(nsg));
-    const tables = this.of("routetables").map((table) => this.routeTable(table));
-    const vnets = this.of("virtualnetworks").flatMap((vnet) => this.vnet(vnet));
-    const peerings = this.of("virtualnetworks").flatMap((vnet) => this.peerings(vnet));
-    const nics = this.of("networkinterfaces").flatMap((nic) => this.nic(nic));
-    const tags = [...this.tags].sort().map((tag) => `t.serviceTag(${quote(tag)}, []);`);
-    const body = [...asgs, ...tags, ...nsgs, ...tables, ...vnets, ...peerings, ...nics];
-    return [
-      "// Made by vnetem import azure.",
-      "",
-      'import { defineTopology } from "vnetem";',
-      "",
-      "export default defineTopology({}, (t) => {",
-      ...body.map((line) => `  ${line}`),
-      "});",
-      "",
-    ].join("\n");
+    const routeTables = this.of("routetables").map((table) => this.routeTable(table));
+    const vnets = this.of("virtualnetworks").map((vnet) => this.vnet(vnet));
+    const vms = this.of("networkinterfaces").flatMap((nic) => this.nic(nic));
+    const dnsZones = this.of("privatednszones").map((zone) => this.dnsZone(zone));
+    const privateEndpoints = this.of("privateendpoints").flatMap((pe) => this.privateEndpoint(pe));
+    const { site, prefix, subnet } = STAND_IN;
+    if (this.standIns.size > 0) {
+      const subnets = [{ name: subnet, prefix }];
+      vnets.push({ name: site, site: true, addressSpace: [prefix], subnets, peerings: [] });
+    }
+    for (const name of this.standIns.values()) vms.push({ name, subnet: `${site}/${subnet}` });
+    const serviceTags = [...this.tags].sort().map((name) => ({ name, prefixes: [] }));
+    return { asgs, serviceTags, nsgs, routeTables, vnets, dnsZones, privateEndpoints, vms };
   }
 
   private of(type: string): AzureResource[] {
@@ -156,14 +119,14 @@ class Importer {
     }
   }
 
-  private nsg(nsg: AzureResource): string {
+  private nsg(nsg: AzureResource): JsonObject {
     this.unread(nsg.properties, nsg.path, "securityRules", "flushConnection");
     const rules = this.parts(nsg, "securityRules").map(({ part, path }) => this.rule(part, path));
-    const flush = nsg.properties.flushConnection === true ? ", { flushConnection: true }" : "";
-    return `t.nsg(${quote(nsg.name)}, ${list(rules)}${flush});`;
+    const flush = nsg.properties.flushConnection === true ? { flushConnection: true } : {};
+    return { name: nsg.name, rules, ...flush };
   }
 
-  private rule(r: JsonObject, path: string): string {
+  private rule(r: JsonObject, path: string): JsonObject {
     const sides = ["source", "destination"] as const;
     const read = sides.flatMap((s) => [
       ...[`${s}AddressPrefix`, `${s}AddressPrefixes`, `${s}PortRange`, `${s}PortRanges`],
@@ -181,7 +144,7 @@ class Importer {
       for (const word of Array.isArray(addresses) ? addresses : [addresses]) this.tag(String(word), path);
       out[`${side}Ports`] = oneOrMany(r[`${side}PortRange`], r[`${side}PortRanges`]);
     }
-    return JSON.stringify(out);
+    return out;
   }
 
   /** A service tag whose prefixes the network does not know stands for nothing until somebody fills it in. */
@@ -193,24 +156,19 @@ class Importer {
     this.tags.add(word);
   }
 
-  private routeTable(table: AzureResource): string {
+  private routeTable(table: AzureResource): JsonObject {
     this.unread(table.properties, table.path, "routes", "disableBgpRoutePropagation");
     const routes = this.parts(table, "routes").map(({ part, path }) => {
       this.unread(part, path, "addressPrefix", "nextHopType", "nextHopIpAddress");
       const address = textOf(part.nextHopIpAddress);
       const nextHop = textOf(part.nextHopType);
-      return JSON.stringify({
-        prefix: part.addressPrefix ?? "",
-        nextHop,
-        ...(address === "" ? {} : { address }),
-      });
+      return { prefix: part.addressPrefix ?? "", nextHop, ...(address === "" ? {} : { address }) };
     });
     const blocked = table.properties.disableBgpRoutePropagation === true;
-    const options = blocked ? ", { disableBgpRoutePropagation: true }" : "";
-    return `t.routeTable(${quote(table.name)}, ${list(routes)}${options});`;
+    return { name: table.name, routes, ...(blocked ? { disableBgpRoutePropagation: true } : {}) };
   }
 
-  private vnet(vnet: AzureResource): string[] {
+  private vnet(vnet: AzureResource): JsonObject {
     const { properties, path, name } = vnet;
     this.unread(
       properties,
@@ -222,30 +180,39 @@ class Importer {
     );
     const space = isObject(properties.addressSpace) ? (properties.addressSpace.addressPrefixes ?? []) : [];
     const minutes = properties.flowTimeoutInMinutes;
-    const options = {
-      addressSpace: space,
-      ...(typeof minutes === "number" ? { flowTimeoutInMinutes: minutes } : {}),
-    };
-    const lines = [`const ${variable(name)} = t.vnet(${quote(name)}, ${JSON.stringify(options)});`];
-    for (const { part, path: at } of this.parts(vnet, "subnets")) {
-      this.unread(part, at, "addressPrefix", "addressPrefixes", "networkSecurityGroup", "routeTable");
-      const prefix = oneOrMany(part.addressPrefix, part.addressPrefixes);
-      if (Array.isArray(prefix)) this.note(at, "only the first prefix of the subnet is modelled");
-      const more: JsonObject = {};
-      if (isObject(part.networkSecurityGroup)) more.nsg = lastName(textOf(part.networkSecurityGroup.id));
-      if (isObject(part.routeTable)) more.routeTable = lastName(textOf(part.routeTable.id));
-      const subnet = textOf(part.name);
-      const args = [
-        quote(subnet),
-        quote(String(Array.isArray(prefix) ? prefix[0] : prefix)),
-        JSON.stringify(more),
-      ];
-      lines.push(`const ${variable(name, subnet)} = ${variable(name)}.subnet(${args.join(", ")});`);
-    }
-    return lines;
+    const timeout = typeof minutes === "number" ? { flowTimeoutInMinutes: minutes } : {};
+    const subnets = this.parts(vnet, "subnets").map(({ part, path: at }) => this.subnet(part, at));
+    return { name, addressSpace: space, ...timeout, subnets, peerings: this.peerings(vnet) };
   }
 
-  private peerings(vnet: AzureResource): string[] {
+  private subnet(part: JsonObject, path: string): JsonObject {
+    const known = ["addressPrefix", "addressPrefixes", "networkSecurityGroup", "routeTable"];
+    this.unread(part, path, ...known, "serviceEndpoints", "privateEndpointNetworkPolicies");
+    const prefix = oneOrMany(part.addressPrefix, part.addressPrefixes);
+    if (Array.isArray(prefix)) this.note(path, "only the first prefix of the subnet is modelled");
+    const subnet: JsonObject = {
+      name: textOf(part.name),
+      prefix: String(Array.isArray(prefix) ? prefix[0] : prefix),
+    };
+    if (isObject(part.networkSecurityGroup)) subnet.nsg = lastName(textOf(part.networkSecurityGroup.id));
+    if (isObject(part.routeTable)) subnet.routeTable = lastName(textOf(part.routeTable.id));
+    const policies = textOf(part.privateEndpointNetworkPolicies);
+    if (ENDPOINT_POLICY_NAMES.includes(policies) && policies !== "Disabled") {
+      subnet.privateEndpointNetworkPolicies = policies;
+    }
+    const services = Array.isArray(part.serviceEndpoints) ? part.serviceEndpoints : [];
+    const wanted = services.flatMap((s) => (isObject(s) ? [textOf(s.service)] : []));
+    const modelled = wanted.filter((service) => SERVICE_TAGS[service] !== undefined);
+    for (const service of wanted) {
+      const tag = SERVICE_TAGS[service];
+      if (tag === undefined) this.note(`${path}.serviceEndpoints`, `${service} is not modelled`);
+      else this.tag(tag, `${path}.serviceEndpoints`);
+    }
+    if (modelled.length > 0) subnet.serviceEndpoints = modelled;
+    return subnet;
+  }
+
+  private peerings(vnet: AzureResource): JsonObject[] {
     const flags = [
       "allowVirtualNetworkAccess",
       "allowForwardedTraffic",
@@ -261,13 +228,15 @@ class Importer {
         this.note(path, `the peered VNet ${remote} is in none of the files: the peering is left out`);
         return [];
       }
-      const options: JsonObject = { name: part.name ?? "" };
-      for (const flag of flags) if (typeof part[flag] === "boolean") options[flag] = part[flag];
-      return [`${variable(vnet.name)}.peer(${variable(remote)}, ${JSON.stringify(options)});`];
+      const peering: JsonObject = { name: part.name ?? "", remote };
+      for (const flag of flags) if (typeof part[flag] === "boolean") peering[flag] = part[flag];
+      return [peering];
     });
   }
 
-  private nic({ name, properties, path }: AzureResource): string[] {
+  private nic({ name, properties, path }: AzureResource): JsonObject[] {
+    // The NIC of a private endpoint is the endpoint's own.
+    if (isObject(properties.privateEndpoint)) return [];
     const flag = ["enableIPForwarding", "enableIpForwarding"].find((key) => properties[key] === true);
     this.unread(
       properties,
@@ -286,31 +255,130 @@ class Importer {
       return [];
     }
     if (configs.length > 1) this.note(path, "only the primary IP configuration is modelled");
-    const { subnet, applicationSecurityGroups: groups } = primary;
-    const known = [
-      "subnet",
-      "applicationSecurityGroups",
-      "privateIPAllocationMethod",
-      "privateIpAllocationMethod",
-    ];
-    this.unread(primary, `${path}.ipConfigurations`, ...known, "privateIPAddress", "privateIpAddress");
-    const [vnet = "", subnetName = ""] = isObject(subnet) ? namesOfId(textOf(subnet.id)) : [];
-    if (!this.vnets.includes(vnet)) {
-      this.note(path, `its VNet ${vnet} is in none of the files: the NIC is left out`);
-      return [];
-    }
+    const { applicationSecurityGroups: groups } = primary;
+    const known = ["subnet", "applicationSecurityGroups", "privateIPAllocationMethod"];
+    const addresses = ["privateIPAddress", "privateIpAddress", "privateIpAllocationMethod"];
+    this.unread(primary, `${path}.ipConfigurations`, ...known, ...addresses);
+    const subnet = this.subnetOf(primary.subnet, path, "the NIC is left out");
+    if (subnet === null) return [];
+    const vm: JsonObject = { name: this.hostName(name), subnet };
     const address = textOf(primary.privateIPAddress) || textOf(primary.privateIpAddress);
-    const options = [`subnet: ${variable(vnet, subnetName)}`];
-    if (address !== "") options.push(`address: ${quote(address)}`);
-    if (flag !== undefined) options.push('ipForwarding: true, sysctls: { "net.ipv4.ip_forward": 1 }');
+    if (address !== "") vm.address = address;
+    if (flag !== undefined) {
+      vm.ipForwarding = true;
+      vm.sysctls = { "net.ipv4.ip_forward": 1 };
+    }
     if (isObject(properties.networkSecurityGroup)) {
-      options.push(`nsg: ${quote(lastName(textOf(properties.networkSecurityGroup.id)))}`);
+      vm.nsg = lastName(textOf(properties.networkSecurityGroup.id));
     }
     if (Array.isArray(groups) && groups.length > 0) {
-      const names = groups.map((g) => lastName(isObject(g) ? textOf(g.id) : ""));
-      options.push(`asgs: ${JSON.stringify(names)}`);
+      vm.asgs = groups.map((g) => lastName(isObject(g) ? textOf(g.id) : ""));
     }
-    return [`t.vm(${quote(this.hostName(name))}, { ${options.join(", ")} });`];
+    return [vm];
+  }
+
+  /** "vnet/subnet", or null with a note when the VNet is not there. */
+  private subnetOf(subnet: Json | undefined, path: string, what: string): string | null {
+    const [vnet = "", name = ""] = isObject(subnet) ? namesOfId(textOf(subnet.id)) : [];
+    if (this.vnets.includes(vnet)) return `${vnet}/${name}`;
+    this.note(path, `its VNet ${vnet} is in none of the files: ${what}`);
+    return null;
+  }
+
+  private privateEndpoint({ name, properties, path }: AzureResource): JsonObject[] {
+    const connections = ["privateLinkServiceConnections", "manualPrivateLinkServiceConnections"] as const;
+    const known = ["subnet", "networkInterfaces", "ipConfigurations", "customDnsConfigs"];
+    this.unread(properties, path, ...known, ...connections, "privateDnsZoneGroups");
+    const subnet = this.subnetOf(properties.subnet, path, "the private endpoint is left out");
+    if (subnet === null) return [];
+    const list = connections.flatMap((key) => {
+      const value = properties[key];
+      return Array.isArray(value) ? value.filter(isObject) : [];
+    });
+    const [connection] = list;
+    if (connection === undefined) {
+      this.note(path, "has no connection: the private endpoint is left out");
+      return [];
+    }
+    const id = textOf(connection.privateLinkServiceId);
+    const state = connection.privateLinkServiceConnectionState;
+    const status = isObject(state) ? textOf(state.status) : "";
+    const endpoint: JsonObject = { name: this.hostName(name), subnet, target: this.standIn(id, path) };
+    const address = this.endpointAddress(name, properties);
+    if (address !== "") endpoint.address = address;
+    if (ENDPOINT_STATE_NAMES.includes(status)) endpoint.state = status;
+    return [endpoint];
+  }
+
+  /** Of its own configuration, of its NIC, or of what it says to DNS. */
+  private endpointAddress(name: string, properties: JsonObject): string {
+    const own = Array.isArray(properties.ipConfigurations)
+      ? properties.ipConfigurations.find(isObject)
+      : null;
+    const nic = this.of("networkinterfaces").find(
+      ({ properties: p }) => isObject(p.privateEndpoint) && lastName(textOf(p.privateEndpoint.id)) === name,
+    );
+    const configs = nic?.properties.ipConfigurations;
+    const first = Array.isArray(configs) ? configs.find(isObject) : undefined;
+    const dns = Array.isArray(properties.customDnsConfigs)
+      ? properties.customDnsConfigs.find(isObject)
+      : null;
+    const addresses = isObject(dns) && Array.isArray(dns.ipAddresses) ? dns.ipAddresses : [];
+    const given = [own, first].map((c) =>
+      isObject(c) ? textOf(c.privateIPAddress) || textOf(c.privateIpAddress) : "",
+    );
+    return given.find((a) => a !== "") ?? textOf(addresses[0]);
+  }
+
+  private standIn(id: string, path: string): string {
+    const known = this.standIns.get(id.toLowerCase());
+    if (known !== undefined) return known;
+    const name = this.hostName(id.split("/").at(-1) ?? "service");
+    this.standIns.set(id.toLowerCase(), name);
+    this.note(path, `what it stands for becomes host ${name} of the stand-in site ${STAND_IN.site}`);
+    return name;
+  }
+
+  private dnsZone({ name, properties, path, type }: AzureResource): JsonObject {
+    this.unread(properties, path);
+    const links: string[] = [];
+    const registration: string[] = [];
+    for (const link of this.childrenOf(`${type}/virtualnetworklinks`, name)) {
+      const { virtualNetwork, registrationEnabled } = link.properties;
+      this.unread(link.properties, link.path, "virtualNetwork", "registrationEnabled", "resolutionPolicy");
+      if (link.properties.resolutionPolicy === "NxDomainRedirect") {
+        this.note(`${link.path}.resolutionPolicy`, "is not modelled");
+      }
+      const vnet = isObject(virtualNetwork) ? lastName(textOf(virtualNetwork.id)) : "";
+      if (!this.vnets.includes(vnet)) {
+        this.note(link.path, `the linked VNet ${vnet} is in none of the files: the link is left out`);
+        continue;
+      }
+      links.push(vnet);
+      if (registrationEnabled === true) registration.push(vnet);
+    }
+    const records: JsonObject = {};
+    for (const set of [...this.childrenOf(`${type}/a`, name), ...this.childrenOf(`${type}/cname`, name)]) {
+      records[set.name.split("/").at(-1) as string] = this.recordSet(set);
+    }
+    return { name, links, registration, records };
+  }
+
+  private recordSet({ properties, path }: AzureResource): JsonObject {
+    this.unread(properties, path, "aRecords", "cnameRecord", "ttl");
+    const { aRecords, cnameRecord, ttl } = properties;
+    const addresses = (Array.isArray(aRecords) ? aRecords : []).flatMap((r) =>
+      isObject(r) ? [textOf(r.ipv4Address)] : [],
+    );
+    return {
+      ...(addresses.length > 0 ? { A: addresses } : {}),
+      ...(isObject(cnameRecord) ? { CNAME: textOf(cnameRecord.cname).replace(/\.$/, "") } : {}),
+      ...(typeof ttl === "number" ? { ttl } : {}),
+    };
+  }
+
+  private childrenOf(type: string, parent: string): AzureResource[] {
+    return this.of(type).filter((r) => r.parent === parent);
   }
 
   /** Hosts have DNS labels; NICs may be called more. */
@@ -322,8 +390,8 @@ class Importer {
         .replace(/^-+|-+$/g, "")
         .slice(0, 60) || "vm";
     let unique = label;
-    for (let n = 2; this.vms.has(unique); n++) unique = `${label}-${n}`;
-    this.vms.add(unique);
+    for (let n = 2; this.hosts.has(unique); n++) unique = `${label}-${n}`;
+    this.hosts.add(unique);
     return unique;
   }
 }
@@ -332,27 +400,7 @@ function lastName(id: string): string {
   return namesOfId(id).at(-1) ?? id;
 }
 
-function isNothing(value: Json): boolean {
-  if (value === null || value === false || value === "" || value === 0) return true;
-  if (value === "None" || value === "Disabled") return true;
-  return Array.isArray(value) ? value.length === 0 : isObject(value) && Object.keys(value).length === 0;
-}
-
 function oneOrMany(one: Json | undefined, many: Json | undefined): Json {
   if (Array.isArray(many) && many.length > 0) return many.length === 1 ? (many[0] as Json) : many;
   return one === undefined || one === null || one === "" ? "*" : one;
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text);
-}
-
-function list(items: readonly string[]): string {
-  return items.length === 0 ? "[]" : `[\n    ${items.join(",\n    ")},\n  ]`;
-}
-
-/** A variable for a VNet or a subnet. */
-function variable(...names: string[]): string {
-  const words = names.map((name) => name.replace(/\W/g, (c) => `$${c.charCodeAt(0)}`));
-  return `${names.length === 1 ? "vnet" : "subnet"}_${words.join("__")}`;
 }

@@ -8,7 +8,7 @@ import type { Fabric } from "./fabric.ts";
 import { ENDPOINT_POLICY_NAMES, setEndpointPolicies, setServiceRoutes } from "./private-endpoints.ts";
 
 /** Services that have service endpoints, and the tags of their prefixes. */
-const SERVICE_TAGS: Readonly<Record<string, string>> = {
+export const SERVICE_TAGS: Readonly<Record<string, string>> = {
   "Microsoft.AzureActiveDirectory": "AzureActiveDirectory",
   "Microsoft.AzureCosmosDB": "AzureCosmosDB",
   "Microsoft.CognitiveServices": "CognitiveServicesManagement",
