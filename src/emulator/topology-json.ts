@@ -39,6 +39,16 @@ const RULE: Shape = {
   sourcePorts: PORTS,
   destinationPorts: PORTS,
 };
+/** Parts by name; what is in them is checked when it is built. */
+const LOAD_BALANCER: Shape = {
+  "name!": "string",
+  "frontends!": "any",
+  backendPools: "any",
+  probes: "any",
+  rules: "any",
+  inboundNatRules: "any",
+  outboundRules: "any",
+};
 const HOST_PORTS = { udpEcho: PORTS, udpSink: PORTS, tcpEcho: PORTS, tcpSink: PORTS };
 
 const TOPOLOGY: Shape = {
@@ -53,12 +63,15 @@ const TOPOLOGY: Shape = {
       delay: "number",
       flowTimeoutInMinutes: "number",
       site: "boolean",
+      internet: "boolean",
       subnets: [
         {
           "name!": "string",
           "prefix!": "string",
           routeTable: "string",
           nsg: "string",
+          natGateway: "string",
+          defaultOutboundAccess: "boolean",
           privateEndpointNetworkPolicies: "string",
           serviceEndpoints: ["string"],
         },
@@ -97,6 +110,9 @@ const TOPOLOGY: Shape = {
   asgs: ["string"],
   serviceTags: [{ "name!": "string", "prefixes!": ["string"] }],
   securityAdmin: [{ "name!": "string", "vnets!": ["string"], "rules!": [RULE] }],
+  publicIps: [{ "name!": "string", address: "string" }],
+  natGateways: [{ "name!": "string", "publicIps!": ["string"], idleTimeoutInMinutes: "number" }],
+  loadBalancers: [LOAD_BALANCER],
   dnsZones: [{ "name!": "string", links: ["string"], registration: ["string"], records: "any" }],
   privateEndpoints: [
     {
@@ -126,6 +142,7 @@ const TOPOLOGY: Shape = {
       nsg: "string",
       asgs: ["string"],
       sysctls: "any",
+      publicIp: "string",
       ...HOST_PORTS,
     },
   ],
