@@ -7,7 +7,7 @@ import { ExpectationError, formatTime, type Net, sec } from "../index.ts";
 import { makeDirectory } from "./directories.ts";
 import { UsageError } from "./errors.ts";
 import { isManifest, printCluster, readManifestFile, runManifest } from "./run-manifest.ts";
-import { openTopology, parseSeed } from "./topology.ts";
+import { needsTopology, openTopology, parseSeed } from "./topology.ts";
 
 export interface RunOptions {
   seed?: string;
@@ -22,8 +22,9 @@ export interface RunOptions {
 const WITHOUT_SCRIPT = sec(1);
 
 export async function run(file: string, options: RunOptions): Promise<number> {
-  if (isManifest(file) && options.on === undefined) {
-    throw new UsageError(`${file} is a manifest: name the topology it is for, --on topology.ts`);
+  // JSON may be a topology as well: readJson() in topology.ts tells.
+  if (isManifest(file) && !file.endsWith(".json") && options.on === undefined) {
+    throw new UsageError(needsTopology(file));
   }
   if (!isManifest(file) && options.on !== undefined) throw new UsageError("--on is for manifests");
   const manifest = options.on === undefined ? null : readManifestFile(file);

@@ -24,10 +24,17 @@ export async function openTopology(file: string): Promise<LoadedTopology> {
   return { topology, run: (run as LoadedTopology["run"] | undefined) ?? null };
 }
 
+/** Why a manifest does not run by itself. */
+export function needsTopology(file: string): string {
+  return `${file} is a manifest: name the topology it is for, --on topology.ts`;
+}
+
 /** A JSON topology, which has no script. */
 function readJson(file: string): Topology {
   try {
-    return topologyFromJson(JSON.parse(readFileSync(file, "utf8")));
+    const value = JSON.parse(readFileSync(file, "utf8"));
+    if (typeof value?.apiVersion === "string") throw new UsageError(needsTopology(file));
+    return topologyFromJson(value);
   } catch (error) {
     if (error instanceof SyntaxError) throw new UsageError(`${file} is no JSON: ${error.message}`);
     const { code } = error as NodeJS.ErrnoException;

@@ -18,6 +18,7 @@ import {
   textOf,
 } from "./azure-json.ts";
 import { type Problem, TopologyError } from "./errors.ts";
+import { type EgressContext, importLoadBalancer, importNatGateway, importPublicIp } from "./import-egress.ts";
 import { printTopology } from "./print-topology.ts";
 
 export interface Imported {
@@ -38,6 +39,9 @@ export interface ImportedSpec {
   vnets: JsonObject[];
   dnsZones: JsonObject[];
   privateEndpoints: JsonObject[];
+  publicIps: JsonObject[];
+  natGateways: JsonObject[];
+  loadBalancers: JsonObject[];
   vms: JsonObject[];
 }
 
@@ -61,6 +65,9 @@ class Importer {
   private readonly vnets: string[];
   private readonly tags = new Set<string>();
   private readonly hosts = new Set<string>();
+  /** Host by the name of its network interface. */
+  private readonly nics = new Map<string, string>();
+  private natGateways = new Set<string>();
   /** Hosts outside the VNets by the resource they stand for. */
   private readonly standIns = new Map<string, string>();
 
@@ -76,10 +83,17 @@ class Importer {
     const asgs = this.of("applicationsecuritygroups").map(({ name }) => name);
     const nsgs = this.of("networksecuritygroups").map((nsg) => this.nsg(nsg));
     const routeTables = this.of("routetables").map((table) => this.routeTable(table));
+    const publicIps = this.of("publicipaddresses").map((ip) => importPublicIp(this.egress(), ip));
+    const natGateways = this.of("natgateways")
+      .map((nat) => importNatGateway(this.egress(), nat))
+      .filter((nat) => nat !== null);
+    this.natGateways = new Set(natGateways.map(({ name }) => textOf(name)));
     const vnets = this.of("virtualnetworks").map((vnet) => this.vnet(vnet));
     const vms = this.of("networkinterfaces").flatMap((nic) => this.nic(nic));
     const dnsZones = this.of("privatednszones").map((zone) => this.dnsZone(zone));
     const privateEndpoints = this.of("privateendpoints").flatMap((pe) => this.privateEndpoint(pe));
+    const loadBalancers = this.of("loadbalancers").map((lb) => importLoadBalancer(this.egress(), lb));
+    this.joinPools(loadBalancers);
     const { site, prefix, subnet } = STAND_IN;
     if (this.standIns.size > 0) {
       const subnets = [{ name: subnet, prefix }];
@@ -87,7 +101,34 @@ class Importer {
     }
     for (const name of this.standIns.values()) vms.push({ name, subnet: `${site}/${subnet}` });
     const serviceTags = [...this.tags].sort().map((name) => ({ name, prefixes: [] }));
-    return { asgs, serviceTags, nsgs, routeTables, vnets, dnsZones, privateEndpoints, vms };
+    const egress = { publicIps, natGateways, loadBalancers };
+    return { asgs, serviceTags, nsgs, routeTables, vnets, dnsZones, privateEndpoints, ...egress, vms };
+  }
+
+  private egress(): EgressContext {
+    return {
+      unread: (properties, path, ...read) => this.unread(properties, path, ...read),
+      note: (path, message) => this.note(path, message),
+      publicIps: new Set(this.of("publicipaddresses").map(({ name }) => name)),
+      hosts: this.nics,
+    };
+  }
+
+  /** NICs name their pools too, and templates nowhere else. */
+  private joinPools(loadBalancers: JsonObject[]): void {
+    for (const { name, properties } of this.of("networkinterfaces")) {
+      const configs = Array.isArray(properties.ipConfigurations) ? properties.ipConfigurations : [];
+      for (const config of configs.filter(isObject)) {
+        const pools = config.loadBalancerBackendAddressPools;
+        for (const pool of Array.isArray(pools) ? pools.filter(isObject) : []) {
+          const [balancer, own = ""] = namesOfId(textOf(pool.id));
+          const found = loadBalancers.find((lb) => lb.name === balancer)?.backendPools;
+          const members = isObject(found) ? found[own] : undefined;
+          const host = this.nics.get(name);
+          if (Array.isArray(members) && host !== undefined && !members.includes(host)) members.push(host);
+        }
+      }
+    }
   }
 
   private of(type: string): AzureResource[] {
@@ -187,7 +228,8 @@ class Importer {
 
   private subnet(part: JsonObject, path: string): JsonObject {
     const known = ["addressPrefix", "addressPrefixes", "networkSecurityGroup", "routeTable"];
-    this.unread(part, path, ...known, "serviceEndpoints", "privateEndpointNetworkPolicies");
+    const egress = ["natGateway", "defaultOutboundAccess"];
+    this.unread(part, path, ...known, ...egress, "serviceEndpoints", "privateEndpointNetworkPolicies");
     const prefix = oneOrMany(part.addressPrefix, part.addressPrefixes);
     if (Array.isArray(prefix)) this.note(path, "only the first prefix of the subnet is modelled");
     const subnet: JsonObject = {
@@ -196,6 +238,10 @@ class Importer {
     };
     if (isObject(part.networkSecurityGroup)) subnet.nsg = lastName(textOf(part.networkSecurityGroup.id));
     if (isObject(part.routeTable)) subnet.routeTable = lastName(textOf(part.routeTable.id));
+    const nat = isObject(part.natGateway) ? lastName(textOf(part.natGateway.id)) : "";
+    if (this.natGateways.has(nat)) subnet.natGateway = nat;
+    else if (nat !== "") this.note(`${path}.natGateway`, `${nat} is in none of the files`);
+    if (part.defaultOutboundAccess === false) subnet.defaultOutboundAccess = false;
     const policies = textOf(part.privateEndpointNetworkPolicies);
     if (ENDPOINT_POLICY_NAMES.includes(policies) && policies !== "Disabled") {
       subnet.privateEndpointNetworkPolicies = policies;
@@ -258,10 +304,15 @@ class Importer {
     const { applicationSecurityGroups: groups } = primary;
     const known = ["subnet", "applicationSecurityGroups", "privateIPAllocationMethod"];
     const addresses = ["privateIPAddress", "privateIpAddress", "privateIpAllocationMethod"];
-    this.unread(primary, `${path}.ipConfigurations`, ...known, ...addresses);
+    const egress = ["publicIPAddress", "loadBalancerBackendAddressPools", "loadBalancerInboundNatRules"];
+    this.unread(primary, `${path}.ipConfigurations`, ...known, ...addresses, ...egress);
     const subnet = this.subnetOf(primary.subnet, path, "the NIC is left out");
     if (subnet === null) return [];
     const vm: JsonObject = { name: this.hostName(name), subnet };
+    this.nics.set(name, textOf(vm.name));
+    const publicIp = isObject(primary.publicIPAddress) ? lastName(textOf(primary.publicIPAddress.id)) : "";
+    if (this.of("publicipaddresses").some((ip) => ip.name === publicIp)) vm.publicIp = publicIp;
+    else if (publicIp !== "") this.note(path, `its public address ${publicIp} is in none of the files`);
     const address = textOf(primary.privateIPAddress) || textOf(primary.privateIpAddress);
     if (address !== "") vm.address = address;
     if (flag !== undefined) {

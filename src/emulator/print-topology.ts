@@ -10,9 +10,12 @@ export function printTopology(spec: ImportedSpec): string {
     ...spec.serviceTags.map(({ name, prefixes }) => `t.serviceTag(${quote(name)}, ${quote(prefixes)});`),
     ...spec.nsgs.map((nsg) => listed("nsg", nsg, "rules")),
     ...spec.routeTables.map((table) => listed("routeTable", table, "routes")),
+    ...spec.publicIps.map((ip) => named("publicIp", ip)),
+    ...spec.natGateways.map((nat) => named("natGateway", nat)),
     ...vnets.flatMap(printVnet),
     ...vnets.flatMap(printPeerings),
     ...spec.vms.map((vm) => placed("vm", vm)),
+    ...spec.loadBalancers.map((balancer) => named("loadBalancer", balancer)),
     ...spec.dnsZones.map(printZone),
     ...spec.privateEndpoints.map((endpoint) => placed("privateEndpoint", endpoint)),
   ];
@@ -57,6 +60,11 @@ function printPeerings({ name, peerings }: Vnet): string[] {
   return peerings.map(({ remote, ...options }) => {
     return `${variable(name)}.peer(${variable(remote)}, ${quote(options)});`;
   });
+}
+
+/** t.publicIp("out", { … }); */
+function named(call: string, { name, ...options }: JsonObject): string {
+  return `t.${call}(${quote(name)}, ${quote(options)});`;
 }
 
 /** t.nsg("web", [ … ], { … }); */
