@@ -12,7 +12,7 @@ import { end } from "../emulator/kit.ts";
 const SYSTEM_PATH = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin"];
 const ENVIRONMENT = { PATH: SYSTEM_PATH.join(":"), LC_ALL: "C" };
 /** A program that hangs is a failed test, ms. */
-const PATIENCE = 240_000;
+const PATIENCE = Number(process.env.VNETEM_PEERS_PATIENCE ?? 240_000);
 
 const isRoot = process.platform === "linux" && process.getuid?.() === 0;
 /** A machine either has it or has not; there is nothing to install. */
@@ -82,6 +82,7 @@ function outcome(begin: Start, command: string, args: readonly string[]): Promis
 }
 
 export interface Server {
+  over: Promise<number>;
   /** Its exit code, -1 when the signal ended it. */
   stop(signal: NodeJS.Signals): Promise<number>;
 }
@@ -105,7 +106,7 @@ export function start(
   return new Promise((resolve, reject) => {
     const heard = (text: string): void => {
       said += text;
-      if (said.includes(sign)) resolve({ stop });
+      if (said.includes(sign)) resolve({ over, stop });
     };
     child.stdout?.setEncoding("utf8").on("data", heard);
     child.stderr?.setEncoding("utf8").on("data", heard);

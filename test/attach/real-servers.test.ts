@@ -74,14 +74,15 @@ real("two ends of iperf3 meet through a Service", ["iperf3"], async (t) => {
     const [near, far] = [await live.namespace(), await live.namespace()];
     await live.tap("eth0", "pod/client", near);
     await live.tap("eth0", "pod/perf-0", far);
-    await start(t, far, "Server listening", "iperf3", "-s", "--forceflush");
     for (const direction of [[], ["-R"]]) {
+      const server = await start(t, far, "Server listening", "iperf3", "-s", "-1", "--forceflush");
       const args = ["-c", net.clusterIp("perf"), "-n", String(SENT), "-J", ...direction];
       const { stdout } = await run(near, "iperf3", ...args);
       const { error, end } = JSON.parse(stdout);
       t.is(error, undefined);
       // It stops when the sender's buffer has taken everything.
       t.true(end.sum_sent.bytes >= SENT && end.sum_received.bytes > SENT / 4, JSON.stringify(end));
+      t.is(await server.over, 0);
       t.log(`${direction.join("") || "forth"}: ${Math.round(end.sum_received.bits_per_second / 1e6)} Mbit/s`);
     }
   });

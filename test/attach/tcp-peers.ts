@@ -1,5 +1,5 @@
 // The kernel's TCP and ours, through a TAP device, in both directions, over a link that loses and reorders
-// frames of both ways. What arrives is checked by hash. Used short by npm test and long by npm run parity.
+// frames of both ways. What arrives is checked by hash. How much is up to the caller.
 
 import type { ExecutionContext } from "ava";
 import type { NetworkNamespace } from "../../src/attach/netns.ts";
