@@ -1,6 +1,7 @@
 // The public API of vnetem: describe a topology, build it, run it, look at it.
 
 export { AttachError } from "./attach/attach-error.ts";
+export { type CniRequest, type CniResponse, CniServer } from "./attach/cni-server.ts";
 export { type Attachment, LiveNet, type WireCounters } from "./attach/live-net.ts";
 export type { NetworkNamespace } from "./attach/netns.ts";
 export {

@@ -9,6 +9,7 @@ import { AttachError } from "./attach-error.ts";
 import { interfaceConfig } from "./interface-config.ts";
 import { Libc } from "./libc.ts";
 import { NetworkNamespace } from "./netns.ts";
+import { PacketWire } from "./packet.ts";
 import { Poller } from "./poller.ts";
 import { RealTime } from "./real-time.ts";
 import { StreamWire } from "./stream.ts";
@@ -37,12 +38,15 @@ export class Attachment implements WireEnd {
   ended: string | null = null;
   /** Row of the device. */
   readonly dev: number;
+  /** What it stands for, with its namespace and address. */
+  readonly target: Host;
   private readonly live: LiveNet;
 
   constructor(live: LiveNet, host: Host, wire: Wire) {
     this.live = live;
     this.host = `${host.kind}/${host.name}`;
     this.dev = host.dev;
+    this.target = host;
     this.wire = wire;
   }
 
@@ -134,8 +138,29 @@ export class LiveNet {
    */
   async tap(device: string, as: string, namespace?: NetworkNamespace): Promise<Attachment> {
     const host = this.host(as);
+    const { libc } = await this.kernel();
+    return this.plugTap(device, host, namespace ?? this.hold(NetworkNamespace.ours(libc)));
+  }
+
+  /** The same for an interface of the emulation that no name of the topology has. @throws AttachError */
+  async tapIn(netns: string, device: string, host: Host): Promise<Attachment> {
+    const { libc } = await this.kernel();
+    const namespace = NetworkNamespace.open(libc, netns);
+    try {
+      return await this.plugTap(device, host, namespace);
+    } finally {
+      // The device stays there without us.
+      namespace.close();
+    }
+  }
+
+  /** A wire has the interface. */
+  isAttached(dev: number): boolean {
+    return this.byDevice.has(dev);
+  }
+
+  private async plugTap(device: string, host: Host, where: NetworkNamespace): Promise<Attachment> {
     const { libc, poller } = await this.kernel();
-    const where = namespace ?? this.hold(NetworkNamespace.ours(libc));
     const wire = new TapWire(libc, poller, where, device);
     try {
       const lines = interfaceConfig(this.net, host, device, where.name !== "");
@@ -145,6 +170,18 @@ export class LiveNet {
       throw e;
     }
     return this.attach(host, wire);
+  }
+
+  /**
+   * A packet socket on one end of a veth becomes the host's eth0; the other end is the interface of whoever
+   * stands for the host, and is told nothing (see configuration()).
+   * @throws UnknownNameError, AttachError
+   */
+  async packet(device: string, as: string, namespace?: NetworkNamespace): Promise<Attachment> {
+    const host = this.host(as);
+    const { libc, poller } = await this.kernel();
+    const where = namespace ?? this.hold(NetworkNamespace.ours(libc));
+    return this.attach(host, new PacketWire(libc, poller, where, device));
   }
 
   /**
@@ -166,8 +203,7 @@ export class LiveNet {
    * name.
    */
   configuration(attachment: Attachment, device: string): string[] {
-    const host = this.net.hosts.host(attachment.host.slice(attachment.host.indexOf("/") + 1));
-    return interfaceConfig(this.net, host, device, true);
+    return interfaceConfig(this.net, attachment.target, device, true);
   }
 
   /** A network namespace of the kernel by name or path, or a new one. @throws AttachError */

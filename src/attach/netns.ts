@@ -55,6 +55,11 @@ export class NetworkNamespace {
     return made;
   }
 
+  /** A path that `ip` takes where it wants a namespace. */
+  get path(): string {
+    return `/proc/${process.pid}/fd/${this.fd}`;
+  }
+
   /** Runs synchronous work inside. */
   inside<T>(work: () => T): T {
     // We are there; entering even that needs a right.

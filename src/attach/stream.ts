@@ -4,9 +4,9 @@
 // goes.
 // Absent: `-netdev dgram`, virtio headers (QEMU sends none unless both sides agree on them).
 
-import { lstatSync, unlinkSync } from "node:fs";
-import net from "node:net";
+import type { Server, Socket } from "node:net";
 import { AttachError } from "./attach-error.ts";
+import { connectTo, listenAt, type SocketAddress } from "./listen.ts";
 import type { Wire, WireEnd } from "./wire.ts";
 
 const LENGTH = 4;
@@ -17,10 +17,8 @@ const CHUNK = 65_536;
 /** Bytes a slow peer may leave unread before frames are lost. */
 const BACKLOG = 4 << 20;
 
-export type StreamAddress = { path: string } | { host: string; port: number };
-
 /** "host:port", or the path of a Unix socket. @throws AttachError */
-export function parseStream(text: string): StreamAddress {
+export function parseStream(text: string): SocketAddress {
   const tcp = /^([^/]*):(\d+)$/.exec(text);
   if (tcp === null) {
     if (text === "") throw new AttachError("a stream is a path, or host:port");
@@ -34,8 +32,8 @@ export function parseStream(text: string): StreamAddress {
 export class StreamWire implements Wire {
   readonly name: string;
   readonly configured = false;
-  private readonly server: net.Server | null;
-  private peer: net.Socket | null;
+  private readonly server: Server | null;
+  private peer: Socket | null;
   private end: WireEnd | null = null;
   private enter: (work: () => void) => void = () => {};
   /** What came of a frame that is not there in full. */
@@ -43,7 +41,7 @@ export class StreamWire implements Wire {
   private readonly chunk = Buffer.allocUnsafe(CHUNK + LENGTH + FRAME_MAX);
   private filled = 0;
 
-  private constructor(name: string, server: net.Server | null, peer: net.Socket | null) {
+  private constructor(name: string, server: Server | null, peer: Socket | null) {
     this.name = name;
     this.server = server;
     this.peer = peer;
@@ -51,19 +49,12 @@ export class StreamWire implements Wire {
 
   /** Waits for peers there. @throws AttachError when it cannot */
   static async listen(text: string): Promise<StreamWire> {
-    const address = parseStream(text);
-    if ("path" in address) await removeStale(address.path);
-    const server = net.createServer();
-    await begun(server, "listening", () => server.listen(address), `cannot listen on ${text}`);
-    return new StreamWire(`stream ${text}`, server, null);
+    return new StreamWire(`stream ${text}`, await listenAt(parseStream(text), text), null);
   }
 
   /** @throws AttachError when nobody listens */
   static async connect(text: string): Promise<StreamWire> {
-    const address = parseStream(text);
-    const socket = new net.Socket();
-    await begun(socket, "connect", () => socket.connect(address), `cannot connect to ${text}`);
-    return new StreamWire(`stream ${text}`, null, socket);
+    return new StreamWire(`stream ${text}`, null, await connectTo(parseStream(text), text));
   }
 
   open(end: WireEnd, enter: (work: () => void) => void): void {
@@ -104,7 +95,7 @@ export class StreamWire implements Wire {
     this.peer = null;
   }
 
-  private adopt(socket: net.Socket): void {
+  private adopt(socket: Socket): void {
     this.peer = socket;
     this.rest = Buffer.alloc(0);
     this.filled = 0;
@@ -136,37 +127,4 @@ export class StreamWire implements Wire {
     }
     this.rest = all.subarray(at);
   }
-}
-
-/** Removes the socket of a process that did not come to do it itself; one that somebody listens on stays. */
-async function removeStale(path: string): Promise<void> {
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return;
-  const socket = new net.Socket();
-  const refused = await new Promise<boolean>((resolve) => {
-    socket.on("connect", () => resolve(false));
-    socket.on("error", (error: NodeJS.ErrnoException) => resolve(error.code === "ECONNREFUSED"));
-    socket.connect(path);
-  });
-  socket.destroy();
-  if (refused) unlinkSync(path);
-}
-
-async function begun(
-  emitter: net.Server | net.Socket,
-  event: "listening" | "connect",
-  begin: () => void,
-  what: string,
-): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const failed = (error: NodeJS.ErrnoException): void => {
-      const used = error.code === "EADDRINUSE" ? "it is in use" : (error.code ?? error.message);
-      reject(new AttachError(`${what}: ${used}`));
-    };
-    emitter.once("error", failed);
-    emitter.once(event, () => {
-      emitter.off("error", failed);
-      resolve();
-    });
-    begin();
-  });
 }

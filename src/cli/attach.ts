@@ -2,7 +2,14 @@
 // nodes, until it is interrupted, for a while, or as long as a command runs.
 
 import type { ChildProcess } from "node:child_process";
-import { AttachError, type Attachment, LiveNet, type Net, type NetworkNamespace } from "../index.ts";
+import {
+  AttachError,
+  type Attachment,
+  CniServer,
+  LiveNet,
+  type Net,
+  type NetworkNamespace,
+} from "../index.ts";
 import { CounterLine } from "./counter-line.ts";
 import { UsageError } from "./errors.ts";
 import { loadTopology } from "./load-topology.ts";
@@ -10,7 +17,7 @@ import { openTopology, parseSeed } from "./topology.ts";
 
 /** What stands at the far end of a wire, in the order of the command line. */
 export interface WireOption {
-  kind: "tap" | "stream";
+  kind: "tap" | "packet" | "stream";
   value: string;
 }
 
@@ -18,12 +25,14 @@ export interface AttachOptions {
   wires: readonly WireOption[];
   as?: readonly string[];
   netns?: string;
+  cni?: string;
   for?: string;
   seed?: string;
 }
 
 /** The interface a command sees in its network namespace. */
 const COMMAND_DEVICE = "eth0";
+const WHAT = "--tap NAME, --packet NAME, --stream PATH, --cni PATH";
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 export async function attach(
@@ -45,7 +54,13 @@ export async function attach(
     if (command.length > 0) return await runInside(live, hosts[0] as string, command, limit);
     const namespace = options.netns === undefined ? undefined : await live.namespace(options.netns);
     for (const [i, wire] of wires.entries()) await plug(live, wire, hosts[i] as string, namespace);
-    return await untilStopped(live, limit);
+    if (options.cni !== undefined) {
+      const server = await CniServer.listen(live, options.cni);
+      // Closed at the latest with the process, which takes the socket away.
+      process.once("exit", () => server.close());
+      console.log(`vnetem cni --attach ${options.cni} is answered`);
+    }
+    return await untilStopped(live, limit, options.cni !== undefined);
   } catch (error) {
     if (error instanceof AttachError) throw new UsageError(error.message);
     throw error;
@@ -60,7 +75,8 @@ async function plug(
   as: string,
   namespace: NetworkNamespace | undefined,
 ): Promise<void> {
-  const attachment = kind === "tap" ? await live.tap(value, as, namespace) : await live.stream(value, as);
+  const attachment =
+    kind === "stream" ? await live.stream(value, as) : await live[kind](value, as, namespace);
   console.log(`${attachment.host} is ${attachment.wire.name}`);
   if (attachment.wire.configured) return;
   console.log("at the other end, for an interface eth0:");
@@ -79,8 +95,8 @@ function check(
     if (hosts.length !== 1) throw new UsageError("name the host the command runs as: --as pod/client");
     return;
   }
-  if (wires.length === 0)
-    throw new UsageError("name what to attach: --tap NAME, --stream PATH, or a command after --");
+  if (wires.length === 0 && options.cni === undefined)
+    throw new UsageError(`name what to attach: ${WHAT}, or a command after --`);
   if (wires.length !== hosts.length) {
     const wants = `${wires.length} to attach and ${hosts.length} --as`;
     throw new UsageError(`each interface stands for a host, --as pod/NAME, in the same order: ${wants}`);
@@ -126,7 +142,7 @@ function ended(child: ChildProcess, program: string): Promise<number> {
 }
 
 /** Until a signal, the time is over, or nothing is attached any more. */
-async function untilStopped(live: LiveNet, limit: number | null): Promise<number> {
+async function untilStopped(live: LiveNet, limit: number | null, serving: boolean): Promise<number> {
   const line = new CounterLine(live);
   try {
     await new Promise<void>((resolve) => {
@@ -134,7 +150,7 @@ async function untilStopped(live: LiveNet, limit: number | null): Promise<number
       live.onNews = (attachment, text) => line.say(`${attachment.host}: ${text}`);
       live.onEnd = (attachment: Attachment) => {
         line.say(`${attachment.host}: ${attachment.ended}`);
-        if (live.attachments.length === 0) resolve();
+        if (live.attachments.length === 0 && !serving) resolve();
       };
       if (limit !== null) setTimeout(resolve, limit);
     });

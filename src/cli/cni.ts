@@ -3,9 +3,10 @@
 // may call in parallel.
 
 import { closeSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { dirname } from "node:path";
 import { cniCommand } from "../emulator/cni-command.ts";
-import { type Net, openSnapshot, SnapshotError } from "../index.ts";
+import { type CniRequest, type CniResponse, type Net, openSnapshot, SnapshotError } from "../index.ts";
 import { makeDirectory } from "./directories.ts";
 import { openTopology } from "./topology.ts";
 
@@ -13,6 +14,7 @@ export interface CniOptions {
   state: string;
   init?: string;
   node?: string;
+  attach?: string;
 }
 
 /** How long another call may hold the emulation, ms (as azure-vnet waits for its store: azure.md 5.13). */
@@ -25,6 +27,7 @@ const CNI_DECODING = 6;
 const CNI_TRY_LATER = 11;
 
 export async function cni(options: CniOptions): Promise<number> {
+  if (options.attach !== undefined) return ask(options.attach, options.node);
   if (options.init !== undefined) return init(options.init, options.state);
   if (!(await lock(options.state))) {
     return fail(
@@ -72,6 +75,31 @@ function answer(options: CniOptions): number {
   // A new file and a rename: a call that dies half-way leaves the old state.
   writeFileSync(`${options.state}.new`, net.snapshot());
   renameSync(`${options.state}.new`, options.state);
+  if (stdout !== "") console.log(stdout.trimEnd());
+  return exitCode;
+}
+
+/** The running emulation does it, and knows the network namespace. */
+async function ask(path: string, node: string | undefined): Promise<number> {
+  const env: Record<string, string> = {};
+  for (const [name, value] of Object.entries(process.env))
+    if (/^(?:CNI_|CAP_ARGS$)/.test(name)) env[name] = value ?? "";
+  const request: CniRequest = {
+    env,
+    stdin: readFileSync(0, "utf8"),
+    ...(node === undefined ? {} : { node }),
+  };
+  let text = "";
+  try {
+    const socket = connect(path);
+    socket.write(`${JSON.stringify(request)}\n`);
+    for await (const bytes of socket.setEncoding("utf8")) text += bytes;
+  } catch (error) {
+    const what = `no vnetem attach --cni answers at ${path}`;
+    return fail(CNI_TRY_LATER, what, (error as Error).message);
+  }
+  if (text === "") return fail(CNI_IO, "the running emulation gave no answer", path);
+  const { stdout, exitCode } = JSON.parse(text) as CniResponse;
   if (stdout !== "") console.log(stdout.trimEnd());
   return exitCode;
 }

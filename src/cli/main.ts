@@ -85,6 +85,7 @@ function program(): Command {
     )
     .option("--init <topology>", "make the saved emulation from a topology, and stop")
     .option("--node <name>", "the node whose runtime calls; default the first")
+    .option("--attach <socket>", "ask a running vnetem attach --cni instead: CNI_NETNS becomes a pod")
     .action(action(async (options) => (await import("./cni.ts")).cni(options)));
   addAttach(vnetem);
   const diagnose = addDiagnose(vnetem);
@@ -145,7 +146,7 @@ function addBench(vnetem: Command): Command {
 }
 
 function addAttach(vnetem: Command): void {
-  const wires: { kind: "tap" | "stream"; value: string }[] = [];
+  const wires: { kind: "tap" | "packet" | "stream"; value: string }[] = [];
   const wire =
     (kind: (typeof wires)[number]["kind"]) =>
     (value: string): void => {
@@ -155,6 +156,7 @@ function addAttach(vnetem: Command): void {
     .command("attach <topology> [command...]")
     .description("real interfaces in the place of pods, VMs or nodes; a command after -- runs as one of them")
     .option("--tap <name>", "a TAP device, made when it is not there", wire("tap"))
+    .option("--packet <name>", "an interface, one end of a veth, by a packet socket", wire("packet"))
     .option(
       "--stream <address>",
       "Ethernet as QEMU and passt stream it: a path or host:port to listen on, or connect:...",
@@ -165,7 +167,8 @@ function addAttach(vnetem: Command): void {
       "what it stands for: pod/NAME, vm/NAME or node/NAME",
       (host: string, more: string[] | undefined) => [...(more ?? []), host],
     )
-    .option("--netns <name>", "the network namespace the TAP device is made in")
+    .option("--netns <name>", "the network namespace the interfaces are in")
+    .option("--cni <socket>", "answer vnetem cni --attach there: real containers become pods")
     .option("--for <seconds>", "stop after so long")
     .option("--seed <n>", "another seed than the topology's")
     .action(

@@ -115,6 +115,10 @@ real("it says in one line what is missing, in use or not allowed", ["setpriv"], 
     process.execPath,
     ...tap("an-interface-name"),
   );
+  const packet = [...ATTACH, "--packet", "vne-none", "--as", "pod/client"];
+  await says("there is no interface vne-none", process.execPath, ...packet);
+  const onLo = [...ATTACH, "--packet", "lo", "--as", "pod/client"];
+  await says("a packet socket needs root or CAP_NET_RAW", "setpriv", ...noRights, ...onLo);
   const noNamespace = "there is no network namespace /run/netns/nowhere";
   await says(noNamespace, process.execPath, ...TAP, "--netns", "nowhere");
   await start(t, where, "pod/client is", process.execPath, ...TAP);
@@ -133,7 +137,8 @@ test("without koffi, and with a command line that makes no sense", async (t) => 
   };
   const needs = "needs the package koffi to call libc: npm install koffi (none)";
   await says(needs, "--import", without, ...TAP);
-  await says("name what to attach: --tap NAME, --stream PATH, or a command after --", ...ATTACH);
+  const what = "--tap NAME, --packet NAME, --stream PATH, --cni PATH";
+  await says(`name what to attach: ${what}, or a command after --`, ...ATTACH);
   await says(
     "each interface stands for a host, --as pod/NAME, in the same order: 1 to attach and 0 --as",
     ...[...ATTACH, "--tap", DEVICE],
