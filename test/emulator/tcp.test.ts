@@ -169,3 +169,16 @@ test("explain shows a SYN's way and its answer", (t) => {
   net.run();
   t.is(net.walk.sock.tcp.ids.live, sockets, "the probe's sockets are gone");
 });
+
+test("connect() gives even ports in turn, whatever others connect to elsewhere", (t) => {
+  const net = topology().build();
+  const ports: number[] = [];
+  for (let i = 0; i < 4; i++) {
+    const c = net.tcp("client").connect("web:80");
+    ports.push(Number(c.local.split(":")[1]));
+    net.tcp("bare").connect("web:90");
+  }
+  const [first] = ports;
+  t.deepEqual(ports, [first, first! + 2, first! + 4, first! + 6]);
+  t.is(first! % 2, 0);
+});

@@ -16,6 +16,8 @@ import { Segments } from "./segments.ts";
 import { TcpState } from "./state.ts";
 
 const FIRST = 64;
+/** INET_TABLE_PERTURB_SIZE; the kernel has 65,536. */
+const PERTURB = 4096;
 
 export class Tcp extends TcpColumns {
   readonly k: Kernel;
@@ -35,8 +37,8 @@ export class Tcp extends TcpColumns {
   readonly ready = new PairRing();
   /** Secret of initial sequence numbers and timestamp offsets (net_secret). */
   readonly secret: number;
-  /** Ports connect() has given out. */
-  rover = 0;
+  /** table_perturb: how far connect() has come among the ports, by a hash of where connections go. */
+  readonly perturb = new Int32Array(PERTURB);
   /** Route of the last call to route(): preferred source and MTU. */
   rtSource = 0;
   rtMtu = 0;
