@@ -134,6 +134,7 @@ function resolve(
         t.forget(e);
         t.rec[e * REC + R_STATUS] |= IPS_SEEN_REPLY;
       }
+      if (isNew) k.consulted.opened(f);
       if (k.observing) k.note(f, NoteKind.CONNTRACK, e, info, isNew ? 1 : 0, 0, 0);
       return NF_ACCEPT;
     }

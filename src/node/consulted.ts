@@ -97,6 +97,8 @@ export class Consulted {
   readonly connections = new Int32Array(RECORDS_MAX * CONNECTIONS_MAX);
   readonly seconds = new Int32Array(RECORDS_MAX * CONNECTIONS_MAX);
   readonly connectionCount = new Int32Array(RECORDS_MAX);
+  /** 1 when the flow had an entry before: it will be worth one again. */
+  private readonly recurs = new Uint8Array(RECORDS_MAX);
   /** Flow records that let it pass: row * 2, and 1 more on its way out of the NIC. */
   readonly flowRecords = new Int32Array(RECORDS_MAX * FLOW_RECORDS_MAX);
   readonly flowRecordCount = new Int32Array(RECORDS_MAX);
@@ -133,12 +135,13 @@ export class Consulted {
 
   // ---- recording: data plane ----
 
-  /** Puts a frame under record; -1 when all slots are taken. */
-  begin(f: number): number {
+  /** Puts a frame under record, `recurs` when its flow was known before; -1 when all slots are taken. */
+  begin(f: number, recurs: boolean): number {
     if (this.freeCount === 0) return -1;
     const s = this.freeSlots[--this.freeCount];
     this.slot[f] = s;
     this.frame[s] = f;
+    this.recurs[s] = recurs ? 1 : 0;
     this.count[s] = 0;
     this.connectionCount[s] = 0;
     this.flowRecordCount[s] = 0;
@@ -187,6 +190,12 @@ export class Consulted {
     if (n === FLOW_RECORDS_MAX) return this.giveUp(f);
     this.flowRecords[s * FLOW_RECORDS_MAX + n] = row;
     this.flowRecordCount[s] = n + 1;
+  }
+
+  /** The frame is the first of a connection. Most connections are short: what they do is not remembered. */
+  opened(f: number): void {
+    const s = this.slot[f];
+    if (s >= 0 && this.recurs[s] === 0) this.giveUp(f);
   }
 
   /** The connection ends, perhaps while the walk that made it goes on: its row may soon be another's. */

@@ -79,6 +79,7 @@ import { FlowTracker } from "./flow-tracker.ts";
 const STEADY = IPS_CONFIRMED | IPS_DYING | IPS_FIXED_TIMEOUT | IPS_NAT_CLASH;
 /** Entries looked at for every new one: those whose path is gone give up their place. */
 const SWEEP = 2;
+const FORMER_MASK = 0xffff;
 
 // Words of a frame under record.
 const START = 9;
@@ -109,6 +110,11 @@ export class FlowCache implements Entries {
   private readonly ids = new Ids();
   readonly index = new HashIndex(64);
   private hand = 0;
+  /**
+   * Hashes of entries that went, each where its low bits say: their flows are remembered from their first
+   * packet.
+   */
+  private readonly former = new Int32Array(FORMER_MASK + 1);
 
   // Of each frame under record: what it was when it left.
   private readonly start = new Int32Array(RECORDS_MAX * START);
@@ -169,7 +175,7 @@ export class FlowCache implements Entries {
     const hash = hash4(key, src, dst, ports);
     const i = this.find(key, src, dst, ports, hash);
     const onWire = at !== Stage.IP_LOCAL_OUT;
-    if (i < 0) return this.record(f, key, src, dst, ports, onWire);
+    if (i < 0) return this.record(f, key, src, dst, ports, hash, onWire);
     if (!first) return 0;
     const { words, flows } = this;
     const w = i * ENTRY;
@@ -177,7 +183,7 @@ export class FlowCache implements Entries {
     const now = clock.now;
     if (!this.isCurrent(i, now) || (onWire && !this.segments.matches(segment, f))) {
       this.forget(i);
-      return this.record(f, key, src, dst, ports, onWire);
+      return this.record(f, key, src, dst, ports, hash, onWire);
     }
     const ttl = v.getUint8(o + IPV4_TTL);
     const length = skb.off[f] + skb.len[f] - o;
@@ -185,7 +191,7 @@ export class FlowCache implements Entries {
     if (length > words[w + E_LENGTH]) {
       // A longer packet that gets through is remembered in place of the shorter one.
       this.forget(i);
-      return this.record(f, key, src, dst, ports, onWire);
+      return this.record(f, key, src, dst, ports, hash, onWire);
     }
     if (onWire) skb.pull(f, ETHERNET_SIZE);
     const tcp = (key & 0xff) === PROTO_TCP;
@@ -289,9 +295,17 @@ export class FlowCache implements Entries {
   }
 
   /** Answers 0: the frame walks. */
-  private record(f: number, key: number, src: number, dst: number, ports: number, onWire: boolean): number {
+  private record(
+    f: number,
+    key: number,
+    src: number,
+    dst: number,
+    ports: number,
+    hash: number,
+    onWire: boolean,
+  ): number {
     const { consulted, skb } = this.k;
-    const slot = consulted.begin(f);
+    const slot = consulted.begin(f, this.former[hash & FORMER_MASK] === hash);
     if (slot < 0) return 0;
     const s = slot * START;
     const { start } = this;
@@ -428,7 +442,9 @@ export class FlowCache implements Entries {
     this.connections.remove(i);
     this.flowRecords.remove(i);
     if (this.words[w + E_SEGMENT] >= 0) this.segments.remove(this.words[w + E_SEGMENT]);
-    this.index.remove(this.words[w + E_HASH], i);
+    const hash = this.words[w + E_HASH];
+    this.former[hash & FORMER_MASK] = hash;
+    this.index.remove(hash, i);
     this.words[w + E_PATH] = -1;
     this.ids.give(i);
   }
