@@ -243,6 +243,7 @@ export function proxyOptions(b: Building, spec: ClusterSpec, pods: Cidr, service
     masqueradeAll,
     clusterCidr,
     dropInvalid,
+    conntrackCleanup,
     forwardPolicy,
     nodePortAddresses,
     localhostNodePorts,
@@ -258,6 +259,7 @@ export function proxyOptions(b: Building, spec: ClusterSpec, pods: Cidr, service
     ...(localhostNodePorts === undefined ? {} : { localhostNodePorts }),
     ...(masqueradeAll === undefined ? {} : { masqueradeAll }),
     ...(dropInvalid === undefined ? {} : { dropInvalid }),
+    ...(conntrackCleanup === undefined ? {} : { cleanup: conntrackCleanup }),
     ...(forwardPolicy === undefined ? {} : { forwardPolicy }),
     ...(clusterCidr === null ? {} : { clusterCidr: detector }),
   };

@@ -17,6 +17,8 @@ export interface KubeProxyOptions {
   clusterCidr?: string | null;
   /** The KUBE-FORWARD rule that drops INVALID. Default as the mode has it. */
   dropInvalid?: boolean;
+  /** Deletes UDP conntrack entries to endpoints that are gone (K 2.8). Default true. */
+  conntrackCleanup?: boolean;
   /** Policy of FORWARD. Default "accept". */
   forwardPolicy?: "accept" | "drop";
   /** --nodeport-addresses. Default every local address; in mode "nftables" only the node's own. */

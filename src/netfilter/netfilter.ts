@@ -253,6 +253,7 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
 
   /** The clean-up after the first sync of a kube-proxy: every UDP service port counts as changed. */
   cleanUpAll(ns: number): void {
+    if (this.flags[ns] & ProxyFlag.CLEANUP_ASKED) return;
     const table = this.services[this.table[ns]];
     const revision = this.revision(ns);
     for (let p = 0; p < table.ports.used; p++) {
