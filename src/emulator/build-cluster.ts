@@ -17,6 +17,7 @@ import { type Cidr, parseCidr } from "../wire/address.ts";
 import { DNS_PORT } from "../wire/dns.ts";
 import { PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
 import { addressOf, type Building, checkHostPorts, dressNic, plugNic, subnetRow } from "./build.ts";
+import { addressedService, balanceService, buildEgress } from "./build-egress.ts";
 import { controlledNode } from "./build-node.ts";
 import { policyOf } from "./build-policy.ts";
 import { buildService } from "./build-service.ts";
@@ -49,6 +50,9 @@ const MAX_PODS = {
 const SECOND = 1_000_000_000;
 /** Every node of an overlay or kubenet cluster has a /24 of the pod CIDR. */
 const NODE_RANGE = 24;
+/** ip-masq-agent without a file (C42), and how many CIDRs a file may have. */
+const MASQ_DEFAULTS = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
+const MASQ_CIDRS_MAX = 64;
 /** .1 is the Service `kubernetes` and .10 kube-dns on AKS; others follow. */
 const FIRST_CLUSTER_IP = 11;
 
@@ -100,6 +104,7 @@ export function buildCluster(b: Building, given: ClusterSpec): void {
     table: spec.cni === "kubenet" && subnet >= 0 ? kubenetTable(b, spec, subnet) : -1,
     zones: zonesOf(spec),
   };
+  checkMasquerade(build);
   // Without knowing mode and subnet nothing can be said about the nodes' addresses.
   const plugged = subnet >= 0 && spec.cni === given.cni;
   spec.nodes.forEach((node, i) => {
@@ -111,7 +116,11 @@ export function buildCluster(b: Building, given: ClusterSpec): void {
   b.net.serviceAddresses.push(addresses);
   const nodes = spec.nodes.map((n) => n.name);
   const scope = { problems: b.problems, path, cluster, addresses, serviceCidr, nodes, zones: build.zones };
-  for (const service of spec.services) buildService(scope, service);
+  const balancer = buildEgress(build);
+  for (const service of spec.services) {
+    buildService(scope, addressedService(build, balancer, service));
+    balanceService(build, balancer, service);
+  }
   for (const [name, labels] of Object.entries(spec.namespaces)) cluster.policies.setNamespace(name, labels);
   for (const { name, ...policy } of spec.policies) {
     cluster.applyPolicy(policyOf(name, policy, `${path}.networkPolicy.${name}`, b.problems));
@@ -192,10 +201,27 @@ function buildNode(c: ClusterBuild, spec: NodeSpec, index: number, plugged: bool
   cluster.control.nodes.push(controlledNode(spec));
 }
 
+function checkMasquerade({ b, spec, path }: ClusterBuild): void {
+  const cidrs = spec.ipMasqAgent?.nonMasqueradeCIDRs ?? [];
+  const at = `${path}.ipMasqAgent.nonMasqueradeCIDRs`;
+  cidrs.forEach((text, i) => {
+    if (parseCidr(text) !== undefined) return;
+    b.problems.push({ path: `${at}[${i}]`, message: `${text} is no prefix such as 10.0.0.0/8` });
+  });
+  if (cidrs.length > MASQ_CIDRS_MAX) {
+    b.problems.push({ path: at, message: `more than ${MASQ_CIDRS_MAX} (C42)` });
+  }
+}
+
 // azure.md C40-C44: pods of a range of their own show the node's address to everyone outside it; pods with
 // VNet addresses keep theirs inside the VNet.
 function nonMasqueradeCidrs(c: ClusterBuild): { network: number; prefix: number }[] {
   const linkLocal = { network: 0xa9fe0000 | 0, prefix: 16 };
+  const { ipMasqAgent: agent } = c.spec;
+  if (agent !== undefined) {
+    const cidrs = (agent.nonMasqueradeCIDRs ?? MASQ_DEFAULTS).flatMap((text) => parseCidr(text) ?? []);
+    return agent.masqLinkLocal === true ? cidrs : [linkLocal, ...cidrs];
+  }
   if (c.spec.cni === "azure-overlay" || c.spec.cni === "kubenet") return [linkLocal, c.podCidr];
   const vnet = c.b.net.spec.vnets.find((v) => v.name === c.spec.subnet.split("/")[0]);
   return [linkLocal, ...(vnet?.addressSpace ?? []).flatMap((text) => parseCidr(text) ?? [])];

@@ -114,6 +114,35 @@ export interface ClusterOptions {
    */
   hostPortCleanup?: boolean;
   /**
+   * How the cluster reaches the Internet (azure.md P80). Default "loadBalancer" in a topology with an internet
+   * (t.internet), nothing in others.
+   */
+  outboundType?:
+    | "loadBalancer"
+    | "managedNATGateway"
+    | "userAssignedNATGateway"
+    | "userDefinedRouting"
+    | "none";
+  /** What AKS manages for outbound types loadBalancer and managedNATGateway (azure.md P81). */
+  outboundProfile?: {
+    /** Public addresses, 1 to 16. Default 1. */
+    managedOutboundIPs?: number;
+    /** loadBalancer: SNAT ports per node, a multiple of 8; default and 0: by the number of nodes (P59). */
+    allocatedOutboundPorts?: number;
+    /** 4 to 120. Default 30 for loadBalancer, 4 for managedNATGateway. */
+    idleTimeoutInMinutes?: number;
+  };
+  /**
+   * ip-masq-agent's configuration (azure.md C41, C42). Default as AKS has it for the mode: the VNet's or the
+   * pods' range keeps its addresses, everything else leaves as the node.
+   */
+  ipMasqAgent?: {
+    /** Destinations whose packets keep their source, at most 64. Default 10/8, 172.16/12, 192.168/16. */
+    nonMasqueradeCIDRs?: readonly string[];
+    /** Default false: 169.254.0.0/16 keeps it too. */
+    masqLinkLocal?: boolean;
+  };
+  /**
    * Most pods of a node: default 30 (azure-bridge, -tunnel, -transparent), 250 (azure-overlay), 110
    * (kubenet).
    */
@@ -254,8 +283,15 @@ export interface ServiceOptions extends Partial<ServicePortOptions> {
   /** For NodePorts, external addresses and load balancers. Default "Cluster". */
   externalTrafficPolicy?: "Cluster" | "Local";
   externalIPs?: readonly string[];
-  /** Address of its load balancer (status.loadBalancer.ingress); default none. */
+  /**
+   * Address of its load balancer (status.loadBalancer.ingress); default one that Azure gives it in a topology
+   * with an internet or an outboundType, else none.
+   */
   loadBalancerIP?: string;
+  /**
+   * The annotation azure-load-balancer-internal: its address is one of the nodes' subnet. Default false.
+   */
+  internalLoadBalancer?: boolean;
   /** "VIP" (default): nodes answer on that address; "Proxy": the load balancer sends to NodePorts. */
   ipMode?: "VIP" | "Proxy";
   /** Who may use that address; default everybody. */

@@ -276,20 +276,27 @@ function denial(v: Walk["vnet"], { group, rule }: RuleVerdict): number {
   return admin ? Drop.VNET_ADMIN_DENY : Drop.VNET_NSG_DENY;
 }
 
+/** A load balancer's frontend that nodes answer on for a Service (P52; ipMode VIP). */
+function isService({ vnet, nf }: Walk, nic: number, { dst, protocol, destinationPort }: FlowTuple): boolean {
+  if (!vnet.balancers.floats(nic, dst)) return false;
+  for (const { frontends, revision } of nf.services) {
+    if (frontends.find(dst, protocol, destinationPort, revision) >= 0) return true;
+  }
+  return false;
+}
+
 /** What the guest of a NIC does with a packet: -1 when it keeps it, or the NIC it sends it on by. */
-function inGuest(
-  w: Walk,
-  nic: number,
-  { src, dst }: FlowTuple,
-  ttl: number,
-): { nic: number; reason: number } {
+function inGuest(w: Walk, nic: number, flow: FlowTuple, ttl: number): { nic: number; reason: number } {
+  const { src, dst } = flow;
   const { k, ip, vnet } = w;
   const dev = vnet.nics.dev[nic];
   const ns = k.dev.ns[dev];
   // ip_route_input_slow() looks at the destination, then at forwarding, then at the source.
   const own = ip.fib.isLocalAddress(ns, src) ? Drop.IP_LOCAL_SOURCE : 0;
   // An address of the NIC that belongs to a pod of this node, or to the guest itself.
-  if (vnet.owns(nic, dst) || ip.fib.isLocalAddress(ns, dst)) return { nic: -1, reason: own };
+  if (vnet.owns(nic, dst) || ip.fib.isLocalAddress(ns, dst) || isService(w, nic, flow)) {
+    return { nic: -1, reason: own };
+  }
   if (!k.isForwarding(dev)) return { nic: -1, reason: Drop.IP_FORWARDING_DISABLED };
   if (own !== 0) return { nic: -1, reason: own };
   const route = ip.fib.lookup(ns, dst);
