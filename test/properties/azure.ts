@@ -1,5 +1,5 @@
 // What may stand around a random cluster in Azure: security groups on subnets and NICs, a peered hub, an
-// appliance that forwards, a site behind a gateway; and changes of all that.
+// appliance that forwards, a site behind a gateway, an internet, load balancers; and changes of all that.
 
 import type { Random } from "../../src/core/random.ts";
 import type { TopologyBuilder, VnetBuilder } from "../../src/emulator/define.ts";
@@ -39,12 +39,51 @@ export function describeSurroundings(r: Random, t: TopologyBuilder, prod: VnetBu
   if (chance(r, 0.6)) {
     t.vm("guard", { ...appliance(r), subnet: prod.subnet("dmz", "10.226.0.0/24"), address: APPLIANCES[1]! });
   }
+  const balanced = chance(r, 0.5);
+  if (balanced) describeBalancers(r, t, prod);
   return {
-    nodes: group(0.4),
+    nodes: { ...group(0.4), ...(balanced && chance(r, 0.3) ? { natGateway: "nat" } : {}) },
     servers: { ...group(0.4), ...(viaAppliance ? { routeTable: "via-appliance" } : {}) },
     node: group(0.4),
     vm: group(0.5),
   };
+}
+
+/** Frontends that random traffic is for. */
+export const FRONTENDS = ["10.227.0.100:8080", "20.1.0.1:8080", "198.51.100.4:8080", "20.1.0.3:8080"];
+
+/** An internet with a host, a VM with a public address, two backends behind an internal and a public frontend. */
+function describeBalancers(r: Random, t: TopologyBuilder, prod: VnetBuilder): void {
+  const internet = t.internet("internet", {
+    addressSpace: ["198.51.100.0/24"],
+    delay: pick(r, [0, 0, us(300)]),
+  });
+  t.vm("website", { subnet: internet.subnet("s", "198.51.100.0/24"), udpEcho: 8080, tcpEcho: 8080 });
+  t.publicIp("front", { address: "20.1.0.1" });
+  t.publicIp("nat-ip", { address: "20.1.0.2" });
+  t.publicIp("own", { address: "20.1.0.3" });
+  t.natGateway("nat", { publicIps: ["nat-ip"] });
+  const subnet = prod.subnet("backends", "10.227.0.0/24");
+  for (const [name, more] of [
+    ["back-a", { publicIp: "own" }],
+    ["back-b", {}],
+  ] as const) {
+    t.vm(name, { subnet, udpEcho: 8080, tcpEcho: 8080, ...more });
+  }
+  const rule = {
+    backendPool: "p",
+    protocol: "Udp",
+    frontendPort: 8080,
+    loadDistribution: "Default",
+  } as const;
+  const probe = chance(r, 0.5) ? { probe: "tcp" } : {};
+  t.loadBalancer("lb", {
+    frontends: { in: { subnet: "prod/backends", address: "10.227.0.100" }, out: { publicIp: "front" } },
+    backendPools: { p: ["back-a", "back-b"] },
+    probes: { tcp: { protocol: "Tcp", port: 8080 } },
+    rules: { in: { ...rule, ...probe, frontend: "in" }, out: { ...rule, ...probe, frontend: "out" } },
+    outboundRules: { out: { frontends: ["out"], backendPool: "p" } },
+  });
 }
 
 /** A hub with a gateway to a site, an appliance and a server. */

@@ -16,7 +16,7 @@ import { sourceOpen, sourceStart } from "../../src/socket/source.ts";
 import { tcpConnect, tcpListen, tcpReceive, tcpSend } from "../../src/socket/tcp/calls.ts";
 import { TcpState } from "../../src/socket/tcp/state.ts";
 import { PROTO_ICMP, PROTO_UDP } from "../../src/wire/ipv4.ts";
-import { AZURE_CHANGES, type Change } from "./azure.ts";
+import { AZURE_CHANGES, type Change, FRONTENDS } from "./azure.ts";
 import { between, chance, pick } from "./draw.ts";
 import { randomTopology } from "./world.ts";
 
@@ -48,6 +48,7 @@ export function runWith({ seed, cni }: CacheRun, flowCache: boolean): CacheResul
   const names = net.hosts.hostNames().sort();
   for (let i = between(r, 2, 6); i > 0; i--) openStream(r, net, names, i);
   for (let i = between(azure, 0, 4); i > 0; i--) openStream(azure, net, vms(names), 20 + i, names);
+  if (net.spec.loadBalancers.length > 0) openPublic(azure, net, names);
   const talks = conversations(r, net, names);
   for (let i = chance(azure, 0.5) ? between(azure, 1, 6) : 0; i > 0; i--)
     impair(azure, net, pick(azure, names));
@@ -96,6 +97,15 @@ function watchArrivals(net: Net): string[] {
 }
 
 const vms = (names: string[]): string[] => names.filter((one) => /^(vm|desk|hubvm|guard|watch)/.test(one));
+
+/** Streams that public addresses, SNAT and load balancers translate. */
+function openPublic(r: Random, net: Net, names: string[]): void {
+  for (let i = between(r, 1, 4); i > 0; i--) {
+    const firstPort = 10_000 + (40 + i) * 10;
+    const many = { flows: between(r, 1, 6), rate: between(r, 500, 4000), frameBytes: 64, firstPort };
+    net.traffic({ from: pick(r, names), to: pick(r, FRONTENDS), ...many, at: net.now + r.below(ms(60)) });
+  }
+}
 
 /** A stream from one host to another of the same, or from anyone when `to` names whom it may be for. */
 function openStream(r: Random, net: Net, names: string[], i: number, others?: string[]): void {
