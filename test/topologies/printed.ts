@@ -274,4 +274,57 @@ Service plain-server (10.2.0.11): plain-server 2
 │ 2       │ NAT_ICMP              │ plain-node/cbr0      │
 └─────────┴───────────────────────┴──────────────────────┘
 `,
+
+  "load-balancer": `\
+twenty connections: 20 established
+web-a -> its own frontend: 2 of ten connect; the others are sent to web-a itself
+web-b hangs: 10 of ten new ones connect
+idle for four minutes: 10 public connections were reset, internal ones are over in silence
+
+load-balancer.ts: 0 pods on 0 nodes, seed 7, 300 s of virtual time
+668 packets made, 366 delivered to sockets, 152 drops
+┌─────────┬─────────────────┬────────────┐
+│ dropped │ reason          │ device     │
+├─────────┼─────────────────┼────────────┤
+│ 88      │ IP_LOCAL_SOURCE │ web-a/eth0 │
+├─────────┼─────────────────┼────────────┤
+│ 64      │ DEV_READY       │ web-b/eth0 │
+└─────────┴─────────────────┴────────────┘
+`,
+
+  "nat-gateway-exhaustion": `\
+two crawlers: 60000 connections to api:8080, 50000 arrived
+client -> api:   VNET_SNAT_EXHAUSTED at n0/eth0
+  diagnose connect: VNET_SNAT_EXHAUSTED; explain: VNET_SNAT_EXHAUSTED
+client -> other: "hello"
+after 5 minutes: VNET_SNAT_EXHAUSTED; after 310 s it arrives at api
+
+nat-gateway-exhaustion.ts: 1 pods on 1 nodes, seed 7, 311 s of virtual time
+60022 packets made, 50003 delivered to sockets, 10003 drops
+┌─────────┬─────────────────────┬────────────────┐
+│ dropped │ reason              │ device         │
+├─────────┼─────────────────────┼────────────────┤
+│ 10000   │ VNET_SNAT_EXHAUSTED │ crawler-2/eth0 │
+├─────────┼─────────────────────┼────────────────┤
+│ 3       │ VNET_SNAT_EXHAUSTED │ n0/eth0        │
+└─────────┴─────────────────────┴────────────────┘
+`,
+
+  "pod-to-internet": `\
+client -> example: connected, "GET /" came back
+  n0: SNAT 10.244.0.4:… -> 10.0.0.4:… by MASQUERADE
+  fabric: SNAT 10.0.0.4:… -> 20.40.0.1:… by load balancer outbound rule
+customer -> 20.40.0.2:80: "hello" "hello" "hello" "hello"
+batch -> example: VNET_NO_OUTBOUND at batch/eth0
+  diagnose connect: VNET_NO_OUTBOUND
+
+pod-to-internet.ts: 3 pods on 2 nodes, seed 7, 6 s of virtual time
+90 packets made, 54 delivered to sockets, 1 drop
+Service web (10.1.0.11): web-0 4, web-1 4
+┌─────────┬──────────────────┬────────────┐
+│ dropped │ reason           │ device     │
+├─────────┼──────────────────┼────────────┤
+│ 1       │ VNET_NO_OUTBOUND │ batch/eth0 │
+└─────────┴──────────────────┴────────────┘
+`,
 };
