@@ -114,8 +114,8 @@ export interface ClusterOptions {
    */
   hostPortCleanup?: boolean;
   /**
-   * How the cluster reaches the Internet (azure.md P80). Default "loadBalancer" in a topology with an internet
-   * (t.internet), nothing in others.
+   * How the cluster reaches the Internet (azure.md P80). Default "loadBalancer" in a topology with an
+   * internet (t.internet), nothing in others.
    */
   outboundType?:
     | "loadBalancer"

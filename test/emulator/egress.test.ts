@@ -109,7 +109,7 @@ test("P82 and profiles: what is wrong, with paths", (t) => {
   t.true(masq.includes("nonMasqueradeCIDRs[0]: x is no prefix") && masq.includes("more than 64 (C42)"));
 });
 
-test("a Service of type LoadBalancer: an internet client reaches a pod and sees the Service's address", (t) => {
+test("a Service of type LoadBalancer: an internet client reaches a pod and sees one address", (t) => {
   for (const ipMode of ["VIP", "Proxy"] as const) {
     const net = topology({}, {}, ({ aks }) => {
       aks.service("web", { type: "LoadBalancer", port: 80, targetPort: 8080, ipMode });
@@ -191,7 +191,7 @@ test("mistakes about a Service's address", (t) => {
   }
 });
 
-test("A8.84 A8.85 ip-masq-agent as configured: what keeps its source and what leaves as the node (C41, C42)", (t) => {
+test("A8.84 A8.85 ip-masq-agent as configured: who keeps its source (C41, C42)", (t) => {
   const sources = (options: Partial<ClusterOptions>) => {
     const net = topology(options, {}, ({ t: b, vnet }) => {
       const far = b.vnet("far", { addressSpace: ["10.9.0.0/16"] });
