@@ -52,7 +52,7 @@ export function describeSurroundings(r: Random, t: TopologyBuilder, prod: VnetBu
 /** Frontends that random traffic is for. */
 export const FRONTENDS = ["10.227.0.100:8080", "20.1.0.1:8080", "198.51.100.4:8080", "20.1.0.3:8080"];
 
-/** An internet with a host; two backends, one with a public address, behind an internal and a public frontend. */
+/** An internet with a host; two backends, one with a public address, behind two frontends. */
 function describeBalancers(r: Random, t: TopologyBuilder, prod: VnetBuilder): void {
   const internet = t.internet("internet", {
     addressSpace: ["198.51.100.0/24"],
