@@ -1,6 +1,8 @@
-// What the tables that flows fill take: the bytes of every typed array reachable from them, whether their
-// rows are in use yet or not, since tables double.
+// What the tables that flows fill take: the bytes of every typed array reachable from them. Of connections,
+// whose table is as large from the start as the benchmark will need, those of rows that were used; of the
+// others all, since tables double.
 
+import { REC } from "../src/netfilter/nf-conn.ts";
 import type { Walk } from "../src/walk/walk.ts";
 
 /** Bytes of the tables that grow with the number of flows. */
@@ -16,8 +18,10 @@ export interface FlowMemory {
 export function flowMemory({ k, link, ip, nf, vnet, cache }: Walk): FlowMemory {
   const { t } = nf;
   const around = [k, link, ip, nf, vnet];
+  const used = (t.ids.used * REC) / t.rec.length;
   return {
-    conntrack: bytesOf(t, [...around, cache]),
+    // Rows come in order; the index is hit everywhere.
+    conntrack: used * bytesOf(t, [...around, cache, t.index]) + bytesOf(t.index, []),
     flowCache: bytesOf(cache, [...around, t, cache.paths]),
     dependencies: bytesOf(cache.paths, around) + bytesOf(k.consulted, []),
   };

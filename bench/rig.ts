@@ -40,6 +40,8 @@ const UNREPLIED = 30e9;
 const SPARE_PORTS = 1.25;
 /** Steady flows on one node that the kernel's default nf_conntrack_max has room for. */
 const CONNTRACK_MAX = 262_144;
+/** The most a topology makes room for from the start. */
+const CONNTRACK_ROOM = 1 << 22;
 const MAX_PODS = 250;
 /** Clients and backends share nobody's node but theirs; ports below 1024 are left out. */
 export const FLOWS_MAX = PORTS_PER_CLIENT * (MAX_PODS - BACKENDS - 4);
@@ -183,12 +185,14 @@ export class Rig {
 
 function topology(options: RigOptions, clients: number): ReturnType<typeof defineTopology> {
   const { scenario, flows, services = 1, cni = "azure-bridge" } = options;
-  return defineTopology({ seed: 1, frames: 4096 }, (t) => {
+  const room = Math.max(CONNTRACK_MAX, Math.ceil(flows * 2));
+  // Those of the clients' node, and as many on the backends' as it may have: replaced pods leave theirs.
+  const conntrackEntries = Math.min(CONNTRACK_ROOM, flows + room);
+  return defineTopology({ seed: 1, frames: 4096, conntrackEntries }, (t) => {
     const vnet = t.vnet("prod", { addressSpace: ["10.224.0.0/12"] });
     const subnet = vnet.subnet("nodes", "10.224.0.0/16");
     const bridgeNetfilter = scenario !== "l2";
     const aks = t.cluster("aks", { subnet, cni, maxPods: MAX_PODS, bridgeNetfilter });
-    const room = Math.max(CONNTRACK_MAX, Math.ceil(flows * 2));
     aks.nodes(2, { sysctls: { "net.netfilter.nf_conntrack_max": room } });
     const node = scenario === "l2" ? "n0" : "n1";
     aks.deployment("web", { replicas: BACKENDS, udpSink: PORT, node });

@@ -47,8 +47,9 @@ export const FUNCTIONS: Readonly<Record<string, Readonly<Record<string, string>>
   },
   "src/walk/flow-emit": { "": MATCH, lookAhead: LOOK_AHEAD, write: WRITE, deliver: DELIVER },
   "src/walk/flow-paths": { "": REMEMBER, count: MATCH, evict: FORGET, effect: FORGET, flush: FORGET },
-  "src/walk/flow-tracker": { "": MATCH },
 };
+/** What the cache's other files do is done for every frame. */
+const FLOW_CACHE = /^src\/walk\/flow-/;
 
 const WALK = "src/walk/walk";
 const REPLACE = { file: "bench/rig", name: "replaceOne" };
@@ -59,7 +60,7 @@ export function stageOf(stack: readonly Frame[]): string {
   if (stack.some(({ file, name }) => file === REPLACE.file && name === REPLACE.name)) return replacing(stack);
   for (const [i, { file, name }] of stack.entries()) {
     const own = FUNCTIONS[file];
-    const stage = own?.[name] ?? own?.[""];
+    const stage = own?.[name] ?? own?.[""] ?? (FLOW_CACHE.test(file) ? MATCH : undefined);
     if (stage !== undefined) return stage;
     if (file === WALK) return walking(name, stack[i - 1]);
   }

@@ -37,18 +37,29 @@ export class HashIndex {
   hashes: Int32Array;
   mask: number;
   count = 0;
+  /** Rows from which on it doubles: half of the slots, or three quarters when room was reserved. */
+  private limit: number;
 
   /** @param capacity rows expected; the index doubles before it is half full. */
   constructor(capacity = 8) {
     let size = 16;
     while (size < capacity * 2) size *= 2;
+    this.limit = size / 2;
     this.slots = new Int32Array(size);
     this.hashes = new Int32Array(size);
     this.mask = size - 1;
   }
 
+  /** Room for so many rows, so that no insert has to make it. */
+  reserve(rows: number): void {
+    let size = this.slots.length;
+    while (size * 3 < rows * 4) size *= 2;
+    if (size > this.slots.length) this.resize(size);
+    if (rows > this.limit) this.limit = (size * 3) / 4;
+  }
+
   insert(hash: number, row: number): void {
-    if (this.count * 2 >= this.slots.length) this.resize(this.slots.length * 2);
+    if (this.count >= this.limit) this.resize(this.slots.length * 2);
     this.place(hash, row + 1);
     this.count++;
   }
@@ -94,6 +105,7 @@ export class HashIndex {
     this.slots = new Int32Array(size);
     this.hashes = new Int32Array(size);
     this.mask = size - 1;
+    this.limit = size / 2;
     for (let s = 0; s < slots.length; s++) if (slots[s] !== 0) this.place(hashes[s], slots[s]);
   }
 }

@@ -46,9 +46,10 @@ export interface Building {
 
 export function buildNet(spec: TopologySpec): Net {
   const problems: Problem[] = [];
-  const { seed, frames, fabric } = checkOptions(spec, problems);
+  const { seed, frames, conntrackEntries, fabric } = checkOptions(spec, problems);
   const k = new Kernel({ seed, frames, largeFrames: LARGE_FRAMES, frameBytes: FRAME_BYTES });
   const walk = new Walk(k, fabric);
+  walk.nf.t.reserve(conntrackEntries);
   const pods = new Pods();
   checkNames(spec, problems);
   const network = buildNetwork(walk.vnet, networkSpec(spec));

@@ -10,14 +10,16 @@ import type { FabricOptions, TopologySpec } from "./spec.ts";
 export const DEFAULT_FRAMES = 16_384;
 const FRAMES_MIN = 64;
 const FRAMES_MAX = 1 << 20;
+export const DEFAULT_CONNTRACK = 64;
+const CONNTRACK_ROOM_MAX = 1 << 22;
 /** Datagrams one fabric can be told to follow: their table is made at once. */
 const FRAGMENT_FLOWS_MAX = 1 << 20;
 
 export function checkOptions(
   spec: TopologySpec,
   problems: Problem[],
-): { seed: number; frames: number; fabric: FabricOptions } {
-  let { seed, frames } = spec;
+): { seed: number; frames: number; conntrackEntries: number; fabric: FabricOptions } {
+  let { seed, frames, conntrackEntries } = spec;
   if (!Number.isSafeInteger(seed)) {
     problems.push({ path: "seed", message: "a seed is a whole number" });
     seed = 1;
@@ -27,7 +29,12 @@ export function checkOptions(
     problems.push({ path: "frames", message: `the number of frames is ${range}` });
     frames = DEFAULT_FRAMES;
   }
-  return { seed, frames, fabric: checkFabric(spec.fabric, problems) };
+  if (!isWithin(conntrackEntries, 1, CONNTRACK_ROOM_MAX)) {
+    const message = `the number of connections is a whole number from 1 to ${CONNTRACK_ROOM_MAX}`;
+    problems.push({ path: "conntrackEntries", message });
+    conntrackEntries = DEFAULT_CONNTRACK;
+  }
+  return { seed, frames, conntrackEntries, fabric: checkFabric(spec.fabric, problems) };
 }
 
 function checkFabric(given: FabricOptions, problems: Problem[]): FabricOptions {

@@ -71,6 +71,11 @@ export interface TopologyOptions {
   seed?: number;
   /** Frames alive at one time. Default 16,384. */
   frames?: number;
+  /**
+   * Connections of all nodes together that there is room for from the start. With more the tables double,
+   * for which packets wait. Default 64.
+   */
+  conntrackEntries?: number;
   /** Choices about the Azure fabric, such as { sourceMac: "sender" }. */
   fabric?: FabricOptions;
   /**
@@ -433,6 +438,7 @@ export interface DnsZoneSpec {
 export interface TopologySpec {
   seed: number;
   frames: number;
+  conntrackEntries: number;
   fabric: FabricOptions;
   flowCache: boolean;
   vnets: VnetSpec[];

@@ -62,7 +62,8 @@ export class ConntrackTable {
   readonly k: Kernel;
   rec = new Int32Array(REC * 64);
   acct = new Float64Array(ACCT * 64);
-  tcp = new Int32Array(TCPI * 64);
+  /** As long as the highest TCP entry needs. */
+  tcp = new Int32Array(0);
   /** What `memo` knows of each index row, -1 for nothing. */
   links = new Int32Array(128).fill(-1);
   memo: FlowMemo | null = null;
@@ -122,8 +123,8 @@ export class ConntrackTable {
     if (max > 0 && this.count[ns] >= max && !this.makeRoom(ns, hash)) return -1;
     this.count[ns]++;
     const e = this.ids.take();
-    if (e >= this.capacity) this.grow();
-    const { rec, acct, tcp } = this;
+    if (e >= this.capacity) this.grow(this.capacity * 2);
+    const { rec, acct } = this;
     const b = e * REC;
     rec[b] = key;
     rec[b + R_SRC] = src;
@@ -140,7 +141,10 @@ export class ConntrackTable {
     for (let i = 0; i < A_ID; i++) acct[a + i] = 0;
     acct[a + A_ID] = this.nextId++;
     acct[a + A_CREATED] = this.k.clock.now;
-    if ((key & 0xff) === PROTO_TCP) tcp.fill(0, e * TCPI, (e + 1) * TCPI);
+    if ((key & 0xff) === PROTO_TCP) {
+      if ((e + 1) * TCPI > this.tcp.length) this.tcp = growI32(this.tcp, this.capacity * TCPI);
+      this.tcp.fill(0, e * TCPI, (e + 1) * TCPI);
+    }
     return e;
   }
 
@@ -154,7 +158,9 @@ export class ConntrackTable {
     this.index.insert(rec[b + R_REPLY_HASH], e * 2 + 1);
     this.index.insert(rec[b + R_HASH], e * 2);
     this.flows.insert(this, e);
-    if (rec[b + R_MASQ] >= 0) this.masq.add(e, rec[b + R_MASQ]);
+    if (rec[b + R_MASQ] < 0) return;
+    if (e >= this.masq.next.length) this.masq.grow(this.capacity);
+    this.masq.add(e, rec[b + R_MASQ]);
   }
 
   /** The loser of a clash is findable by its replies only (nf_ct_resolve_clash_harder). */
@@ -194,6 +200,26 @@ export class ConntrackTable {
     }
     this.put(e);
     return true;
+  }
+
+  /**
+   * A look at what kill() of these entries will need, so that the processor waits for many lines of memory at
+   * once. One after the other, each entry costs a dozen waits. What is returned means nothing.
+   */
+  lookAhead(entries: Int32Array, n: number): number {
+    const { rec, acct, links, memo } = this;
+    const { slots, hashes, mask } = this.index;
+    let seen = 0;
+    for (let i = 0; i < n; i++)
+      seen ^= rec[entries[i] * REC] ^ acct[entries[i] * ACCT] ^ links[entries[i] * 2];
+    for (let i = 0; i < n; i++) {
+      const e = entries[i];
+      const h = rec[e * REC + R_HASH] & mask;
+      const r = rec[e * REC + R_REPLY_HASH] & mask;
+      seen ^= slots[h] ^ hashes[h] ^ slots[r] ^ hashes[r];
+      if (memo !== null) seen ^= memo.peek(links[e * 2]) ^ memo.peek(links[e * 2 + 1]);
+    }
+    return seen;
   }
 
   /** nf_ct_put: one reference less; the last one frees the row. */
@@ -306,16 +332,24 @@ export class ConntrackTable {
     return false;
   }
 
-  private grow(): void {
-    const n = this.capacity * 2;
+  /**
+   * Makes room for so many entries at once, as the kernel sizes its table when it boots
+   * (nf_conntrack_hashsize): a table that doubles while packets pass makes them wait for the copy.
+   */
+  reserve(entries: number): void {
+    if (entries <= this.capacity) return;
+    this.grow(entries);
+    this.index.reserve(entries * 2);
+  }
+
+  /** Columns that few entries have (tcp, masq, those of sources) grow with the first that needs them. */
+  private grow(n: number): void {
+    const used = this.links.length;
     this.capacity = n;
     this.rec = growI32(this.rec, n * REC);
     this.acct = growF64(this.acct, n * ACCT);
-    this.tcp = growI32(this.tcp, n * TCPI);
     this.links = growI32(this.links, n * 2);
-    this.links.fill(-1, n);
-    this.sources.grow(n);
-    this.masq.grow(n);
+    this.links.fill(-1, used);
     this.flows.grow(n);
   }
 

@@ -22,6 +22,7 @@ export class SourceIndex {
   }
 
   insert(e: number, key: number, src: number, port: number): void {
+    if (e >= this.linked.length) this.grow(e + 1);
     const h = hash4(key, src, port, 1);
     const head = this.head(key, src, port, h);
     this.hash[e] = h;
@@ -39,7 +40,7 @@ export class SourceIndex {
   }
 
   remove(e: number): void {
-    if (this.linked[e] === 0) return;
+    if (e >= this.linked.length || this.linked[e] === 0) return;
     this.linked[e] = 0;
     const next = this.next[e];
     const prev = this.prev[e];
@@ -52,7 +53,9 @@ export class SourceIndex {
     if (next >= 0) this.index.insert(this.hash[e], next);
   }
 
-  grow(n: number): void {
+  private grow(need: number): void {
+    let n = this.linked.length;
+    while (n < need) n *= 2;
     this.next = growI32(this.next, n);
     this.prev = growI32(this.prev, n);
     this.hash = growI32(this.hash, n);

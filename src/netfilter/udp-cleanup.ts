@@ -97,13 +97,20 @@ export function hasFlows(
   return false;
 }
 
-/** nf_ct_delete for every entry of a leaf. */
+/** Entries that are looked at together before they go. */
+const TOGETHER = 64;
+const together = new Int32Array(TOGETHER);
+/** Keeps the loads of lookAhead from being dropped. */
+const seen = new Int32Array(1);
+
+/** nf_ct_delete for every entry of a leaf. A thousand flows lie in as many places: see lookAhead. */
 export function killLeaf(t: ConntrackTable, leaf: number): void {
   const { flows } = t;
   let e = flows.child[leaf];
   while (e >= 0) {
-    const next = flows.next[e];
-    t.kill(e);
-    e = next;
+    let n = 0;
+    for (; e >= 0 && n < TOGETHER; e = flows.next[e]) together[n++] = e;
+    seen[0] ^= t.lookAhead(together, n);
+    for (let i = 0; i < n; i++) t.kill(together[i]);
   }
 }

@@ -74,6 +74,8 @@ export interface FlowMemo {
   tell(link: number): void;
   /** What the row does to packets changes. */
   forget(link: number): void;
+  /** Reads what forget() will need, for the sake of having read it; -1 for nothing is allowed. */
+  peek(link: number): number;
 }
 
 /** What was derived along a path may no longer be so. Asked twice for one path it does nothing. */

@@ -435,6 +435,13 @@ export class FlowCache implements Entries {
     }
   }
 
+  /** Reads what forget() will need (ConntrackTable.lookAhead). */
+  peek(i: number): number {
+    const hash = this.words[i * ENTRY + E_HASH];
+    const s = hash & this.index.mask;
+    return this.flows[i * FLOW + F_PACKETS] ^ this.index.slots[s] ^ this.index.hashes[s];
+  }
+
   /** The entry is no longer so. */
   forget(i: number): void {
     this.tell(i);

@@ -9,6 +9,7 @@ import type { FlowMemo } from "../node/consulted.ts";
 export interface Entries {
   tell(i: number): void;
   forget(i: number): void;
+  peek(i: number): number;
 }
 
 /** The table: first link of each row, -1 for none. */
@@ -68,6 +69,10 @@ export class FlowLinks implements FlowMemo {
     const { links } = this.owner;
     const row = this.rows[link];
     while (links[row] >= 0) this.entries.forget(Math.floor(links[row] / this.most));
+  }
+
+  peek(link: number): number {
+    return link < 0 ? 0 : this.next[link] ^ this.entries.peek(Math.floor(link / this.most));
   }
 
   grow(capacity: number): void {

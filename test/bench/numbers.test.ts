@@ -9,7 +9,7 @@ import { flowMemory } from "../../bench/memory.ts";
 import { micro, operations } from "../../bench/micro.ts";
 import { Pauses } from "../../bench/pauses.ts";
 import { spreadOf } from "../../bench/result.ts";
-import { BATCH, Rig } from "../../bench/rig.ts";
+import { BACKENDS, BATCH, Rig } from "../../bench/rig.ts";
 
 test("histogram: quantiles of known values", (t) => {
   const h = new Histogram();
@@ -55,13 +55,15 @@ test("memory: the tables of flows grow by what their columns say", (t) => {
   const rig = new Rig({ scenario: "vip", flows: 4096 });
   const { walk } = rig.net;
   const empty = flowMemory(walk);
-  const { rec, acct } = walk.nf.t;
-  const before = rec.byteLength + acct.byteLength;
+  const { ids } = walk.nf.t;
+  const before = ids.used;
   for (let i = 0; i < 3 * 64; i++) rig.batch(BATCH);
   const full = flowMemory(walk);
   t.is(walk.cache.size, 4096);
-  const grown = walk.nf.t.rec.byteLength + walk.nf.t.acct.byteLength - before;
-  t.true(grown > 0 && full.conntrack - empty.conntrack > grown);
+  // A connection has two lines of 64 bytes at each of two nodes, and no state of TCP.
+  const connection = (full.conntrack - empty.conntrack) / (ids.used - before);
+  t.is(ids.used - before, 2 * 4096 + BACKENDS, "and the kubelet's probes");
+  t.true(connection > 128 && connection < 200, `${connection} bytes per connection`);
   // A cached flow has 18 words and 4 numbers, its connections and its place in the index.
   const perFlow = (full.flowCache - empty.flowCache) / 4096;
   t.true(perFlow > 18 * 4 + 4 * 8 && perFlow < 400, `${perFlow} bytes per flow`);

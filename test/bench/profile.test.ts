@@ -29,6 +29,7 @@ const ROWS: readonly (readonly [string, string])[] = [
   ["batch@src/walk/flow-emit < emit@src/walk/flow-emit", stages.MATCH],
   ["find@src/walk/flow-cache < batch@src/walk/flow-emit", stages.MATCH],
   ["sinkReceive@src/socket/sink < deliver@src/walk/flow-emit", stages.SINK],
+  ["tcpPacket@src/netfilter/tcp-tracker < track@src/walk/flow-tracker", stages.MATCH],
   ["arrived@bench/check < deliver@src/walk/flow-emit", stages.CHECK],
   ["alloc@src/core/slab < emit@src/walk/flow-emit", stages.MATCH],
   ["frame@src/walk/walk < drain@src/walk/walk", stages.BETWEEN],

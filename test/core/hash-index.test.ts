@@ -80,3 +80,16 @@ test("every input bit moves about half of the hash's bits", (t) => {
     }
   }
 });
+
+test("with room reserved no insert moves the rows, and what was there is still found", (t) => {
+  const x = new HashIndex(4);
+  x.insert(7, 3);
+  x.insert(-1, 4);
+  x.reserve(1000);
+  const { slots } = x;
+  t.deepEqual([rowsOf(x, 7), rowsOf(x, -1)], [[3], [4]]);
+  for (let row = 5; row < 1000; row++) x.insert(hash2(row, 0), row);
+  t.is(x.slots, slots);
+  x.reserve(10);
+  t.is(x.slots, slots, "room is never taken away");
+});

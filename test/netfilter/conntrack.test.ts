@@ -272,3 +272,21 @@ test("K3.4 the same five words in two namespaces are two connections", (t) => {
   t.is(ip("10.244.1.2"), 0x0af40102);
   lab.close(t);
 });
+
+test("a table with room keeps its columns; those of TCP come with the first TCP connection", (t) => {
+  const lab = router();
+  const { t: table } = lab.nf;
+  table.reserve(500);
+  const { rec, links, index } = table;
+  const { slots } = index;
+  for (let i = 0; i < 500; i++) lab.end(t, lab.forward(lab.udp(`10.244.1.2:${2000 + i}`, B)));
+  t.is(lab.list().length, 500);
+  t.true(table.rec === rec && table.links === links && table.index.slots === slots);
+  t.is(table.tcp.length, 0);
+  table.reserve(100);
+  t.is(table.rec, rec, "room is never taken away");
+  lab.end(t, lab.forward(lab.tcp("10.244.1.2:3000", "10.244.2.2:80", TCP_SYN)));
+  t.regex(lab.list().join("\n"), /^tcp 120 SYN_SENT 10\.244\.1\.2:3000>/m);
+  t.true(table.tcp.length > 500);
+  lab.close(t);
+});
