@@ -13,6 +13,7 @@ import type { Pause } from "./pauses.ts";
 import type { StageProfile } from "./profile/profile.ts";
 import type { BuildResult, MicroResult, Other, ScenarioResult } from "./result.ts";
 import { FLOWS_MAX, hasPath, TRAFFIC_SCENARIOS, type TrafficScenario } from "./rig.ts";
+import { measureTap, type TapResult, type TapSide } from "./tap.ts";
 import { type BulkResult, measureBulk, measureRequests, type RequestResult } from "./tcp.ts";
 
 export { FULL, type Grid, pointsOf, QUICK } from "./sweep/grid.ts";
@@ -27,6 +28,7 @@ export const SCENARIOS: readonly string[] = [
   "request",
   "http",
   "idle",
+  "tap",
   "build",
   "micro",
 ];
@@ -43,6 +45,10 @@ export async function runBesideKernel(name: string, settings: Settings): Promise
   if (name === "bulk") {
     const json = await measureBesideIperf(settings);
     return { json, text: `${tcpText(json)}\n${iperfText(json)}`, ok: json.wrong === 0 && json.failed === 0 };
+  }
+  if (name === "tap") {
+    const json = await measureTap(settings, true);
+    return { json, text: tapText(json), ok: true };
   }
   const found = await measureBesideKernel(settings);
   const { kernel, ratio, misdelivered } = found;
@@ -82,6 +88,10 @@ export async function runScenario(name: string, settings: Settings): Promise<Out
     const json = measureIdle();
     return { json, text: idleText(json), ok: json.failed === 0 };
   }
+  if (name === "tap") {
+    const json = await measureTap(settings, false);
+    return { json, text: tapText(json), ok: true };
+  }
   if (name === "http") {
     const json = await measureHttp(settings);
     return { json, text: httpText(json), ok: json.wrong === 0 };
@@ -116,6 +126,31 @@ function idleText(r: IdleResult): string {
     ["machine", `Node ${r.node}, ${r.cpu}`],
   );
   return `idle: connections between pods through a Service\n${table.toString()}`;
+}
+
+function tapText(r: TapResult): string {
+  const rows = (what: string, side: TapSide): [string, string][] => {
+    const { framesPerSecond, framesPerCoreSecond, delivered, sent, roundTripUs } = side;
+    return [
+      [
+        what,
+        `${count(framesPerCoreSecond)} frames per second of a core; on the wall ${count(framesPerSecond)}`,
+      ],
+      ["sent, delivered", `${count(sent)}, ${count(delivered)}`],
+      ["ping", `median ${roundTripUs.median} µs, p99 ${roundTripUs.p99} µs`],
+    ];
+  };
+  const table = plainTable();
+  table.push(...rows("emulated bridge", r));
+  if (r.kernel !== undefined) {
+    table.push(
+      ...rows("kernel bridge", r.kernel),
+      ["kernel ÷ vnetem, per core", String(r.ratio)],
+      ["added latency", `${r.addedLatencyUs} µs each way`],
+    );
+  }
+  table.push(["machine", `Node ${r.node}, ${r.cpu}`]);
+  return `tap: ${r.frameBytes}-byte frames between two programs\n${table.toString()}`;
 }
 
 function httpText(r: HttpResult): string {

@@ -73,7 +73,7 @@ export class PacketWire implements Wire {
   }
 
   send(bytes: Uint8Array, at: number, length: number): boolean {
-    for (let i = 0; i < length; i++) this.out[VNET_HDR + i] = bytes[at + i] as number;
+    this.out.set(bytes.subarray(at, at + length), VNET_HDR);
     return this.libc.write(this.fd, this.out, VNET_HDR + length) === VNET_HDR + length;
   }
 

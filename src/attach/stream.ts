@@ -77,7 +77,8 @@ export class StreamWire implements Wire {
     if (peer === null || peer.writableLength > BACKLOG) return false;
     chunk.writeUInt32BE(length, this.filled);
     this.filled += LENGTH;
-    for (let i = 0; i < length; i++) chunk[this.filled++] = bytes[at + i] as number;
+    chunk.set(bytes.subarray(at, at + length), this.filled);
+    this.filled += length;
     if (this.filled >= CHUNK) this.flush();
     return true;
   }

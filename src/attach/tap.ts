@@ -78,7 +78,7 @@ export class TapWire implements Wire {
   }
 
   send(bytes: Uint8Array, at: number, length: number): boolean {
-    for (let i = 0; i < length; i++) this.out[i] = bytes[at + i];
+    this.out.set(bytes.subarray(at, at + length));
     return this.libc.write(this.fd, this.out, length) === length;
   }
 

@@ -32,7 +32,7 @@ export interface BenchOptions {
 
 const DEFAULT_SCENARIO = "vip";
 const KERNEL = "kernel";
-const KERNEL_SCENARIOS: readonly string[] = ["vip", "bulk"];
+const KERNEL_SCENARIOS: readonly string[] = ["vip", "bulk", "tap"];
 /** Least and most of what the options take. */
 export const FRAME_BYTES: readonly [number, number] = [64, 1_518];
 export const CHURN_MAX = 100_000;
@@ -62,9 +62,7 @@ export async function bench(scenarios: readonly string[], options: BenchOptions)
   if (options.beside !== undefined) checkBeside(options.beside, chosen, settings);
   let exit = 0;
   for (const name of chosen) {
-    const { json, text, ok } = await (options.beside === undefined
-      ? runScenario(name, settings)
-      : beside(options.beside, name, settings));
+    const { json, text, ok } = await measured(options.beside, name, settings);
     console.log(options.json ? JSON.stringify(json) : text);
     if (!ok) exit = EXIT_FAILED;
   }
@@ -89,18 +87,18 @@ function checkBeside(what: string, chosen: readonly string[], settings: Settings
     return;
   }
   if (chosen.some((name) => !KERNEL_SCENARIOS.includes(name)))
-    throw new UsageError(`--beside kernel measures ${KERNEL_SCENARIOS.join(" and ")} only`);
+    throw new UsageError(`--beside kernel measures ${KERNEL_SCENARIOS.join(", ")} only`);
   if (settings.churnPerSecond > 0)
     throw new UsageError("--beside kernel replaces no pods: leave --churn out");
   if (settings.cni !== "azure-bridge" || settings.services !== 1)
     throw new UsageError("--beside kernel knows azure-bridge and one Service only");
 }
 
-async function beside(what: string, scenario: string, settings: Settings): Promise<Outcome> {
+async function measured(beside: string | undefined, scenario: string, settings: Settings): Promise<Outcome> {
   try {
-    return await (what === KERNEL
-      ? runBesideKernel(scenario, settings)
-      : runBesideProgram(what, scenario, settings));
+    if (beside === undefined) return await runScenario(scenario, settings);
+    if (beside === KERNEL) return await runBesideKernel(scenario, settings);
+    return await runBesideProgram(beside, scenario, settings);
   } catch (e) {
     if (e instanceof KernelUnavailable || e instanceof ProgramError) throw new UsageError(e.message);
     throw e;

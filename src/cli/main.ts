@@ -113,7 +113,9 @@ function program(): Command {
 function addBench(vnetem: Command): Command {
   const bench = vnetem
     .command("bench [scenario...]")
-    .description("throughput of l2, pod, vip, connect, bulk, request, http, idle, build, or the micro suite")
+    .description(
+      "throughput of l2, pod, vip, connect, bulk, request, http, idle, tap, build, or the micro suite",
+    )
     .option("--flows <n>", "flows", "1000")
     .option("--bytes <n>", "bytes of an Ethernet frame with its checksum", "64")
     .option("--churn <n>", "pod replacements per second", "0")

@@ -69,6 +69,8 @@ export function restoreState(net: Net, bytes: Uint8Array): void {
   }
   try {
     new Reader(document.objects, roots(net)).restore();
+    // Wires to the real world do not come back: their hosts answer for themselves again.
+    net.walk.k.dev.outside.fill(0);
   } catch (error) {
     if (error instanceof SnapshotError) throw error;
     throw new SnapshotError("the snapshot is damaged", { cause: error });

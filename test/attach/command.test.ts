@@ -1,7 +1,7 @@
 // vnetem attach as a user starts it: a command in the place of a pod, what it says when something is missing
 // or in use, and that nothing stays behind however it ends.
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -18,6 +18,8 @@ test.after.always(() => rmSync(dir, { recursive: true }));
 const DEVICE = "vnetem0";
 const ATTACH = [MAIN, "attach", TOPOLOGY];
 const TAP = [...ATTACH, "--tap", DEVICE, "--as", "pod/client"];
+
+const HINT = "at the other end, for an interface eth0:\n";
 
 /** A network namespace for the command itself: what it leaves there shows, and hurts nobody. */
 async function namespace(t: ExecutionContext): Promise<NetworkNamespace> {
@@ -81,6 +83,29 @@ real(
   },
 );
 
+real("a TAP device that was there is used as it is, and stays", [], async (t) => {
+  const where = await namespace(t);
+  where.tool("ip", ["tuntap", "add", DEVICE, "mode", "tap"]);
+  const { code, stdout } = await run(where, process.execPath, ...TAP, "--for", "0.2");
+  t.is(code, 0);
+  t.true(stdout.startsWith(`pod/client is TAP device ${DEVICE}\n${HINT}  ip link set dev eth0 `), stdout);
+  t.regex(stdout, /\n {2}ip route add default via 169\.254\.1\.1 dev eth0\n/);
+  t.is((await run(where, "ip", "-4", "addr", "show", DEVICE)).stdout, "");
+  t.is(await devices(where), `lo\n${DEVICE}`);
+});
+
+real("what goes over the wire is counted, in plain lines without a terminal", ["ping"], async (t) => {
+  const where = await namespace(t);
+  const child = await start(t, where, "pod/client is", process.execPath, ...TAP);
+  const ping = await run(where, "ping", "-n", "-c", "3", "-i", "0.05", "-W", "60", "10.224.0.5");
+  t.is(ping.code, 0);
+  await child.stop("SIGINT");
+  const counters = /\npod\/client in (\d+) \([\d.]+ \w+\) out (\d+) \([\d.]+ \w+\); \d+ dropped\n$/;
+  const line = counters.exec(child.said());
+  t.true(line !== null && Number(line[1]) >= 3 && Number(line[2]) >= 3, child.said());
+  t.false(child.said().includes("\r"));
+});
+
 real("an error that nobody expects leaves nothing behind", [], async (t) => {
   const where = await namespace(t);
   const file = join(dir, "boom.ts");
@@ -123,6 +148,17 @@ real("it says in one line what is missing, in use or not allowed", ["setpriv"], 
   await says(noNamespace, process.execPath, ...TAP, "--netns", "nowhere");
   await start(t, where, "pod/client is", process.execPath, ...TAP);
   await says(`the TAP device ${DEVICE} is in use by another program`, process.execPath, ...TAP);
+});
+
+test("a stream needs no root, says what the other end must be told, and takes its socket away", async (t) => {
+  t.timeout(60_000);
+  const socket = join(dir, "stream");
+  const args = [...ATTACH, "--stream", socket, "--as", "pod/client", "--for", "0.2"];
+  const { code, stdout, stderr } = await here(process.execPath, args);
+  t.deepEqual([code, stderr], [0, ""]);
+  t.true(stdout.startsWith(`pod/client is stream ${socket}\n${HINT}`), stdout);
+  t.regex(stdout, / {2}ip addr add 10\.224\.0\.37\/16 dev eth0/);
+  t.false(existsSync(socket));
 });
 
 test("without koffi, and with a command line that makes no sense", async (t) => {

@@ -83,6 +83,8 @@ function outcome(begin: Start, command: string, args: readonly string[]): Promis
 
 export interface Server {
   over: Promise<number>;
+  /** Everything it has printed. */
+  said(): string;
   /** Its exit code, -1 when the signal ended it. */
   stop(signal: NodeJS.Signals): Promise<number>;
 }
@@ -106,7 +108,7 @@ export function start(
   return new Promise((resolve, reject) => {
     const heard = (text: string): void => {
       said += text;
-      if (said.includes(sign)) resolve({ over, stop });
+      if (said.includes(sign)) resolve({ over, stop, said: () => said });
     };
     child.stdout?.setEncoding("utf8").on("data", heard);
     child.stderr?.setEncoding("utf8").on("data", heard);

@@ -4,6 +4,7 @@ import test from "ava";
 import { AttachError } from "../../src/attach/attach-error.ts";
 import { LiveNet } from "../../src/attach/live-net.ts";
 import type { Wire, WireEnd } from "../../src/attach/wire.ts";
+import { openSnapshot } from "../../src/emulator/define.ts";
 import { ms, sec } from "../../src/emulator/units.ts";
 import { cluster, end, web } from "../emulator/kit.ts";
 import { arpRequest } from "./kit.ts";
@@ -122,6 +123,20 @@ test("a pod that is removed ends its attachment, and its row serves another", (t
   t.not(hello.reply, null);
   t.is(wire.sent.length, sent);
   live.close();
+  end(t, net);
+});
+
+test("a snapshot taken while a wire was there has none: the pod answers again", (t) => {
+  const net = cluster(web(1));
+  const live = new LiveNet(net);
+  live.time.stop();
+  live.attach(live.host("pod/web-0"), new ArrayWire());
+  const restored = openSnapshot(net.snapshot());
+  live.close();
+  const hello = restored.soon.udp("client", "web-0:8080", "hello");
+  restored.run({ for: ms(10) });
+  t.is(hello.reply?.payload.length, 5);
+  end(t, restored);
   end(t, net);
 });
 

@@ -35,7 +35,7 @@ const REFUSED: [string, string[], Parameters<typeof bench>[1], RegExp][] = [
     "beside the kernel without a Service",
     ["l2"],
     { beside: "kernel" },
-    /^--beside kernel measures vip and bulk only$/,
+    /^--beside kernel measures vip, bulk, tap only$/,
   ],
   ["beside the kernel with churn", [], { beside: "kernel", churn: "400" }, /leave --churn out/],
   ["endless time", [], { seconds: "Infinity" }, /not "Infinity"/],
