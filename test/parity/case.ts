@@ -324,7 +324,7 @@ export interface ArmResult {
 }
 
 export interface Arm {
-  /** "kernel", "emulator", "emulator with flow cache". */
+  /** "kernel", "emulator". */
   name: string;
   /** @param luck which random numbers to draw; the kernel draws its own, others each time */
   run(c: NodeCase, luck?: number): Promise<ArmResult>;

@@ -25,7 +25,7 @@ export interface RandomOptions {
   caseFrames?: number;
   /** Judge of the kernel. */
   kernel: Arm;
-  /** Arms that must agree with it: the emulator, and later the emulator with its flow cache. */
+  /** Arms that must agree with it. What is injected is never cached: cached.test.ts has that arm. */
   arms: readonly Arm[];
   /** Stop at the first difference. Default false. */
   first?: boolean;
