@@ -1,6 +1,6 @@
 // The cached arm: what nodes' and pods' sockets send is repeated until the flow cache has it. What reaches
-// the pods and the node's tables must be what the kernel says of the same repeated packets; without root, what
-// the emulator says when each of them walks, which the goldens vouch for.
+// the pods and the node's tables must be what the kernel says of the same repeated packets; without root,
+// what the emulator says when each of them walks, which the goldens vouch for.
 
 import test from "ava";
 import { type ArmResult, hostDevice, type NodeCase, type Send } from "./case.ts";
