@@ -25,7 +25,7 @@ function repeated(c: NodeCase): NodeCase {
   return { ...c, steps: c.steps.map((step) => ({ ...step, send: (step.send ?? []).flatMap(often) })) };
 }
 
-/** Datagrams for each pod with a kernel of its own in order of arrival; the IP identification is a kernel's own (masks.ts). */
+/** Datagrams for each pod that is a kernel, as they arrived; the IP identification is its own (masks.ts). */
 function received(c: NodeCase, list: { device: string; packet: Uint8Array }[]): string[] {
   const linux = c.node.pods.filter(({ stack }) => stack === undefined || stack === "linux");
   const pods = new Map(linux.map((pod) => [hostDevice(c.node, pod), pod.ip]));
