@@ -89,3 +89,4 @@ export { formatTime, gbps, kbps, mbps, minutes, ms, ns, sec, us } from "./emulat
 export type { DropCount } from "./observe/counters.ts";
 export type { EffectiveGroup, EffectiveRouteEntry, EffectiveRule } from "./observe/effective.ts";
 export type { Explanation } from "./observe/explain.ts";
+export type { FlowLogFlow, FlowLogRecord } from "./observe/flow-logs.ts";

@@ -103,6 +103,27 @@ export async function matrix(file: string, hosts: string[], options: DiagnoseOpt
   return 0;
 }
 
+/** The logs of what the topology's script does; every VNet logs. */
+export async function flowLogs(
+  file: string,
+  vnet: string | undefined,
+  options: DiagnoseOptions,
+): Promise<number> {
+  const { topology, run } = await openTopology(file);
+  for (const described of topology.spec.vnets) described.flowLogs = true;
+  const net = topology.build(parseSeed(options.seed));
+  if (run !== null) await run(net);
+  else net.run({ until: sec(1) });
+  const answer = net.diagnose.flowLogs(vnet);
+  const rows = answer.records.flatMap(({ macAddress, flowRecords }) =>
+    flowRecords.flows.flatMap(({ aclID, flowGroups }) =>
+      flowGroups.flatMap(({ rule, flowTuples }) => flowTuples.map((t) => [macAddress, aclID, rule, t])),
+    ),
+  );
+  say(options, answer, table(["MAC", "ACL", "Rule", "Tuple"], rows));
+  return 0;
+}
+
 async function open(file: string, options: DiagnoseOptions): Promise<Net> {
   const { topology, run } = await openTopology(file);
   const net = topology.build(parseSeed(options.seed));

@@ -197,6 +197,12 @@ function addDiagnose(vnetem: Command): Command {
         (await load()).ipFlow(file, host, direction, local, remote, options),
       ),
     );
+  diagnose
+    .command("flow-logs <topology> [vnet]")
+    .description("VNet flow logs of what the topology's script does, version 4")
+    .option("--seed <n>", "another seed than the topology's")
+    .option("--json", "print one JSON value and nothing else")
+    .action(action(async (file, vnet, options) => (await load()).flowLogs(file, vnet, options)));
   ask("next-hop", "<host> <destination>", "which route decides about a destination").action(
     action(async (file, host, to, options) => (await load()).nextHop(file, host, to, options)),
   );

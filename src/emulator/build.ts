@@ -46,9 +46,9 @@ export interface Building {
 
 export function buildNet(spec: TopologySpec): Net {
   const problems: Problem[] = [];
-  const { seed, frames, conntrackEntries, fabric } = checkOptions(spec, problems);
+  const { seed, frames, conntrackEntries, fabric, limits } = checkOptions(spec, problems);
   const k = new Kernel({ seed, frames, largeFrames: LARGE_FRAMES, frameBytes: FRAME_BYTES });
-  const walk = new Walk(k, fabric);
+  const walk = new Walk(k, fabric, limits);
   walk.nf.t.reserve(conntrackEntries);
   const pods = new Pods();
   checkNames(spec, problems);

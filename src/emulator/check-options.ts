@@ -1,7 +1,7 @@
 // What can be wrong with the options of a topology as a whole. What cannot be used is replaced, so that the
 // rest of the description is looked at as well.
 
-import { DEFAULT_SETTINGS } from "../vnet/azure.ts";
+import { AZURE_LIMITS, DEFAULT_SETTINGS, type Limits } from "../vnet/azure.ts";
 import { oneOf } from "./check-cluster.ts";
 import type { Problem } from "./errors.ts";
 import { didYouMean } from "./hosts.ts";
@@ -15,10 +15,15 @@ const CONNTRACK_ROOM_MAX = 1 << 22;
 /** Datagrams one fabric can be told to follow: their table is made at once. */
 const FRAGMENT_FLOWS_MAX = 1 << 20;
 
-export function checkOptions(
-  spec: TopologySpec,
-  problems: Problem[],
-): { seed: number; frames: number; conntrackEntries: number; fabric: FabricOptions } {
+interface CheckedOptions {
+  seed: number;
+  frames: number;
+  conntrackEntries: number;
+  fabric: FabricOptions;
+  limits: Partial<Limits>;
+}
+
+export function checkOptions(spec: TopologySpec, problems: Problem[]): CheckedOptions {
   let { seed, frames, conntrackEntries } = spec;
   if (!Number.isSafeInteger(seed)) {
     problems.push({ path: "seed", message: "a seed is a whole number" });
@@ -34,7 +39,21 @@ export function checkOptions(
     problems.push({ path: "conntrackEntries", message });
     conntrackEntries = DEFAULT_CONNTRACK;
   }
-  return { seed, frames, conntrackEntries, fabric: checkFabric(spec.fabric, problems) };
+  const limits = checkLimits(spec.limits, problems);
+  return { seed, frames, conntrackEntries, fabric: checkFabric(spec.fabric, problems), limits };
+}
+
+function checkLimits(given: Partial<Limits>, problems: Problem[]): Partial<Limits> {
+  const known = Object.keys(AZURE_LIMITS);
+  const good: Partial<Limits> = {};
+  for (const [name, value] of Object.entries(given)) {
+    const path = `limits.${name}`;
+    if (!known.includes(name)) {
+      problems.push({ path, message: `Azure has no such limit here${didYouMean(name, known)}` });
+    } else if (isWithin(value, 0, Number.MAX_SAFE_INTEGER)) good[name as keyof Limits] = value;
+    else problems.push({ path, message: "a limit is a whole number, not negative" });
+  }
+  return good;
 }
 
 function checkFabric(given: FabricOptions, problems: Problem[]): FabricOptions {

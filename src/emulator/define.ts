@@ -95,6 +95,7 @@ export function defineTopology(options: TopologyOptions, describe: (t: TopologyB
     frames: options.frames ?? DEFAULT_FRAMES,
     conntrackEntries: options.conntrackEntries ?? DEFAULT_CONNTRACK,
     fabric: { ...options.fabric },
+    limits: { ...options.limits },
     flowCache: options.flowCache ?? true,
     vnets: [],
     routeTables: [],

@@ -12,6 +12,7 @@ import {
   effectiveSecurityGroups,
   ruleName,
 } from "../observe/effective.ts";
+import { type FlowLogRecord, flowLogRecords } from "../observe/flow-logs.ts";
 import { type FlowTuple, ipFlow, type RuleVerdict } from "../observe/ip-flow.ts";
 import { type NextHopAnswer, nextHop } from "../observe/next-hop.ts";
 import { NEXT_HOP_NAMES, NextHop } from "../vnet/azure.ts";
@@ -19,6 +20,7 @@ import { Direction } from "../vnet/security-groups.ts";
 import { VIA_NAMES } from "../vnet/translations.ts";
 import { formatCidr, formatIpv4, parseIpv4 } from "../wire/address.ts";
 import { PROTO_ICMP } from "../wire/ipv4.ts";
+import { vnetRow } from "./azure-change.ts";
 import { mistake } from "./errors.ts";
 import { type Host, PROTOCOLS, splitPort } from "./hosts.ts";
 import type { Net } from "./net.ts";
@@ -146,6 +148,12 @@ export class Diagnose {
   rules(name: string): { value: EffectiveGroup[] } {
     const { nic, host } = this.endpoint(name);
     return { value: running(name, effectiveSecurityGroups(this.net.walk.vnet, nic, host.name)) };
+  }
+
+  /** Flow logs of a VNet, or of all that log, up to now. @throws UnknownNameError */
+  flowLogs(vnet?: string): { records: FlowLogRecord[] } {
+    const row = vnet === undefined ? -1 : vnetRow(this.net, vnet);
+    return { records: flowLogRecords(this.net.walk.vnet, this.net.now, row) };
   }
 
   /**

@@ -8,6 +8,10 @@ export interface VnetOptions {
   delay?: number;
   /** How long a flow record lives that nothing uses (azure.md N16): 4 to 30 minutes. Default 4. */
   flowTimeoutInMinutes?: number;
+  /**
+   * VNet flow logs (azure.md 7.1), read with net.diagnose.flowLogs(). Its NICs' packets walk. Default false.
+   */
+  flowLogs?: boolean;
 }
 
 /** One VNet's side of a peering (azure.md 4.1). */

@@ -1,6 +1,6 @@
 // A topology as plain data: what define.ts collects, check-*.ts read and build*.ts build. Nothing here runs.
 
-import type { FabricSettings } from "../vnet/azure.ts";
+import type { FabricSettings, Limits } from "../vnet/azure.ts";
 import type { LoadBalancerSpec } from "../vnet/build-balancers.ts";
 import type { ConnectionSpec, GatewaySpec } from "../vnet/build-gateways.ts";
 import type { NatGatewaySpec, PublicAddressSpec } from "../vnet/build-public.ts";
@@ -78,6 +78,8 @@ export interface TopologyOptions {
   conntrackEntries?: number;
   /** Choices about the Azure fabric, such as { sourceMac: "sender" }. */
   fabric?: FabricOptions;
+  /** Other limits than Azure's (azure.md 1.8), such as { flowsPerNic: 1000 }. */
+  limits?: Partial<Limits>;
   /**
    * Forwards packets of steady flows from memory. Off, every packet walks: slower, and the same otherwise.
    */
@@ -440,6 +442,7 @@ export interface TopologySpec {
   frames: number;
   conntrackEntries: number;
   fabric: FabricOptions;
+  limits: Partial<Limits>;
   flowCache: boolean;
   vnets: VnetSpec[];
   routeTables: ({ name: string; routes: RouteOptions[] } & RouteTableOptions)[];

@@ -56,6 +56,7 @@ const TOPOLOGY: Shape = {
   frames: "number",
   flowCache: "boolean",
   fabric: "any",
+  limits: "any",
   vnets: [
     {
       "name!": "string",
@@ -64,6 +65,7 @@ const TOPOLOGY: Shape = {
       flowTimeoutInMinutes: "number",
       site: "boolean",
       internet: "boolean",
+      flowLogs: "boolean",
       subnets: [
         {
           "name!": "string",

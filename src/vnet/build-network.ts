@@ -29,7 +29,7 @@ import {
 import { checkGatewayTable, checkTransit } from "./check-gateways.ts";
 import type { Fabric } from "./fabric.ts";
 import { addPeering, DEFAULT_PEERING, type PeeringFlags } from "./peerings.ts";
-import { setSubnetNsg } from "./security-control.ts";
+import { setFlowLogs, setSubnetNsg } from "./security-control.ts";
 import { GroupKind } from "./security-groups.ts";
 import { isPublic } from "./service-tags.ts";
 import { VnetKind } from "./subnets.ts";
@@ -63,6 +63,8 @@ export interface VnetSpec {
   internet?: boolean;
   /** How long a flow record lives that nothing uses (N16): 4 to 30 minutes. */
   flowTimeoutInMinutes?: number;
+  /** VNet flow logs (azure.md 7.1). Default false. */
+  flowLogs?: boolean;
 }
 
 export interface PeeringSpec extends Partial<PeeringFlags> {
@@ -187,6 +189,7 @@ function buildVnet(v: Fabric, built: BuiltNetwork, name: string, spec: VnetSpec)
     v.vnets.site[vnet] = VnetKind.INTERNET;
   }
   built.vnets.set(name, vnet);
+  if (spec.flowLogs === true) setFlowLogs(v, vnet, true);
   const { flowTimeoutInMinutes: minutes } = spec;
   if (minutes !== undefined) {
     if (Number.isInteger(minutes) && minutes >= FLOW_TIMEOUT_MIN && minutes <= FLOW_TIMEOUT_MAX) {

@@ -11,6 +11,7 @@ import { growF64, growI32, growU8, Ids } from "../core/columns.ts";
 import { HashIndex, hash4 } from "../core/hash-index.ts";
 import type { FlowMemo } from "../node/consulted.ts";
 import { TCP_FIN, TCP_RST } from "../wire/tcp.ts";
+import { FlowLog, FlowTupleState } from "./flow-log.ts";
 
 /** How long a closed TCP connection is still known, ns. */
 const CLOSING = 5_000_000_000;
@@ -39,6 +40,7 @@ export class Flows {
   /** Policy generation its verdict belongs to (A 8 statement 92). */
   generation = new Int32Array(64);
   readonly ids = new Ids();
+  readonly flowLog = new FlowLog();
   readonly index = new HashIndex(64);
   /** What `memo` knows of each record by direction, row * 2 + 1 on the way out; -1 for nothing. */
   links = new Int32Array(128).fill(-1);
@@ -155,6 +157,10 @@ export class Flows {
 
   remove(row: number): void {
     this.forget(row);
+    if (this.isLogged(row)) {
+      this.log(row, FlowTupleState.END, this.flowLog.lastSeen(row));
+      this.flowLog.watched[row] = 0;
+    }
     const key = this.nic[row] * 256 + this.protocol[row];
     this.index.remove(hash4(this.local[row], this.remote[row], this.ports[row], key), row);
     this.alive[row] = 0;
@@ -171,6 +177,34 @@ export class Flows {
       for (let i = this.ids.used; i > 0; i--) this.look(now);
     }
     return this.count[nic] >= limit;
+  }
+
+  /** Gives back every record that is over. */
+  sweep(now: number): void {
+    for (let row = 0; row < this.ids.used; row++) {
+      if (this.alive[row] === 1 && this.isOver(row, now)) this.remove(row);
+    }
+  }
+
+  /** Tells the flow log about a record, as the source of its flow sees it. */
+  log(row: number, state: FlowTupleState, time: number): void {
+    const out = this.outbound[row] === 1;
+    const { local, remote, ports } = this;
+    const swapped = (ports[row] << 16) | (ports[row] >>> 16);
+    this.flowLog.tell(
+      row,
+      state,
+      time,
+      out ? local[row] : remote[row],
+      out ? remote[row] : local[row],
+      out ? ports[row] : swapped,
+      this.protocol[row],
+      this.outbound[row],
+    );
+  }
+
+  isLogged(row: number): boolean {
+    return row < this.flowLog.watched.length && this.flowLog.watched[row] === 1;
   }
 
   /** Forgets everything about a NIC that goes. */

@@ -20,6 +20,12 @@ export function setSubnetNsg(v: Fabric, subnet: number, group: number): void {
   policeAll(v);
 }
 
+/** Turns VNet flow logs on or off: NICs that log keep flow records even without rules. */
+export function setFlowLogs(v: Fabric, vnet: number, on: boolean): void {
+  v.vnets.flowLogs[vnet] = on ? 1 : 0;
+  policeAll(v);
+}
+
 /** Puts a VNet under security admin rules, or none (-1). */
 export function setAdminRules(v: Fabric, vnet: number, group: number): void {
   v.vnets.admin[vnet] = group;
@@ -70,7 +76,9 @@ export function police(v: Fabric, nic: number): void {
   if (nics.role[nic] === NicRole.PRIVATE_ENDPOINT || nics.role[nic] === NicRole.PRIVATE_LINK_SERVICE) {
     return policeEndpoint(v, nic);
   }
-  const any = nics.nsg[nic] >= 0 || subnets.nsg[nics.subnet[nic]] >= 0 || vnets.admin[nics.vnet[nic]] >= 0;
+  const logs = vnets.flowLogs[nics.vnet[nic]] === 1;
+  const any =
+    logs || nics.nsg[nic] >= 0 || subnets.nsg[nics.subnet[nic]] >= 0 || vnets.admin[nics.vnet[nic]] >= 0;
   v.k.consulted.changed(Noted.NIC, nic, 0);
   nics.policed[nic] = any ? 1 : 0;
   v.policyChanges();

@@ -5,7 +5,7 @@
 // Packets of 168.63.129.16 and 169.254.169.254 never come here (V61). Fragments: the first decides, later
 // ones follow it (fragment-flows.ts). An ICMP error about a recorded connection passes with it; other ICMP is
 // recorded by its echo identifier, other protocols by their addresses (choices).
-// At a private endpoint source ports are not looked at (N22). Absent: flow logs.
+// At a private endpoint source ports are not looked at (N22).
 
 import { Noted } from "../node/consulted.ts";
 import { Drop } from "../node/drop.ts";
@@ -35,6 +35,7 @@ import {
 import { WIRE_OK } from "../wire/reason.ts";
 import { TCP_ACK, TCP_FLAGS, TCP_RST, TCP_SYN, tcpFlags } from "../wire/tcp.ts";
 import type { Fabric } from "./fabric.ts";
+import { FlowTupleState } from "./flow-log.ts";
 import { NicRole } from "./nics.ts";
 import { type Policy, PolicyKind, policyOf } from "./policy.ts";
 import { matchRule } from "./rule-matcher.ts";
@@ -74,6 +75,9 @@ export function securityRefusal(v: Fabric, f: number, nic: number, direction: Di
   }
   const { flows } = v;
   const { now } = clock;
+  const logs = v.vnets.flowLogs[v.nics.vnet[nic]] === 1;
+  // Each packet is counted by itself.
+  if (logs) v.k.consulted.giveUp(f);
   let row = flows.live(nic, local, remote, ports | 0, protocol, now);
   if (row >= 0 && flows.generation[row] !== v.policyGeneration) {
     flows.judge(row, stillAllowed(v, row), v.policyGeneration);
@@ -85,6 +89,7 @@ export function securityRefusal(v: Fabric, f: number, nic: number, direction: Di
       row = -1;
     } else if (flows.isDenied(row)) {
       if (v.k.observing) v.k.note(f, NoteKind.SECURITY, VerdictBy.RECORD, direction, -1, -1, Access.DENY);
+      if (logs) logDenied(v, nic, src, dst, sourcePort, destinationPort, protocol, out);
       return Drop.VNET_NSG_DENY;
     }
   }
@@ -96,12 +101,17 @@ export function securityRefusal(v: Fabric, f: number, nic: number, direction: Di
     flows.evaluated++;
     v.k.consulted.giveUp(f);
     const refusal = verdict(v, f, nic, direction, src, dst, protocol, sourcePort, destinationPort);
-    if (refusal !== 0) return refusal;
+    if (refusal !== 0) {
+      if (logs) logDenied(v, nic, src, dst, sourcePort, destinationPort, protocol, out);
+      return refusal;
+    }
     // A reset opens nothing.
     if ((flags & TCP_RST) !== 0) return 0;
     if (flows.isFull(nic, v.limits.flowsPerNic, now)) return Drop.VNET_FLOW_LIMIT;
     row = flows.add(nic, local, remote, ports | 0, protocol, out ? 1 : 0, v.policyGeneration, now);
+    if (logs) logBegin(v, nic, row, now);
   }
+  if (logs && flows.isLogged(row)) logPacket(v, f, row, out);
   flows.use(row, flags, out ? 1 : 0, now, v.vnets.flowTimeout[v.nics.vnet[nic]]);
   return 0;
 }
@@ -112,6 +122,38 @@ function noteRecord(v: Fabric, f: number, row: number): void {
   if (v.flows.isClosed(row >> 1)) return consulted.giveUp(f);
   consulted.note(f, Noted.SECURITY, 0, 0);
   consulted.flowRecord(f, row);
+}
+
+function logBegin(v: Fabric, nic: number, row: number, now: number): void {
+  const { flows, nics } = v;
+  flows.flowLog.begin(row, nics.vnet[nic], nics.macHi[nic], nics.macLo[nic], now);
+  flows.log(row, FlowTupleState.BEGIN, now);
+}
+
+function logPacket(v: Fabric, f: number, row: number, out: boolean): void {
+  const { flows } = v;
+  const { skb, clock } = v.k;
+  const { flowLog } = flows;
+  if (flowLog.isDue(row, clock.now)) flows.log(row, FlowTupleState.CONTINUING, flowLog.dueAt(row));
+  const forward = out === (flows.outbound[row] === 1) ? 1 : 0;
+  flowLog.pass(row, forward, skb.len[f], clock.now);
+}
+
+function logDenied(
+  v: Fabric,
+  nic: number,
+  src: number,
+  dst: number,
+  sourcePort: number,
+  destinationPort: number,
+  protocol: number,
+  out: boolean,
+): void {
+  const { nics, flows } = v;
+  const ports = sourcePort < 0 ? 0 : (sourcePort << 16) | destinationPort;
+  const { now } = v.k.clock;
+  const vnet = nics.vnet[nic];
+  flows.flowLog.deny(vnet, nics.macHi[nic], nics.macLo[nic], now, src, dst, ports, protocol, out ? 1 : 0);
 }
 
 function isQuery(type: number): boolean {
@@ -152,6 +194,9 @@ function verdict(
 ): number {
   const { nics, subnets, vnets, k } = v;
   const subnet = nics.subnet[nic];
+  const { flowLog } = v.flows;
+  flowLog.lastRule = -1;
+  flowLog.lastGroup = -1;
   const guest = nics.role[nic] === NicRole.GUEST;
   const admin = guest ? vnets.admin[nics.vnet[nic]] : -1;
   if (admin >= 0) {
@@ -159,6 +204,8 @@ function verdict(
     const rule = matchRule(policy.matcher, src, dst, protocol, sourcePort, destinationPort);
     if (rule >= 0) {
       const access = policy.access[rule];
+      flowLog.lastRule = policy.ids[rule];
+      flowLog.lastGroup = admin;
       if (k.observing)
         k.note(f, NoteKind.SECURITY, VerdictBy.RULE, direction, admin, policy.ids[rule], access);
       if (access === Access.DENY) return Drop.VNET_ADMIN_DENY;
@@ -175,6 +222,8 @@ function verdict(
     const policy = policyOf(v, group, subnet, direction, kind);
     const rule = matchRule(policy.matcher, src, dst, protocol, sourcePort, destinationPort);
     const access = policy.access[rule];
+    flowLog.lastRule = policy.ids[rule];
+    flowLog.lastGroup = group;
     if (k.observing) k.note(f, NoteKind.SECURITY, VerdictBy.RULE, direction, group, policy.ids[rule], access);
     if (access === Access.DENY) return Drop.VNET_NSG_DENY;
   }

@@ -22,6 +22,8 @@ export class Vnets {
   addresses = new Int32Array(16);
   /** List of routes learned from gateways (routes.ts). */
   learned = new Int32Array(16);
+  /** 1 where VNet flow logs are on (flow-log.ts). */
+  flowLogs = new Uint8Array(16);
   /** NIC of the platform's addresses (platform.ts), -1 when nothing answers there. */
   platform = new Int32Array(16);
   /** VnetKind: an on-premises site (gateways.ts) and the internet (internet.ts) are wired as VNets are. */
@@ -42,6 +44,7 @@ export class Vnets {
       this.admin = growI32(this.admin, v * 2);
       this.learned = growI32(this.learned, v * 2);
       this.platform = growI32(this.platform, v * 2);
+      this.flowLogs = growU8(this.flowLogs, v * 2);
       this.site = growU8(this.site, v * 2);
       this.flowTimeout = growF64(this.flowTimeout, v * 2);
     }

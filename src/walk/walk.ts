@@ -55,7 +55,7 @@ import { timerEvent } from "../socket/tcp/retransmit-timer.ts";
 import { udpRcv } from "../socket/udp.ts";
 import { vnetDeliver } from "../vnet/carry.ts";
 import { vnetEgress } from "../vnet/egress.ts";
-import { Fabric, type FabricSettings } from "../vnet/fabric.ts";
+import { Fabric, type FabricSettings, type Limits } from "../vnet/fabric.ts";
 import { vnetIngress } from "../vnet/ingress.ts";
 import { probeDue } from "../vnet/probes.ts";
 import { idleOver } from "../vnet/reset.ts";
@@ -91,13 +91,13 @@ export class Walk {
   private cachedAhead = 0;
   onEvent: EventHandler = () => {};
 
-  constructor(k: Kernel, fabric: Partial<FabricSettings> = {}) {
+  constructor(k: Kernel, fabric: Partial<FabricSettings> = {}, limits: Partial<Limits> = {}) {
     this.k = k;
     this.link = new Link(k);
     this.ip = new Ip(k);
     this.nf = new Netfilter(k);
     this.sock = new Sockets(k);
-    this.vnet = new Fabric(k, fabric);
+    this.vnet = new Fabric(k, fabric, limits);
     this.sock.routeError = (ns, dst, src) => routeErrno(ipRouteOutput(this.ip, ns, dst, src));
     this.cache = new FlowCache(k, this.link, this.ip, this.nf, this.vnet);
     this.emitter = new FlowEmitter(this.cache, this.sock);

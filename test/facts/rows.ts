@@ -296,6 +296,7 @@ A8.92 a policy change makes old flows be looked at again
 A8.93 order of VFP's layers
 A8.94 one reason per dropped packet
 A8.95 next hop of an unowned private address: None, system route
+A8.96 flow logs: 13 fields, D without bytes, B, C and E sum to the port's counters
 A8.97 IP flow verify and the packet path give the same rule
 A8.98 effective routes of a stopped VM are refused
 `;
