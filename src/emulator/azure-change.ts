@@ -1,6 +1,7 @@
 // Changes of the Azure network while packets move, as a script asks for them by name: checked when they are
 // asked for, made when their time has come.
 
+import { GATEWAY_SUBNET } from "../vnet/azure.ts";
 import { buildRule, type SecurityRuleSpec } from "../vnet/build-rule.ts";
 import { checkPeering } from "../vnet/check.ts";
 import { checkTransit } from "../vnet/check-gateways.ts";
@@ -9,6 +10,7 @@ import { addPeering, DEFAULT_PEERING, removePeering, setPeeringFlags } from "../
 import { ENDPOINT_STATE_NAMES, type EndpointState, setEndpointState } from "../vnet/private-endpoints.ts";
 import { removeSecurityRule, setFlushConnection, setSecurityRule } from "../vnet/security-control.ts";
 import { GroupKind } from "../vnet/security-groups.ts";
+import { VnetKind } from "../vnet/subnets.ts";
 import { mistake, TopologyError } from "./errors.ts";
 import { didYouMean, UnknownNameError } from "./hosts.ts";
 import type { Net } from "./net.ts";
@@ -35,6 +37,9 @@ export function changeAzure(net: Net, change: AzureChange): void {
       return setEndpointState(vnet, change.endpoint, change.state);
     case "connection":
       return setConnectionUp(vnet, change.connection, change.up);
+    case "nat-gateway":
+      vnet.subnets.natGateway[change.subnet] = change.gateway;
+      return;
     case "flush-connection":
       return setFlushConnection(vnet, change.group, change.on);
   }
@@ -77,6 +82,26 @@ export function endpointChange(net: Net, name: string, state: string): AzureChan
   if (row < 0)
     throw mistake("privateEndpoint.state", `"${state}" is none of ${ENDPOINT_STATE_NAMES.join(", ")}`);
   return { kind: "endpoint-state", endpoint, state: row as EndpointState };
+}
+
+/** @throws UnknownNameError, TopologyError */
+export function natGatewayChange(net: Net, name: string, gateway: string | null): AzureChange {
+  const { outbound, subnets, vnets } = net.walk.vnet;
+  const paths = Array.from(
+    { length: subnets.ids.used },
+    (_, s) => `${vnets.name[subnets.vnet[s]]}/${subnets.name[s]}`,
+  );
+  const subnet = paths.indexOf(name);
+  if (subnet < 0) throw new UnknownNameError(`no subnet is named "${name}"${didYouMean(name, paths)}`);
+  if (gateway === null) return { kind: "nat-gateway", subnet, gateway: -1 };
+  const names = outbound.natGateways.map((g) => g.name);
+  const row = names.indexOf(gateway);
+  if (row < 0) {
+    throw new UnknownNameError(`no NAT gateway is named "${gateway}"${didYouMean(gateway, names)}`);
+  }
+  const outside = vnets.site[subnets.vnet[subnet]] !== VnetKind.VNET;
+  if (outside || subnets.name[subnet] === GATEWAY_SUBNET) throw mistake(name, "has no NAT gateway (P75)");
+  return { kind: "nat-gateway", subnet, gateway: row };
 }
 
 /** @throws UnknownNameError */

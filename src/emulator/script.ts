@@ -75,7 +75,8 @@ export type AzureChange =
   | { kind: "remove-security-rule"; group: number; name: string }
   | { kind: "flush-connection"; group: number; on: boolean }
   | { kind: "endpoint-state"; endpoint: number; state: EndpointState }
-  | { kind: "connection"; connection: number; up: boolean };
+  | { kind: "connection"; connection: number; up: boolean }
+  | { kind: "nat-gateway"; subnet: number; gateway: number };
 
 /** What came back to the sender's socket. */
 export interface Received {

@@ -8,7 +8,14 @@ import type { SecurityRuleSpec } from "../vnet/build-rule.ts";
 import { DNS_PORT, encodeDnsQuery } from "../wire/dns.ts";
 import { ETHERNET_SIZE } from "../wire/ethernet.ts";
 import { PROTO_ICMP, PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
-import { connectionRow, endpointChange, nsgRow, peeringChange, vnetRow } from "./azure-change.ts";
+import {
+  connectionRow,
+  endpointChange,
+  natGatewayChange,
+  nsgRow,
+  peeringChange,
+  vnetRow,
+} from "./azure-change.ts";
 import { policyOf } from "./build-policy.ts";
 import { serviceSpec } from "./define.ts";
 import { DnsLookup, NameLookup, type ResolveOptions } from "./dns-lookup.ts";
@@ -271,6 +278,15 @@ export class Timeline {
   connection(name: string, up: boolean): void {
     const change = { connection: connectionRow(this.net, name), up };
     this.schedule({ kind: "azure", change: { kind: "connection", ...change } });
+  }
+
+  /**
+   * Gives a subnet a NAT gateway, or none (null): new connections leave by it, live ones as before (azure.md
+   * P62).
+   * @param subnet "vnet/subnet"
+   */
+  natGateway(subnet: string, gateway: string | null): void {
+    this.schedule({ kind: "azure", change: natGatewayChange(this.net, subnet, gateway) });
   }
 
   /** What the owner of its target says to a private endpoint's connection (azure.md P41). */

@@ -177,7 +177,7 @@ export class Fabric {
     clearOverlay(this, nic);
     leaveApplications(this, nic);
     this.flows.removeNic(nic);
-    this.outbound.removeNic(nic);
+    this.outbound.removeNic(nic, this.publics);
     this.translations.removeNic(nic);
     this.balancers.removeNic(nic, this.probes);
     for (let c = nics.last[nic]; c >= 0; c = nics.last[nic]) this.unchain(nic, c);

@@ -5,12 +5,13 @@
 // cuts its addresses into one block per backend (balancers.ts); default outbound access has one per NIC. In a
 // block the search begins at a port that a hash of the connection picks (P75), so that a question can tell
 // it beforehand.
-// Absent: NAT gateway StandardV2, bandwidth and packet limits of P74.
+// Absent: NAT gateway StandardV2; of P74 the bandwidth, packet rate and two million connections in all.
 
 import { hash4 } from "../core/hash-index.ts";
 import { PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
 import type { Fabric } from "./fabric.ts";
 import { type FlowKey, KeyKind } from "./flow-key.ts";
+import { type PublicAddresses, PublicUse } from "./public-addresses.ts";
 import { PUBLIC, Via } from "./translations.ts";
 
 /** First SNAT port of an address: those below are nobody's (P70: 64,512 of 65,536). */
@@ -66,7 +67,10 @@ export class Outbound {
     return this.blocks.push(block) - 1;
   }
 
-  removeNic(nic: number): void {
+  /** Its public address is nobody's from now on. */
+  removeNic(nic: number, publics: PublicAddresses): void {
+    const address = this.instance[nic] ?? -1;
+    if (address >= 0) publics.assign(address, PublicUse.NOTHING, -1);
     this.instance[nic] = -1;
     this.backend[nic] = null;
   }

@@ -77,6 +77,25 @@ test("P80 outbound types: by whom a pod's packet leaves", (t) => {
   for (const net of [lb, managed, own, routed, two]) end(t, net);
 });
 
+test("P62 a NAT gateway that comes to the subnet takes new connections; live ones stay", (t) => {
+  const net = topology({ outboundType: "loadBalancer" }).build();
+  net.run({ until: ms(1) });
+  const c = net.soon.connect("client", "user:443");
+  net.run({ until: ms(50) });
+  net.soon.natGateway("prod/nodes", "own");
+  net.soon.send(c, "still here");
+  const { translations } = net.walk.vnet;
+  t.is(seenBy(net, "client"), address("20.1.0.1"));
+  t.is(c.text, "still here");
+  t.is(new Set(translations.outside.slice(0, translations.ids.used)).size, 2);
+  net.soon.natGateway("prod/nodes", null);
+  t.is(seenBy(net, "client"), address("20.40.0.1"));
+  t.throws(() => net.soon.natGateway("prod/nods", "own"), { message: /did you mean "prod\/nodes"/ });
+  t.throws(() => net.soon.natGateway("prod/nodes", "owm"), { message: /did you mean "own"/ });
+  t.throws(() => net.soon.natGateway("internet/s", "own"), { message: /P75/ });
+  end(t, net);
+});
+
 test("P82 and profiles: what is wrong, with paths", (t) => {
   const problems = (...args: Parameters<typeof topology>) => {
     const error = t.throws(() => topology(...args).build());

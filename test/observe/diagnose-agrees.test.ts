@@ -289,6 +289,7 @@ function compare(net: Net, from: string, to: string): { asked: string; seen: str
 
 test("A8.97 the question and a real frame agree on random networks", (t) => {
   let answered = 0;
+  const reasons = new Set<string>();
   for (let seed = 1; seed <= NETWORKS; seed++) {
     const roll = dice(seed);
     let names: string[] = [];
@@ -307,12 +308,17 @@ test("A8.97 the question and a real frame agree on random networks", (t) => {
     if (from === to || parseIpv4(to) === net.hosts.host(from).ip) continue;
     const { asked, seen } = compare(net, from, to);
     if (asked === "answered") answered++;
+    reasons.add(asked.split(" ")[0] as string);
     if (asked !== seen) t.fail(`network ${seed}, ${from} to ${to}: asked ${asked}, seen ${seen}`);
     net.run({ for: 60e9 });
     if (net.walk.k.skb.live !== 0) t.fail(`network ${seed}: frames leaked`);
   }
   t.log(`${NETWORKS} networks, ${answered} answered`);
   t.true(answered > NETWORKS / 20, "the networks are not all closed");
+  t.log([...reasons].sort().join(" "));
+  for (const met of ["NO_OUTBOUND", "NO_BACKEND", "NO_TRANSLATION", "NO_RULE", "NSG_DENY"]) {
+    t.true(reasons.has(`VNET_${met}`), met);
+  }
 });
 
 test("A8.97 IP flow verify names the rule that packets meet", (t) => {

@@ -294,14 +294,23 @@ test("A8.93 out: rules before NAT; in: NAT before rules, which see private addre
   net.end(t);
 });
 
-test("a removed NIC leaves no translation behind", (t) => {
-  const { net, web, segment } = build();
+test("a removed NIC leaves no translation behind, nor a claim to its public address", (t) => {
+  const { net, web, give, segment } = build();
+  const gone = net.vm("gone", "", "plain");
+  give(gone, "vm-ip");
+  net.v.removeNic(gone.nic);
+  const next = net.vm("next", "", "plain");
+  t.is(next.nic, gone.nic, "its row has a new tenant");
+  segment(web, "20.1.0.2", TCP_SYN);
+  t.deepEqual(net.frames(next), []);
+  t.deepEqual(net.drops(web), { "web VNET_NO_TRANSLATION": 1 });
+  t.deepEqual(give(next, "vm-ip"), []);
   const vm = net.vm("vm", "", "natted");
   segment(vm, WEB, TCP_SYN);
   const { src, port } = sourceOf(net.lines(web)[0]);
   net.v.removeNic(vm.nic);
   segment(web, src, TCP_SYN | TCP_ACK, { sport: 443, dport: port });
-  t.deepEqual(net.drops(web), { "web VNET_NO_TRANSLATION": 1 });
+  t.deepEqual(net.drops(web), { "web VNET_NO_TRANSLATION": 2 });
   t.is(net.v.translations.ids.live, 0);
   net.end(t);
 });
