@@ -6,6 +6,7 @@
 // chain, every syncPeriod.
 // Absent: the time a write takes, writes that fail, the hourly full sync, which finds nothing to do here.
 
+import { growF64, growI32, growU8 } from "../core/columns.ts";
 import { Random } from "../core/random.ts";
 import { Op } from "../node/op.ts";
 import type { Cluster } from "./cluster.ts";
@@ -28,7 +29,7 @@ export interface Propagated {
   /** ns. */
   changedAt: number;
   /** By number of the node, ns; -1: not yet. */
-  nodes: number[];
+  nodes: Float64Array;
 }
 
 /** Changes the log goes back. */
@@ -44,24 +45,25 @@ interface News {
   open: boolean;
 }
 
-interface Runner {
-  /** Latest revision the watch has brought, and when it brought the last one. */
-  heard: number;
-  heardAt: number;
-  /** Latest change whose event is under way arrives then. */
-  arrives: number;
-  lastRun: number;
-  scheduled: boolean;
-  stopped: boolean;
-  /** Its rules were deleted. */
-  flushed: boolean;
-}
+/** Bits of a node's state. */
+const SCHEDULED = 1;
+/** Its process has ended. */
+const STOPPED = 2;
+/** Its rules were deleted. */
+const FLUSHED = 4;
 
 export class Proxies {
   readonly settings: PropagationSettings;
   /** Nothing takes time: nodes read the table itself. */
   readonly immediate: boolean;
-  readonly runners: Runner[] = [];
+  // Per node.
+  private count = 0;
+  /** Latest revision the watch has brought. */
+  private heard = new Int32Array(16);
+  /** When the latest news that is under way arrives, and when the rules were written last. */
+  private arrives = new Float64Array(16);
+  private lastRun = new Float64Array(16);
+  private flags = new Uint8Array(16);
   private readonly random: Random;
   private readonly log: Propagated[] = [];
   private readonly news: News[] = [];
@@ -76,17 +78,22 @@ export class Proxies {
   }
 
   addNode(): void {
-    const at = Number.NEGATIVE_INFINITY;
-    const times = { heard: 0, heardAt: 0, arrives: 0, lastRun: at };
-    this.runners.push({ ...times, scheduled: false, stopped: false, flushed: false });
+    const n = this.count++;
+    if (n === this.heard.length) {
+      this.heard = growI32(this.heard, n * 2);
+      this.arrives = growF64(this.arrives, n * 2);
+      this.lastRun = growF64(this.lastRun, n * 2);
+      this.flags = growU8(this.flags, n * 2);
+    }
+    this.lastRun[n] = Number.NEGATIVE_INFINITY;
   }
 
   /** The cluster has been running for long: every node knows what there is. */
   start(cluster: Cluster): void {
     this.started = true;
-    for (const [n, runner] of this.runners.entries()) {
-      runner.heard = cluster.table.revision;
-      if (!this.immediate) cluster.walk.nf.sync(cluster.nodes[n].ns, runner.heard);
+    for (let n = 0; n < this.count; n++) {
+      this.heard[n] = cluster.table.revision;
+      if (!this.immediate) cluster.walk.nf.sync(cluster.nodes[n].ns, this.heard[n]);
     }
   }
 
@@ -109,98 +116,94 @@ export class Proxies {
       this.firstNews++;
     }
     const number = this.firstNews + this.news.push({ revision, changedAt: clock.now, open: true }) - 1;
-    this.log.push({ revision, changedAt: clock.now, nodes: this.runners.map(() => -1) });
+    this.log.push({ revision, changedAt: clock.now, nodes: new Float64Array(this.count).fill(-1) });
     if (this.log.length > LOG) this.log.shift();
     const at = clock.now + watchLatency;
     if (jitter === 0) {
       clock.at(at, Op.PROXY_SYNC, cluster.index * NODES + ALL, number);
       return;
     }
-    for (const [n, runner] of this.runners.entries()) {
-      runner.arrives = Math.max(runner.arrives, at + this.random.below(jitter + 1));
-      clock.at(runner.arrives, Op.PROXY_SYNC, cluster.index * NODES + n, number);
+    const { arrives } = this;
+    for (let n = 0; n < this.count; n++) {
+      arrives[n] = Math.max(arrives[n], at + this.random.below(jitter + 1));
+      clock.at(arrives[n], Op.PROXY_SYNC, cluster.index * NODES + n, number);
     }
   }
 
   /** Op.PROXY_SYNC: the watch has brought this news, or (-1) a node's time to write has come. */
   event(cluster: Cluster, node: number, number: number): void {
     if (number < 0) {
-      this.runners[node].scheduled = false;
+      this.flags[node] &= ~SCHEDULED;
       this.run(cluster, node);
       return;
     }
     const news = this.news[number - this.firstNews];
     news.open = false;
     if (node !== ALL) this.hear(cluster, node, news.revision);
-    else for (const n of this.runners.keys()) this.hear(cluster, n, news.revision);
+    else for (let n = 0; n < this.count; n++) this.hear(cluster, n, news.revision);
   }
 
   private hear(cluster: Cluster, node: number, revision: number): void {
-    const runner = this.runners[node];
-    const { now } = cluster.walk.k.clock;
-    if (runner.stopped || revision <= runner.heard) return;
-    runner.heard = revision;
-    runner.heardAt = now;
-    const due = runner.lastRun + this.settings.minSyncPeriod;
-    if (now >= due) this.run(cluster, node);
+    if (this.flags[node] & STOPPED || revision <= this.heard[node]) return;
+    this.heard[node] = revision;
+    const due = this.lastRun[node] + this.settings.minSyncPeriod;
+    if (cluster.walk.k.clock.now >= due) this.run(cluster, node);
     else this.schedule(cluster, node, due);
   }
 
   private schedule(cluster: Cluster, node: number, at: number): void {
-    const runner = this.runners[node];
-    if (runner.scheduled) return;
-    runner.scheduled = true;
+    if (this.flags[node] & SCHEDULED) return;
+    this.flags[node] |= SCHEDULED;
     cluster.walk.k.clock.at(at, Op.PROXY_SYNC, cluster.index * NODES + node, -1);
   }
 
   // syncProxyRules.
   private run(cluster: Cluster, node: number): void {
-    const runner = this.runners[node];
-    if (runner.stopped) return;
+    if (this.flags[node] & STOPPED) return;
     const { nf, k } = cluster.walk;
-    runner.lastRun = k.clock.now;
+    const { now } = k.clock;
+    this.lastRun[node] = now;
     const { ns } = cluster.nodes[node];
-    const isNew = runner.flushed;
+    const isNew = (this.flags[node] & FLUSHED) !== 0;
     if (isNew) cluster.attachProxy(node);
-    runner.flushed = false;
-    if (!this.immediate) nf.sync(ns, runner.heard);
+    this.flags[node] &= ~FLUSHED;
+    if (!this.immediate) nf.sync(ns, this.heard[node]);
     if (isNew) nf.cleanUpAll(ns);
-    for (let i = this.log.length - 1; i >= 0 && this.log[i].nodes[node] < 0; i--) {
-      if (this.log[i].revision <= runner.heard) this.log[i].nodes[node] = k.clock.now;
+    const { log } = this;
+    for (let i = log.length - 1; i >= 0 && log[i].nodes[node] < 0; i--) {
+      if (log[i].revision <= this.heard[node]) log[i].nodes[node] = now;
     }
   }
 
   /** Its process ends: rules stay as they are. */
   stop(cluster: Cluster, node: number): void {
-    const runner = this.runners[node];
-    if (runner.stopped) return;
-    runner.stopped = true;
-    if (this.immediate && !runner.flushed) cluster.walk.nf.hold(cluster.nodes[node].ns);
+    if (this.flags[node] & STOPPED) return;
+    this.flags[node] |= STOPPED;
+    if (this.immediate && !(this.flags[node] & FLUSHED)) cluster.walk.nf.hold(cluster.nodes[node].ns);
   }
 
   /** It lists everything and writes it (K 2.6, start). */
   startAgain(cluster: Cluster, node: number): void {
-    const runner = this.runners[node];
-    if (!runner.stopped) return;
-    runner.stopped = false;
-    runner.heard = cluster.table.revision;
-    runner.heardAt = cluster.walk.k.clock.now;
-    if (this.immediate && !runner.flushed) cluster.walk.nf.release(cluster.nodes[node].ns);
+    if (!(this.flags[node] & STOPPED)) return;
+    this.flags[node] &= ~STOPPED;
+    this.heard[node] = cluster.table.revision;
+    const { ns } = cluster.nodes[node];
+    if (this.immediate && !(this.flags[node] & FLUSHED)) cluster.walk.nf.release(ns);
     this.run(cluster, node);
-    cluster.walk.nf.cleanUpAll(cluster.nodes[node].ns);
+    cluster.walk.nf.cleanUpAll(ns);
   }
 
   /** Somebody deletes the node's rules; connections there are go on (K 2.7). */
   flush(cluster: Cluster, node: number): void {
-    const runner = this.runners[node];
-    if (runner.flushed) return;
-    const { clock } = cluster.walk.k;
-    if (this.immediate && runner.stopped) cluster.walk.nf.release(cluster.nodes[node].ns);
-    cluster.walk.nf.removeServices(cluster.nodes[node].ns);
-    runner.flushed = true;
+    if (this.flags[node] & FLUSHED) return;
+    const { nf, k } = cluster.walk;
+    const { ns } = cluster.nodes[node];
+    if (this.immediate && this.flags[node] & STOPPED) nf.release(ns);
+    nf.removeServices(ns);
+    this.flags[node] |= FLUSHED;
     const { syncPeriod } = this.settings;
     // Looks are at multiples of the period: all nodes began at 0.
-    this.schedule(cluster, node, (Math.floor(clock.now / syncPeriod) + 1) * syncPeriod);
+    this.schedule(cluster, node, (Math.floor(k.clock.now / syncPeriod) + 1) * syncPeriod);
   }
 
   /** The latest changes, oldest first, and who has them. */

@@ -24,7 +24,7 @@ export function propagationInfo(clusters: readonly Cluster[], name?: string): Pr
   return cluster.proxies.history().map(({ revision, changedAt, nodes }) => ({
     revision,
     changedAt,
-    writtenAt: Object.fromEntries(nodes.map((at, n) => [cluster.nodes[n].name, at < 0 ? null : at])),
+    writtenAt: Object.fromEntries([...nodes].map((at, n) => [cluster.nodes[n].name, at < 0 ? null : at])),
     lastAt: nodes.includes(-1) ? null : Math.max(...nodes),
   }));
 }
