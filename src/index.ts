@@ -26,6 +26,7 @@ export type {
   NextHopResult,
 } from "./emulator/diagnose.ts";
 export { DnsLookup, NameLookup, type ResolveOptions } from "./emulator/dns-lookup.ts";
+export type { EndpointSlice, SliceEndpoint } from "./emulator/endpoint-slices.ts";
 export { ExpectationError, type Problem, SnapshotError, TopologyError } from "./emulator/errors.ts";
 export { expect } from "./emulator/expect.ts";
 export { Datagram, Impairment, Ping, Traffic, type TrafficReport } from "./emulator/handles.ts";

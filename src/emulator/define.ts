@@ -386,8 +386,9 @@ export class ClusterBuilder {
 }
 
 export function serviceSpec(name: string, options: ServiceOptions): ServiceSpec {
-  const { ports, port, targetPort, protocol, nodePort, ...rest } = options;
-  const one = port === undefined ? [] : [definedOnly({ port, targetPort, protocol, nodePort })];
+  const { ports, port, targetPort, protocol, nodePort, name: portName, ...rest } = options;
+  const only = { port, targetPort, protocol, nodePort, name: portName };
+  const one = port === undefined ? [] : [definedOnly({ ...only, port })];
   const selector = options.selector === undefined ? { app: name } : (options.selector ?? {});
   return { ...rest, name, ports: ports ?? one, selector };
 }

@@ -20,6 +20,7 @@ import { PROTO_TCP } from "../wire/ipv4.ts";
 import { sysctlProblem } from "./check-cluster.ts";
 import { Diagnose } from "./diagnose.ts";
 import { DnsServers } from "./dns-server.ts";
+import { type EndpointSlice, endpointSlices } from "./endpoint-slices.ts";
 import { mistake, type Problem, TopologyError } from "./errors.ts";
 import { probe } from "./explain-probe.ts";
 import type { Impairment, Traffic, TrafficReport } from "./handles.ts";
@@ -27,13 +28,13 @@ import { HealthPorts } from "./health-ports.ts";
 import { HostNet } from "./host-net.ts";
 import { didYouMean, Hosts, UnknownNameError } from "./hosts.ts";
 import { type ApplyReport, applyTo } from "./manifest/apply.ts";
-import { connectHooks, resolved } from "./net-hooks.ts";
+import { connectHooks } from "./net-hooks.ts";
 import { collectReceived } from "./perform.ts";
 import { Platform } from "./platform.ts";
 import { Programs } from "./programs.ts";
 import { type PropagationInfo, propagationInfo } from "./propagation-info.ts";
 import { resolvConf, resolvConfText } from "./resolv-conf.ts";
-import { type Lookup, Resolver } from "./resolver.ts";
+import { Resolver } from "./resolver.ts";
 import { runUntilRolledOut, type ServiceTry, tryServices } from "./rolled-out.ts";
 import { type Action, Script } from "./script.ts";
 import type { ServiceAddresses } from "./service-addresses.ts";
@@ -104,11 +105,6 @@ export class Net {
     this.names = walkNames(walk);
     this.programs = new Programs(this);
     connectHooks(this);
-  }
-
-  /** A lookup of the stub resolver is over. */
-  resolved(lookup: Lookup): void {
-    resolved(this, lookup);
   }
 
   /** /etc/resolv.conf of a pod, node or VM. @throws UnknownNameError */
@@ -276,6 +272,11 @@ export class Net {
   serviceInfo(service: string): ServiceInfo {
     const found = this.serviceNamed(service);
     return serviceInfo(this.hosts, found.cluster, found.service);
+  }
+
+  /** Its EndpointSlices, as the slice controller writes them. @throws UnknownNameError */
+  endpointSlices(service: string): EndpointSlice[] {
+    return endpointSlices(this, this.serviceNamed(service));
   }
 
   /**

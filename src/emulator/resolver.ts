@@ -11,6 +11,7 @@ import { udpSend } from "../socket/udp-send.ts";
 import { parseIpv4 } from "../wire/address.ts";
 import { DNS_PORT, DNS_RCODE_NAMES, DnsRcode, decodeDnsReply, encodeDnsQuery } from "../wire/dns.ts";
 import type { Net } from "./net.ts";
+import { resolved } from "./net-hooks.ts";
 import { type ResolvConf, resolvConf } from "./resolv-conf.ts";
 
 const TYPES = ["A", "AAAA"] as const;
@@ -171,7 +172,7 @@ function finish(net: Net, l: Lookup, error: string | null): void {
   closeSocket(net, l);
   l.error = error;
   l.finishedAt = net.now;
-  net.resolved(l);
+  resolved(net, l);
 }
 
 function closeSocket(net: Net, l: Lookup): void {
