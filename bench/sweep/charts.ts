@@ -133,7 +133,7 @@ export class Charts {
     const own = { x, stroke: flowsOf, fx: "cni" };
     return this.svg({
       x: { type: "point", label, tickFormat: count },
-      fx: { label: null },
+      fx: { label: null, domain: values(rows, "cni") },
       y: {
         label: "↑ share of the rate, %",
         grid: true,
@@ -199,7 +199,7 @@ export class Charts {
     });
     const caption =
       "Tables of connections (of both nodes), cached flows, and what their paths stand on; " +
-      "free rows included. The dashed line is 512 bytes.";
+      "the dashed line is 512 bytes.";
     return { title: "Memory per flow", caption, svg };
   }
 
