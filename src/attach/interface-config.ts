@@ -26,9 +26,11 @@ export function interfaceConfig(net: Net, host: Host, device: string, alone: boo
     `link set dev ${device} addrgenmode none`,
     `link set dev ${device} up`,
   ];
-  for (let r = inet.firstOf(host.dev); r >= 0; r = inet.next[r])
+  // The address of a node in mode azure-bridge is its bridge's.
+  const owner = dev.master[host.dev] < 0 ? host.dev : dev.master[host.dev];
+  for (let r = inet.firstOf(owner); r >= 0; r = inet.next[r])
     lines.push(`addr add ${formatIpv4(inet.addr[r])}/${inet.length[r]} dev ${device} noprefixroute`);
-  const name = dev.name[host.dev];
+  const name = dev.name[owner];
   const own = routes(net.walk, host.ns).filter((route) => route.dev === name && route.type === undefined);
   // A gateway must be reachable before a route names it.
   for (const route of own) if (route.gateway === undefined) lines.push(routeLine(route, route.dst, device));
@@ -38,8 +40,9 @@ export function interfaceConfig(net: Net, host: Host, device: string, alone: boo
     for (const dst of to) lines.push(routeLine(route, dst, device));
   }
   // What azure-vnet tells a pod of its gateway (azure.md C26): asked by broadcast, proxy ARP takes its time.
-  for (const { dst, lladdr } of neighbours(net.walk, host.ns))
-    if (lladdr !== undefined) lines.push(`neigh replace ${dst} lladdr ${lladdr} dev ${device} nud stale`);
+  for (const { dst, lladdr, dev: at } of neighbours(net.walk, host.ns))
+    if (lladdr !== undefined && at === name)
+      lines.push(`neigh replace ${dst} lladdr ${lladdr} dev ${device} nud stale`);
   return lines;
 }
 

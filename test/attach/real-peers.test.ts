@@ -111,3 +111,35 @@ real(
     });
   },
 );
+
+for (const cni of ["azure-transparent", "azure-bridge"] as const) {
+  real(
+    `a node of a cluster in ${cni} whose NIC is a real machine's reaches pods of others`,
+    ["ping"],
+    async (t) => {
+      const net = cluster(
+        (aks) => {
+          aks.pod("web", { node: "n0" });
+        },
+        { cni },
+      );
+      await goLive(t, net, async (live) => {
+        const namespace = await live.namespace();
+        await live.tap("eth0", "node/n1", namespace);
+        const { stdout } = await run(
+          namespace,
+          "ping",
+          "-n",
+          "-c",
+          "3",
+          "-i",
+          "0.05",
+          "-W",
+          "60",
+          net.pod("web").ip,
+        );
+        t.regex(stdout, /3 received/);
+      });
+    },
+  );
+}
