@@ -33,6 +33,7 @@ export { Datagram, Impairment, Ping, Traffic, type TrafficReport } from "./emula
 export { type ConnectorOptions, HostNet } from "./emulator/host-net.ts";
 export { UnknownNameError } from "./emulator/hosts.ts";
 export { type Imported, importAzure } from "./emulator/import-azure.ts";
+export { Kubectl, type KubectlOptions } from "./emulator/kubectl.ts";
 export type { AppliedObject, ApplyReport } from "./emulator/manifest/apply.ts";
 export { type Counters, Net, type PodInfo, type ServiceDeliveries } from "./emulator/net.ts";
 export type { LookupError, SocketError } from "./emulator/node-error.ts";

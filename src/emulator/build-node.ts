@@ -27,6 +27,8 @@ export function controlledNode(spec: NodeSpec): ControlledNode {
     starting: 0,
     ready: "True",
     alive: true,
+    connected: true,
+    lease: -1,
     renewed: 0,
     created: 0,
     pods: new Set(),

@@ -74,7 +74,7 @@ export function buildNet(spec: TopologySpec): Net {
  * (azure.md V7).
  */
 export function plugNic(
-  b: Building,
+  b: Pick<Building, "walk">,
   ns: number,
   subnet: number,
   address: number,

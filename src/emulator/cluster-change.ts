@@ -32,7 +32,7 @@ export function changeCluster(net: Net, row: number, change: ClusterChange): voi
     case "service":
       return changeService(net, row, change.service);
     case "remove-service":
-      return removeService(net, row, change.name);
+      return removeService(net, row, change.name, "default");
   }
 }
 
@@ -70,9 +70,9 @@ function changeProxy(cluster: Cluster, name: string, what: "stop" | "start" | "f
   else proxies.flush(cluster, n);
 }
 
-function removeService(net: Net, row: number, name: string): void {
+export function removeService(net: Net, row: number, name: string, namespace: string): void {
   const cluster = net.clusters[row];
-  const s = cluster.services.findIndex((service) => service.name === name);
+  const s = cluster.services.findIndex((service) => service.name === name && service.namespace === namespace);
   if (s < 0) throw mistake(`cluster.${cluster.name}.service.${name}`, "there is no Service of that name");
   net.serviceAddresses[row].release(cluster.services[s]);
   cluster.removeService(s);

@@ -2,6 +2,7 @@
 // through here.
 
 import { type Cluster, type Service, targetOf, type Workload } from "../cluster/cluster.ts";
+import type { ClusterEvent } from "../cluster/control/events.ts";
 import type { Pods } from "../cluster/pods.ts";
 import type { HealthAnswer } from "../cluster/service.ts";
 import type { Cni } from "../cni/cni.ts";
@@ -18,6 +19,7 @@ import type { Walk } from "../walk/walk.ts";
 import { formatIpv4 } from "../wire/address.ts";
 import { PROTO_TCP } from "../wire/ipv4.ts";
 import { sysctlProblem } from "./check-cluster.ts";
+import { checkEnd, checkTime } from "./check-time.ts";
 import { Diagnose } from "./diagnose.ts";
 import { DnsServers } from "./dns-server.ts";
 import { type EndpointSlice, endpointSlices } from "./endpoint-slices.ts";
@@ -124,6 +126,7 @@ export class Net {
     if (options.until !== undefined) checkTime(options.until, "run.until");
     if (options.for !== undefined) checkTime(options.for, "run.for");
     const end = options.until ?? (options.for === undefined ? NEVER : this.now + options.for);
+    checkEnd(this, end);
     try {
       this.walk.run(end);
     } finally {
@@ -181,6 +184,11 @@ export class Net {
    */
   rolledOut({ within }: { within: number }): boolean {
     return runUntilRolledOut(this, within);
+  }
+
+  /** What controllers, scheduler and kubelets have said, in the order they said it first. */
+  events(): readonly ClusterEvent[] {
+    return this.clusters.flatMap((c) => c.control.events.list);
   }
 
   /** Tries every port of every Service with a selector, from the first node of its cluster, in turn. */
@@ -492,9 +500,4 @@ export class Net {
   restore(snapshot: Uint8Array): void {
     restoreState(this, snapshot);
   }
-}
-
-function checkTime(time: number, path: string): void {
-  if (Number.isSafeInteger(time) && time >= 0) return;
-  throw mistake(path, `a time is a whole number of nanoseconds, not ${time}`);
 }

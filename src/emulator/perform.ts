@@ -17,6 +17,7 @@ import { changeAzure } from "./azure-change.ts";
 import { changeCluster } from "./cluster-change.ts";
 import { mistake } from "./errors.ts";
 import { type Destination, didYouMean, splitPort, UnknownNameError } from "./hosts.ts";
+import { runKubectl } from "./kubectl-command.ts";
 import type { Net } from "./net.ts";
 import { startLookup } from "./resolver.ts";
 import { rolledOut, rollOut } from "./rollout.ts";
@@ -71,6 +72,9 @@ export function perform(net: Net, number: number): void {
     case "rollout-remove":
       collectReceived(net);
       return rolledOut(net, action);
+    case "kubectl":
+      collectReceived(net);
+      return runKubectl(net, action.cluster, action.command);
     case "cluster":
       return changeCluster(net, action.cluster, action.change);
     case "ready-pod": {

@@ -11,6 +11,7 @@ import type { Kernel, PacketWatch } from "../node/kernel.ts";
 import type { SecurityRuleSpec } from "../vnet/build-rule.ts";
 import type { PeeringFlags } from "../vnet/peerings.ts";
 import type { EndpointState } from "../vnet/private-endpoints.ts";
+import type { KubectlCommand } from "./kubectl-command.ts";
 import type { ServiceSpec } from "./spec.ts";
 import { type TcpListenOptions, TcpScript, type TcpSocketOptions } from "./tcp-script.ts";
 
@@ -33,6 +34,7 @@ export type Action =
       begun: boolean;
     }
   | { kind: "rollout-ready" | "rollout-remove"; rollout: number; pod: string }
+  | { kind: "kubectl"; cluster: number; command: KubectlCommand }
   | { kind: "cluster"; cluster: number; change: ClusterChange }
   | { kind: "ready-pod"; pod: string; ready: boolean }
   | { kind: "terminate-pod"; pod: string; grace: number; begun: boolean }

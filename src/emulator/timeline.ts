@@ -22,6 +22,7 @@ import { DnsLookup, NameLookup, type ResolveOptions } from "./dns-lookup.ts";
 import { mistake, type Problem, TopologyError } from "./errors.ts";
 import { Datagram, Impairment, Ping } from "./handles.ts";
 import { didYouMean, UnknownNameError } from "./hosts.ts";
+import { Kubectl } from "./kubectl.ts";
 import type { Net } from "./net.ts";
 import { resolvConf } from "./resolv-conf.ts";
 import { rolloutAction } from "./rollout.ts";
@@ -209,6 +210,16 @@ export class Timeline {
   /** Other labels for a namespace, beside its name. */
   labelNamespace(namespace: string, labels: Labels, cluster?: string): void {
     this.changeCluster({ kind: "label-namespace", namespace, labels }, cluster);
+  }
+
+  /** What an operator does to the first cluster. */
+  get kubectl(): Kubectl {
+    return new Kubectl(this.net, this.time);
+  }
+
+  /** What an operator does to the cluster of this name. */
+  kubectlOf(cluster: string): Kubectl {
+    return new Kubectl(this.net, this.time, cluster);
   }
 
   /** The readiness probe of a pod begins to succeed (default) or to fail. */

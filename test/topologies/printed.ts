@@ -11,7 +11,7 @@ web-64756544f7-ks8hw on aks-nodepool1-3: ready true
 after 10 s: "hello"
 
 aks.ts: 4 pods on 3 nodes, seed 7, 11 s of virtual time
-88 packets made, 71 delivered to sockets, 1 drop
+124 packets made, 95 delivered to sockets, 1 drop
 Service web (10.0.0.11): web-64756544f7-jgvsh 3, web-64756544f7-vp2s6 2, web-64756544f7-ks8hw 2
 ┌─────────┬────────────────┬────────────────────────────────┐
 │ dropped │ reason         │ device                         │
@@ -181,6 +181,34 @@ lossy-link.ts: 2 pods on 2 nodes, seed 7, 13 s of virtual time
 ├─────────┼────────────────┼─────────┤
 │ 2       │ NETEM_SCRIPTED │ n0/eth0 │
 └─────────┴────────────────┴─────────┘
+`,
+
+  "node-failure": `\
+5 s to 20 s, all nodes up:         300 of 300 answered
+20 s to 60 s, the lease runs out:  566 of 800 answered
+65 s to 145 s, out of the Service: 1600 of 1600 answered
+
+new: web-85cb96f8bd-ss9ks 10.244.0.7 on node-1
+new: web-85cb96f8bd-rvt5t 10.244.2.6 on node-3
+
+ 55 s NodeNotReady: Node node-2 status is now: NodeNotReady
+ 55 s NodeNotReady: Node is not ready
+ 55 s NodeNotReady: Node is not ready
+ 85 s TaintManagerEviction: Marking for deletion Pod default/web-85cb96f8bd-vp2s6
+ 85 s TaintManagerEviction: Marking for deletion Pod default/web-85cb96f8bd-7ntlg
+ 85 s SuccessfulCreate: Created pod: web-85cb96f8bd-ss9ks
+ 85 s SuccessfulCreate: Created pod: web-85cb96f8bd-rvt5t
+ 85 s Scheduled: Successfully assigned default/web-85cb96f8bd-ss9ks to node-1
+ 85 s Scheduled: Successfully assigned default/web-85cb96f8bd-rvt5t to node-3
+
+node-failure.ts: 9 pods on 3 nodes, seed 7, 150 s of virtual time
+5653 packets made, 5243 delivered to sockets, 234 drops
+Service web (10.0.0.11): web-85cb96f8bd-jgvsh 518, web-85cb96f8bd-vp2s6 50, web-85cb96f8bd-ks8hw 518, web-85cb96f8bd-2d6tj 518, web-85cb96f8bd-7ntlg 50, web-85cb96f8bd-zk2m5 518, web-85cb96f8bd-ss9ks 197, web-85cb96f8bd-rvt5t 197
+┌─────────┬──────────────┬─────────────┐
+│ dropped │ reason       │ device      │
+├─────────┼──────────────┼─────────────┤
+│ 234     │ VNET_STOPPED │ node-2/eth0 │
+└─────────┴──────────────┴─────────────┘
 `,
 
   "nsg-mistake": `\

@@ -63,6 +63,14 @@ const SENSE: Record<string, (t: ExecutionContext, out: string) => void> = {
     t.regex(out, /by MASQUERADE\n.*by load balancer outbound rule\n.*"hello" "hello" "hello" "hello"\n/);
   },
   "hub-and-spoke": (t, out) => t.regex(out, /through the hub: "select 1".*TTL 62/),
+  "node-failure": (t, out) => {
+    t.regex(
+      out,
+      /all nodes up: +300 of 300 answered\n.*runs out: +566 of 800.*\n.*of the Service: +1600 of 1600/,
+    );
+    t.is(out.match(/^new: .* on node-[13]$/gm)?.length, 2);
+    t.regex(out, / 55 s NodeNotReady(?:.*\n)+ 85 s TaintManagerEviction(?:.*\n)+ 85 s SuccessfulCreate/);
+  },
   "nsg-mistake": (t, out) => t.is(out.match(/VNET_NSG_DENY at db/g)?.length, 4),
   "on-premises": (t, out) => t.deepEqual(out.match(/\d+ ms$/gm)?.slice(0, 3), ["4 ms", "6 ms", "40 ms"]),
   "private-endpoint": (t, out) => {

@@ -51,6 +51,8 @@ export class ControlPlane {
   readonly exchanges = new Map<number, Exchange>();
   /** Answers exec probes with an exit code: the script's. */
   exec: ((pod: string, container: string, command: readonly string[]) => number) | null = null;
+  /** Containers of an app ("namespace/name") exit so long after their start. */
+  readonly programs = new Map<string, { after: number; code: number }>();
   /** What was applied last (kubectl's annotation), by "Kind/namespace/name". */
   readonly applied = new Map<string, string>();
   /** Pods the scheduler has to place, and those it could not. */
@@ -60,6 +62,8 @@ export class ControlPlane {
   nextNode = 0;
   /** It has objects: its clocks run. */
   started = false;
+  /** Address of the API server; 0 while there is none. */
+  apiServer = 0;
   private queue: string[] = [];
   private readonly queued = new Set<string>();
   private awake = false;

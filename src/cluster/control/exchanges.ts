@@ -1,14 +1,15 @@
-// TCP sockets of the control plane's own programs, by row: probes of kubelets, and the HTTP servers that
-// stand in for containers. Told by the emulator's dispatcher of programs.
+// TCP sockets of the control plane's own programs, by row: probes and leases of kubelets, the API server, and
+// the HTTP servers that stand in for containers. Told by the emulator's dispatcher of programs.
 
 import type { ControlPlane } from "./control-plane.ts";
+import { type ApiExchange, apiHappened, type LeaseExchange, leaseHappened } from "./leases.ts";
 import type { Pod } from "./objects.ts";
 import { type ProbeExchange, probeHappened } from "./probe-socket.ts";
 import { type ServerExchange, serverHappened } from "./web-server.ts";
 
-export type Exchange = ProbeExchange | ServerExchange;
+export type Exchange = ProbeExchange | ServerExchange | LeaseExchange | ApiExchange;
 
-/** What every exchange has. */
+/** What exchanges about a container have. */
 export interface ExchangeOf {
   generation: number;
   pod: Pod;
@@ -23,7 +24,19 @@ export function tellControl(cp: ControlPlane, row: number, events: number): bool
     cp.exchanges.delete(row);
     return false;
   }
-  if (exchange.kind === "probe") probeHappened(cp, row, exchange, events);
-  else serverHappened(cp, row, exchange, events);
+  switch (exchange.kind) {
+    case "probe":
+      probeHappened(cp, row, exchange, events);
+      break;
+    case "server":
+      serverHappened(cp, row, exchange, events);
+      break;
+    case "lease":
+      leaseHappened(cp, row, exchange, events);
+      break;
+    case "api":
+      apiHappened(cp, row, exchange, events);
+      break;
+  }
   return true;
 }

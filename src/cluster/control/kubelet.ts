@@ -9,8 +9,8 @@ import type { ControlPlane } from "./control-plane.ts";
 import { requestsOf } from "./filters.ts";
 import type { ContainerStatus, Pod } from "./objects.ts";
 import { startProbes } from "./prober.ts";
-import { readiness } from "./ready.ts";
-import { openWeb, startContainer, stopContainer, workloadRow } from "./stand-in.ts";
+import { isHeard, readiness } from "./ready.ts";
+import { appOf, openWeb, startContainer, stopContainer, workloadRow } from "./stand-in.ts";
 
 const FROM = "kubelet";
 /** Exit code of a program that SIGKILL ended. */
@@ -27,8 +27,23 @@ export function bind(cp: ControlPlane, pod: Pod, n: number): void {
   node.starting++;
   count(cp, pod, 1);
   cp.podChanged(pod);
-  if (node.alive)
-    cp.after(cp.settings.containerStart * (1 + pod.template.initContainers), { kind: "start", pod });
+  if (isHeard(cp, n)) startSoon(cp, pod);
+}
+
+function startSoon(cp: ControlPlane, pod: Pod): void {
+  cp.after(cp.settings.containerStart * (1 + pod.template.initContainers), { kind: "start", pod });
+}
+
+/** kubelet reaches the API server again: it does what it has missed, and says how its pods are. */
+export function kubeletHears(cp: ControlPlane, n: number): void {
+  const node = cp.nodes[n];
+  if (node.connected || !node.alive) return;
+  node.connected = true;
+  for (const pod of [...node.pods]) {
+    if (pod.deleting >= 0) terminate(cp, pod, Math.max(0, pod.deleting + pod.template.grace - cp.now));
+    else if (pod.row < 0 && pod.phase === "Pending") startSoon(cp, pod);
+    else readiness(cp, pod);
+  }
 }
 
 // Pods of an owner by node, for the scheduler's spreading.
@@ -47,7 +62,7 @@ function count(cp: ControlPlane, pod: Pod, by: number): void {
 export function containersStart(cp: ControlPlane, pod: Pod): void {
   if (pod.gone || pod.row >= 0 || pod.phase !== "Pending") return;
   const node = cp.nodes[pod.node];
-  if (!node.alive) return;
+  if (!isHeard(cp, pod.node)) return;
   if (pod.deleting >= 0) return release(cp, pod);
   const { cluster } = cp;
   const name = cluster.pods.byName.has(pod.name) ? `${pod.name}.${pod.namespace}` : pod.name;
@@ -81,34 +96,46 @@ function begin(cp: ControlPlane, pod: Pod, i: number, c: ContainerStatus): void 
   c.hasStarted = spec.startup === null;
   c.ready = c.hasStarted && spec.readiness === null;
   startProbes(cp, pod, i);
+  const exit = programOf(cp, pod);
+  if (exit !== null) cp.after(exit.after, { kind: "exit", pod, container: i, run: c.run, code: exit.code });
 }
 
-/** kubectl delete: the pod terminates, serving, and is gone after its grace period. */
+// What the script says; a Job's program is done after as long as it took to start.
+function programOf(cp: ControlPlane, pod: Pod): { after: number; code: number } | null {
+  const said = cp.programs.get(`${pod.namespace}/${appOf(cp, pod)}`);
+  if (said !== undefined) return said;
+  return pod.owner.startsWith("Job/") ? { after: cp.settings.containerStart, code: 0 } : null;
+}
+
+/**
+ * kubectl delete: the pod terminates, serving, and is gone after its grace period; with none it is gone from
+ * the API server at once (--force). On a node nobody reaches it stays, terminating.
+ */
 export function deletePod(cp: ControlPlane, pod: Pod, grace: number = pod.template.grace): void {
   if (pod.gone) return;
   const isFirst = pod.deleting < 0;
   if (isFirst) pod.deleting = cp.now;
-  if (pod.node < 0 || (pod.row < 0 && pod.phase !== "Pending")) return release(cp, pod);
-  // Nobody on the node hears of it: the pod stays, terminating.
-  if (!cp.nodes[pod.node].alive) {
-    if (isFirst && pod.row >= 0) cp.cluster.beginTermination(pod.row);
-    return isFirst ? cp.podChanged(pod) : undefined;
-  }
-  if (isFirst) {
-    if (pod.row >= 0) cp.cluster.beginTermination(pod.row);
-    for (const { name } of pod.row >= 0 ? pod.containers : []) {
-      cp.say(FROM, "Pod", pod, "Killing", `Stopping container ${name}`);
-    }
-    cp.podChanged(pod);
+  const isOver = pod.row < 0 && pod.phase !== "Pending";
+  if (grace === 0 || pod.node < 0 || isOver) return release(cp, pod);
+  if (!isFirst) return;
+  if (pod.row >= 0) cp.cluster.beginTermination(pod.row);
+  cp.podChanged(pod);
+  if (isHeard(cp, pod.node)) terminate(cp, pod, grace);
+}
+
+// SIGTERM, and SIGKILL after the grace period. What has not started will not.
+function terminate(cp: ControlPlane, pod: Pod, grace: number): void {
+  if (pod.row < 0) return cp.after(0, { kind: "kill", pod });
+  for (const { name } of pod.containers) {
+    cp.say(FROM, "Pod", pod, "Killing", `Stopping container ${name}`);
   }
   const isRunning = pod.containers.some((c) => c.state === "Running");
-  if (grace === 0 || !isRunning) return pod.row >= 0 || grace === 0 ? finishTermination(cp, pod) : undefined;
-  cp.after(grace, { kind: "kill", pod });
+  cp.after(isRunning ? grace : 0, { kind: "kill", pod });
 }
 
 /** The grace period is over: SIGKILL, and the object goes. */
 export function finishTermination(cp: ControlPlane, pod: Pod): void {
-  if (pod.gone || (pod.node >= 0 && !cp.nodes[pod.node].alive)) return;
+  if (pod.gone || (pod.node >= 0 && !isHeard(cp, pod.node))) return;
   release(cp, pod);
 }
 
@@ -207,6 +234,22 @@ function ended(cp: ControlPlane, pod: Pod): void {
   if (pod.deleting >= 0) return release(cp, pod);
   cp.podChanged(pod);
   cp.retryScheduling();
+}
+
+/** Its machine has booted: containers and network are made anew, once kubelet has heard of its pods. */
+export function restartPod(cp: ControlPlane, pod: Pod): void {
+  if (pod.row < 0) return;
+  unplug(cp, pod);
+  pod.phase = "Pending";
+  cp.nodes[pod.node].starting++;
+  for (const c of pod.containers) {
+    c.state = "Waiting";
+    c.reason = "ContainerCreating";
+    c.restarts++;
+    c.run++;
+    c.ready = false;
+  }
+  cp.podChanged(pod);
 }
 
 /** The machine died: what ran there answers no more, and nobody says so. */

@@ -264,6 +264,10 @@ export interface ControlledNode {
   ready: "True" | "False" | "Unknown";
   /** The machine runs. */
   alive: boolean;
+  /** Its kubelet hears of the API server. */
+  connected: boolean;
+  /** Row of its connection to the API server; -1. */
+  lease: number;
   /** When the API server heard of its kubelet last. */
   renewed: number;
   created: number;

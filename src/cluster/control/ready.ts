@@ -3,8 +3,14 @@
 import type { ControlPlane } from "./control-plane.ts";
 import type { Pod } from "./objects.ts";
 
+/** The node runs, and its kubelet reaches the API server. */
+export const isHeard = (cp: ControlPlane, n: number): boolean =>
+  cp.nodes[n]?.alive === true && cp.nodes[n].connected;
+
 /** All containers run and are ready. */
 export function readiness(cp: ControlPlane, pod: Pod): void {
+  // A kubelet that is cut off cannot say so.
+  if (!isHeard(cp, pod.node)) return;
   setReadiness(
     cp,
     pod,

@@ -106,8 +106,8 @@ export function stopContainer(cp: ControlPlane, pod: Pod, i: number): void {
   cp.cluster.walk.drain();
 }
 
-// The name people know it by: a ReplicaSet's pods are its Deployment's.
-function appOf(cp: ControlPlane, pod: Pod): string {
+/** The name people know it by: a ReplicaSet's pods are its Deployment's. */
+export function appOf(cp: ControlPlane, pod: Pod): string {
   const [kind = "", namespace = "", name = pod.name] = pod.owner.split("/");
   const owner = kind === "ReplicaSet" ? cp.replicaSets.get(`${namespace}/${name}`)?.owner : "";
   return owner ? owner.slice(owner.lastIndexOf("/") + 1) : name;

@@ -4,8 +4,11 @@
 import type { ControlPlane } from "./control-plane.ts";
 import { syncDaemonSet } from "./daemon-set.ts";
 import { syncDeployment } from "./deployment.ts";
+import { evict } from "./eviction.ts";
 import { syncJob } from "./job.ts";
 import { containersStart, exitContainer, finishTermination, restartContainer } from "./kubelet.ts";
+import { renewLease } from "./leases.ts";
+import { monitorNodes, taintDue } from "./node-lifecycle.ts";
 import type { Pod } from "./objects.ts";
 import { probeTimeout } from "./probe-socket.ts";
 import { type ProbeRole, probeTick } from "./prober.ts";
@@ -19,6 +22,10 @@ export type Timer =
   | { kind: "kill"; pod: Pod }
   | { kind: "restart"; pod: Pod; container: number; run: number }
   | { kind: "probe"; pod: Pod; container: number; run: number; role: ProbeRole }
+  | { kind: "lease"; node: number }
+  | { kind: "monitor" }
+  | { kind: "taint"; pod: Pod; key: string }
+  | { kind: "evict"; pod: Pod; node: number }
   | { kind: "probe-timeout"; row: number; generation: number }
   | { kind: "exit"; pod: Pod; container: number; run: number; code: number };
 
@@ -58,6 +65,14 @@ export function timerFired(cp: ControlPlane, timer: Timer): void {
       return restartContainer(cp, timer.pod, timer.container, timer.run);
     case "probe":
       return probeTick(cp, timer.pod, timer.container, timer.run, timer.role);
+    case "lease":
+      return renewLease(cp, timer.node);
+    case "monitor":
+      return monitorNodes(cp);
+    case "taint":
+      return taintDue(cp, timer.pod, timer.key);
+    case "evict":
+      return evict(cp, timer.pod, timer.node);
     case "probe-timeout":
       return probeTimeout(cp, timer.row, timer.generation);
     case "exit":

@@ -2,6 +2,7 @@
 // applied, in its order. Kinds and fields that are not known are reported and skipped.
 
 import { applyService } from "../../cluster/apply-service.ts";
+import { startApiServer } from "../api-server.ts";
 import { policyOf } from "../build-policy.ts";
 import { planService } from "../build-service.ts";
 import { serviceScope } from "../cluster-change.ts";
@@ -73,7 +74,7 @@ export function applyManifest(net: Net, row: number, text: string, file: string)
     throw new TopologyError(problems);
   }
   const { control } = cluster;
-  control.started = true;
+  startApiServer(net, row);
   const applied = steps.map(({ object, apply }): AppliedObject => {
     const group = object.apiVersion.includes("/") ? `.${object.apiVersion.split("/")[0]}` : "";
     const name = `${object.kind.toLowerCase()}${group}/${object.name}`;
