@@ -14,6 +14,7 @@ export {
   TopologyBuilder,
   VnetBuilder,
 } from "./emulator/define.ts";
+export type { ServiceDeliveries } from "./emulator/deliveries.ts";
 export type {
   ConnectivityHop,
   ConnectivityInformation,
@@ -35,7 +36,7 @@ export { UnknownNameError } from "./emulator/hosts.ts";
 export { type Imported, importAzure } from "./emulator/import-azure.ts";
 export { Kubectl, type KubectlOptions } from "./emulator/kubectl.ts";
 export type { AppliedObject, ApplyReport } from "./emulator/manifest/apply.ts";
-export { type Counters, Net, type PodInfo, type ServiceDeliveries } from "./emulator/net.ts";
+export { type Counters, Net, type PodInfo } from "./emulator/net.ts";
 export type { LookupError, SocketError } from "./emulator/node-error.ts";
 export type { LookupAddress, LookupCallback, LookupOptions } from "./emulator/node-names.ts";
 export { type NodeListenOptions, NodeServer } from "./emulator/node-server.ts";

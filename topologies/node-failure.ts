@@ -3,7 +3,7 @@
 // 300 s) they are deleted, and others come up elsewhere under new addresses.
 //   vnetem get topologies/node-failure.ts events
 
-import { defineTopology, expect, type Net, sec } from "vnetem";
+import { defineTopology, expect, ms, type Net, sec } from "vnetem";
 
 export default defineTopology({ seed: 7 }, (t) => {
   const vnet = t.vnet("prod", { addressSpace: ["10.224.0.0/12"] });
@@ -37,12 +37,12 @@ export function run(net: Net) {
   net.run({ until: sec(5) });
   const before = net.podInfos("web");
   net.at(sec(20)).kubectl.powerOff("node-2");
-  // New flows all the time: each second 20 datagrams from ports nobody used.
-  const asked = Array.from({ length: 140 }, (_, second) =>
-    Array.from({ length: 20 }, (_, i) =>
-      net.at(sec(5 + second) + i * 1_000_000).udp("client", "web:80", "x"),
-    ),
-  );
+  // New flows all the time: each second 12 datagrams from ports nobody has used.
+  const ask = (second: number, i: number) => {
+    const sourcePort = 20_000 + 12 * second + i;
+    return net.at(sec(second) + ms(i)).udp("client", "web:80", "hello", { sourcePort });
+  };
+  const asked = Array.from({ length: 140 }, (_, s) => Array.from({ length: 12 }, (_, i) => ask(s + 5, i)));
   const answered = (from: number, to: number): string => {
     const all = asked.slice(from - 5, to - 5).flat();
     return `${all.filter((d) => d.reply !== null).length} of ${all.length}`;

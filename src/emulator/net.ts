@@ -1,7 +1,7 @@
 // A running emulation: time, traffic, questions. Everything a topology script and the command line do goes
 // through here.
 
-import { type Cluster, type Service, targetOf, type Workload } from "../cluster/cluster.ts";
+import type { Cluster, Service, Workload } from "../cluster/cluster.ts";
 import type { ClusterEvent } from "../cluster/control/events.ts";
 import type { Pods } from "../cluster/pods.ts";
 import type { HealthAnswer } from "../cluster/service.ts";
@@ -17,9 +17,9 @@ import { Recorder } from "../observe/recording.ts";
 import { SHOW_WHAT, type ShowWhat, show } from "../observe/show.ts";
 import type { Walk } from "../walk/walk.ts";
 import { formatIpv4 } from "../wire/address.ts";
-import { PROTO_TCP } from "../wire/ipv4.ts";
 import { sysctlProblem } from "./check-cluster.ts";
 import { checkEnd, checkTime } from "./check-time.ts";
+import { deliveries, type ServiceDeliveries } from "./deliveries.ts";
 import { Diagnose } from "./diagnose.ts";
 import { DnsServers } from "./dns-server.ts";
 import { type EndpointSlice, endpointSlices } from "./endpoint-slices.ts";
@@ -57,14 +57,6 @@ export interface PodInfo {
   terminating: boolean;
   /** Datagrams its UDP sockets received. */
   received: number;
-}
-
-/** Who received how much of a Service's traffic. */
-export interface ServiceDeliveries {
-  name: string;
-  clusterIp: string;
-  /** Datagrams and TCP connections received per endpoint of now, in the order the pods were added. */
-  pods: Readonly<Record<string, number>>;
 }
 
 export interface Counters {
@@ -319,34 +311,6 @@ export class Net {
     return count;
   }
 
-  private received(cluster: Cluster, service: Service): { [pod: string]: number } {
-    const { sock } = this.walk;
-    const out: { [pod: string]: number } = {};
-    for (const workload of cluster.selected(service)) {
-      for (const p of this.pods.oldestFirst(workload.pods)) {
-        let count = 0;
-        for (let s = sock.ofNs.firstOf(this.pods.ns[p]); s >= 0; s = sock.ofNs.next[s]) {
-          const [port, protocol] = [sock.localPort[s], sock.proto[s]];
-          const isTarget = service.ports.some(
-            (sp) => targetOf(workload, sp) === port && sp.protocol === protocol,
-          );
-          if (isTarget) count += sock.rxPackets[s];
-        }
-        for (const sp of service.ports) {
-          if (sp.protocol === PROTO_TCP) count += this.connectionsTo(this.pods.ns[p], targetOf(workload, sp));
-        }
-        out[this.pods.name[p]] = count;
-      }
-    }
-    return out;
-  }
-
-  private connectionsTo(ns: number, port: number): number {
-    const { tcp } = this.walk.sock;
-    const listener = tcp.listener(ns, 0, port);
-    return listener < 0 ? 0 : tcp.connections[listener];
-  }
-
   private podInfo(cluster: Cluster, p: number): PodInfo {
     const { pods } = this;
     return {
@@ -419,13 +383,7 @@ export class Net {
 
   /** Per Service, what its endpoints received on their ports. */
   deliveries(): ServiceDeliveries[] {
-    return this.clusters.flatMap((cluster) =>
-      cluster.services.map((service) => ({
-        name: service.name,
-        clusterIp: service.clusterIp === 0 ? "None" : formatIpv4(service.clusterIp),
-        pods: this.received(cluster, service),
-      })),
-    );
+    return deliveries(this);
   }
 
   counters(): Counters {

@@ -184,9 +184,9 @@ lossy-link.ts: 2 pods on 2 nodes, seed 7, 13 s of virtual time
 `,
 
   "node-failure": `\
-5 s to 20 s, all nodes up:         300 of 300 answered
-20 s to 60 s, the lease runs out:  566 of 800 answered
-65 s to 145 s, out of the Service: 1600 of 1600 answered
+5 s to 20 s, all nodes up:         180 of 180 answered
+20 s to 60 s, the lease runs out:  340 of 480 answered
+65 s to 145 s, out of the Service: 960 of 960 answered
 
 new: web-85cb96f8bd-ss9ks 10.244.0.7 on node-1
 new: web-85cb96f8bd-rvt5t 10.244.2.6 on node-3
@@ -202,12 +202,12 @@ new: web-85cb96f8bd-rvt5t 10.244.2.6 on node-3
  85 s Scheduled: Successfully assigned default/web-85cb96f8bd-rvt5t to node-3
 
 node-failure.ts: 9 pods on 3 nodes, seed 7, 150 s of virtual time
-5653 packets made, 5243 delivered to sockets, 234 drops
-Service web (10.0.0.11): web-85cb96f8bd-jgvsh 518, web-85cb96f8bd-vp2s6 50, web-85cb96f8bd-ks8hw 518, web-85cb96f8bd-2d6tj 518, web-85cb96f8bd-7ntlg 50, web-85cb96f8bd-zk2m5 518, web-85cb96f8bd-ss9ks 197, web-85cb96f8bd-rvt5t 197
+3507 packets made, 3191 delivered to sockets, 140 drops
+Service web (10.0.0.11): web-85cb96f8bd-jgvsh 311, web-85cb96f8bd-vp2s6 30, web-85cb96f8bd-ks8hw 311, web-85cb96f8bd-2d6tj 311, web-85cb96f8bd-7ntlg 30, web-85cb96f8bd-zk2m5 311, web-85cb96f8bd-ss9ks 118, web-85cb96f8bd-rvt5t 118
 ┌─────────┬──────────────┬─────────────┐
 │ dropped │ reason       │ device      │
 ├─────────┼──────────────┼─────────────┤
-│ 234     │ VNET_STOPPED │ node-2/eth0 │
+│ 140     │ VNET_STOPPED │ node-2/eth0 │
 └─────────┴──────────────┴─────────────┘
 `,
 

@@ -64,10 +64,17 @@ const SENSE: Record<string, (t: ExecutionContext, out: string) => void> = {
   },
   "hub-and-spoke": (t, out) => t.regex(out, /through the hub: "select 1".*TTL 62/),
   "node-failure": (t, out) => {
-    t.regex(
-      out,
-      /all nodes up: +300 of 300 answered\n.*runs out: +566 of 800.*\n.*of the Service: +1600 of 1600/,
+    const counts = [...out.matchAll(/(\d+) of (\d+) answered/g)].map((m) => [Number(m[1]), Number(m[2])]);
+    const [before, during, after] = counts as [number[], number[], number[]];
+    t.deepEqual(
+      [before, after],
+      [
+        [180, 180],
+        [960, 960],
+      ],
     );
+    // For 35 of these 40 seconds a third of the pods answered no more.
+    t.is(during[1]! - during[0]!, (35 * 12) / 3);
     t.is(out.match(/^new: .* on node-[13]$/gm)?.length, 2);
     t.regex(out, / 55 s NodeNotReady(?:.*\n)+ 85 s TaintManagerEviction(?:.*\n)+ 85 s SuccessfulCreate/);
   },
