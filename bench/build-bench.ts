@@ -48,7 +48,7 @@ export function buildBench(size: BuildSize = LARGEST, seed = 1): BuildResult {
   };
 }
 
-function buildLargest(size: BuildSize): { net: Net; workloads: number; perWorkload: number } {
+export function buildLargest(size: BuildSize): { net: Net; workloads: number; perWorkload: number } {
   const workloads = Math.round(size.services * OWN_PODS);
   const perWorkload = Math.round(size.pods / workloads);
   const topology = defineTopology({ seed: 1, frames: 4096 }, (t) => {

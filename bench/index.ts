@@ -5,6 +5,7 @@ import { type BesideIperf, measureBesideIperf } from "./beside-iperf.ts";
 import { KernelUnavailable, measureBesideKernel } from "./beside-kernel.ts";
 import { measureBesideProgram, ProgramError } from "./beside-program.ts";
 import { buildBench } from "./build-bench.ts";
+import { type ControlResult, measureControl } from "./control.ts";
 import { type HttpResult, type HttpSide, measureHttp } from "./http.ts";
 import { type IdleResult, measureIdle } from "./idle.ts";
 import { measure, type Settings } from "./measure.ts";
@@ -30,6 +31,7 @@ export const SCENARIOS: readonly string[] = [
   "idle",
   "tap",
   "build",
+  "control",
   "micro",
 ];
 
@@ -79,6 +81,10 @@ export async function runScenario(name: string, settings: Settings): Promise<Out
   if (name === "build") {
     const json = buildBench();
     return { json, text: buildText(json), ok: json.firstPacketDelivered };
+  }
+  if (name === "control") {
+    const json = measureControl();
+    return { json, text: controlText(json), ok: json.rollout.lost === 0 && json.rollout.misdelivered === 0 };
   }
   if (name === "micro") {
     const json = micro(settings.seconds);
@@ -269,6 +275,23 @@ function buildText(r: BuildResult): string {
     ["machine", `Node ${r.node}, ${r.cpu}`],
   );
   return `build\n${table.toString()}`;
+}
+
+function controlText(r: ControlResult): string {
+  const { rollout: o, replacements: p, endpointChange: e } = r;
+  const took = `${o.seconds} s of the processor for ${o.virtualSeconds} s`;
+  const table = plainTable();
+  table.push(
+    [`rolling update, ${count(o.pods)} pods`, took],
+    [
+      "datagrams meanwhile",
+      `${count(o.sent)} sent, ${count(o.lost)} lost, ${count(o.misdelivered)} misdelivered`,
+    ],
+    ["replacements", `${count(p.perSecond)} per second of a core: ${count(p.count)} in ${p.seconds} s`],
+    [`an endpoint's change, ${count(e.nodes)} nodes`, `${e.medianUs} µs (median), ${e.mostUs} µs at most`],
+    ["machine", `Node ${r.node}, ${r.cpu}`],
+  );
+  return `control\n${table.toString()}`;
 }
 
 function microText(r: MicroResult): string {

@@ -114,7 +114,7 @@ function addBench(vnetem: Command): Command {
   const bench = vnetem
     .command("bench [scenario...]")
     .description(
-      "throughput of l2, pod, vip, connect, bulk, request, http, idle, tap, build, or the micro suite",
+      "throughput: l2, pod, vip, connect, bulk, request, http, idle, tap, build, control, or the micro suite",
     )
     .option("--flows <n>", "flows", "1000")
     .option("--bytes <n>", "bytes of an Ethernet frame with its checksum", "64")

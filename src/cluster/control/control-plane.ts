@@ -10,6 +10,7 @@ import type { Cluster } from "../cluster.ts";
 import { Events } from "./events.ts";
 import { type Exchange, tellControl } from "./exchanges.ts";
 import {
+  type Autoscaler,
   type ControlledNode,
   type DaemonSet,
   type Deployment,
@@ -38,6 +39,7 @@ export class ControlPlane {
   readonly statefulSets = new Map<string, StatefulSet>();
   readonly daemonSets = new Map<string, DaemonSet>();
   readonly jobs = new Map<string, Job>();
+  readonly autoscalers = new Map<string, Autoscaler>();
   readonly budgets = new Map<string, DisruptionBudget>();
   /** As Cluster.nodes; a node the controllers do not know yet is missing. */
   readonly nodes: ControlledNode[] = [];

@@ -22,6 +22,8 @@ export function deleteOwner(cp: ControlPlane, kind: string, namespace: string, n
       return take(cp, cp.daemonSets, key);
     case "Job":
       return take(cp, cp.jobs, key);
+    case "HorizontalPodAutoscaler":
+      return cp.autoscalers.delete(key);
     case "PodDisruptionBudget":
       return cp.budgets.delete(key);
     default:

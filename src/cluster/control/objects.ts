@@ -238,6 +238,33 @@ export interface Job {
   pods: Set<Pod>;
 }
 
+export interface ScalingRules {
+  /** stabilizationWindowSeconds, ns. */
+  window: number;
+  select: "Max" | "Min" | "Disabled";
+  policies: readonly { type: "Pods" | "Percent"; value: number; period: number }[];
+}
+
+export interface Autoscaler {
+  namespace: string;
+  name: string;
+  kind: "Deployment" | "StatefulSet";
+  target: string;
+  min: number;
+  max: number;
+  /** Percent of the request, thousandths of a processor (cpu), or packets a second. */
+  metrics: readonly { name: string; isUtilization: boolean; target: number }[];
+  up: ScalingRules;
+  down: ScalingRules;
+  /** Packets each pod had received when it looked last, and when that was. */
+  seen: Map<string, number>;
+  measured: number;
+  /** What it wanted, and what it did. */
+  wanted: { time: number; replicas: number }[];
+  changes: { time: number; by: number }[];
+  created: number;
+}
+
 export interface DisruptionBudget {
   namespace: string;
   name: string;

@@ -42,9 +42,10 @@ interface Spread {
   counts: readonly number[];
 }
 
+const HOSTNAME = "kubernetes.io/hostname";
 const DEFAULT_SPREAD: Spread[] = [
   { maxSkew: 3, topologyKey: "topology.kubernetes.io/zone", counts: [] },
-  { maxSkew: 5, topologyKey: "kubernetes.io/hostname", counts: [] },
+  { maxSkew: 5, topologyKey: HOSTNAME, counts: [] },
 ];
 
 function countsPerNode(cp: ControlPlane, { pod }: Attempt, c: SpreadConstraint): number[] {
@@ -84,14 +85,19 @@ function addSpread(
   const raw = new Float64Array(feasible.length);
   for (const { maxSkew, topologyKey, counts } of spread) {
     const values = new Map<string, number>();
-    for (let n = 0; n < cp.nodes.length; n++) {
+    // Every node is a host of its own.
+    for (let n = topologyKey === HOSTNAME ? cp.nodes.length : 0; n < cp.nodes.length; n++) {
       const value = cp.nodes[n].labels[topologyKey];
-      if (value !== undefined) values.set(value, (values.get(value) ?? 0) + (counts[n] ?? 0));
+      if (value === undefined) continue;
+      values.set(value, (values.get(value) ?? 0) + (counts[n] ?? 0));
     }
-    const weight = Math.log(values.size + 2);
+    const size = topologyKey === HOSTNAME ? cp.nodes.length : values.size;
+    if (size === 0) continue;
+    const weight = Math.log(size + 2);
     for (let i = 0; i < feasible.length; i++) {
-      const value = cp.nodes[feasible[i]].labels[topologyKey];
-      if (value !== undefined) raw[i] += (values.get(value) as number) * weight + (maxSkew - 1);
+      const n = feasible[i];
+      const value = topologyKey === HOSTNAME ? (counts[n] ?? 0) : values.get(cp.nodes[n].labels[topologyKey]);
+      if (value !== undefined) raw[i] += value * weight + (maxSkew - 1);
     }
   }
   let most = 0;

@@ -6,7 +6,7 @@ const SECOND = 1_000_000_000;
 export interface ControlSettings {
   /** From binding to running containers, per init container and once for the rest, ns. Default 1 s. */
   containerStart: number;
-  /** kubelet's lease is renewed this often (a quarter of nodeLeaseDurationSeconds). Default 10 s. */
+  /** A node's lease is renewed this often (a quarter of its duration). Default 10 s; 0: no leases. */
   leaseRenewal: number;
   /** --node-monitor-period. Default 5 s. */
   nodeMonitorPeriod: number;
@@ -17,6 +17,8 @@ export interface ControlSettings {
   /** First restart back-off of a container, and the most (MaxContainerBackOff). Default 10 s and 300 s. */
   restartBackOff: number;
   restartBackOffMax: number;
+  /** Processor time a packet that a pod receives costs it, ns, for autoscalers. Default 1 ms. */
+  cpuPerPacket: number;
   /** --horizontal-pod-autoscaler-sync-period. Default 15 s. */
   horizontalSync: number;
   /** --horizontal-pod-autoscaler-downscale-stabilization. Default 300 s. */
@@ -31,6 +33,7 @@ export const DEFAULT_SETTINGS: ControlSettings = {
   evictionDelay: 300 * SECOND,
   restartBackOff: 10 * SECOND,
   restartBackOffMax: 300 * SECOND,
+  cpuPerPacket: SECOND / 1000,
   horizontalSync: 15 * SECOND,
   horizontalDownscale: 300 * SECOND,
 };

@@ -1,6 +1,7 @@
 // Who looks at an object that was queued, and what follows when a timer is due: the switchboard of the
 // controllers.
 
+import { syncAutoscaler } from "./autoscaler.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { syncDaemonSet } from "./daemon-set.ts";
 import { syncDeployment } from "./deployment.ts";
@@ -22,6 +23,7 @@ export type Timer =
   | { kind: "kill"; pod: Pod }
   | { kind: "restart"; pod: Pod; container: number; run: number }
   | { kind: "probe"; pod: Pod; container: number; run: number; role: ProbeRole }
+  | { kind: "autoscale"; key: string }
   | { kind: "lease"; node: number }
   | { kind: "monitor" }
   | { kind: "taint"; pod: Pod; key: string }
@@ -65,6 +67,8 @@ export function timerFired(cp: ControlPlane, timer: Timer): void {
       return restartContainer(cp, timer.pod, timer.container, timer.run);
     case "probe":
       return probeTick(cp, timer.pod, timer.container, timer.run, timer.role);
+    case "autoscale":
+      return syncAutoscaler(cp, timer.key);
     case "lease":
       return renewLease(cp, timer.node);
     case "monitor":

@@ -11,6 +11,7 @@ import { openHealthPorts } from "../health-ports.ts";
 import { didYouMean, UnknownNameError } from "../hosts.ts";
 import type { Net } from "../net.ts";
 import type { ServiceSpec } from "../spec.ts";
+import { type AutoscalerManifest, autoscaler } from "./autoscalers.ts";
 import { type ManifestObject, readManifest } from "./documents.ts";
 import type { ServiceManifest, WorkloadManifest } from "./kinds.ts";
 import { checkLabels, checkName } from "./rules.ts";
@@ -134,6 +135,7 @@ function applier(
   const { name } = context;
   const { metadata } = value as WorkloadManifest;
   checkLabels(context.say, "metadata.labels", metadata?.labels);
+  if (kind === "HorizontalPodAutoscaler") return autoscaler(value as AutoscalerManifest, context);
   if (kind === "Namespace") {
     checkName(context.say, "metadata.name", metadata?.name, "label");
     return () => cluster.labelNamespace(name, metadata?.labels ?? {});

@@ -147,7 +147,37 @@ const policyPeer = object({
 const kind = (fields: Readonly<Record<string, Shape>>): Shape =>
   object({ apiVersion: string, kind: string, metadata, status: any, ...fields });
 
+const scalingRules = object({
+  stabilizationWindowSeconds: integer,
+  selectPolicy: string,
+  policies: list(object({ type: string, value: integer, periodSeconds: integer })),
+  tolerance: any,
+});
+
+const metricTarget = object({
+  type: string,
+  averageUtilization: integer,
+  averageValue: quantity,
+  value: any,
+});
+
 export const SHAPES: Readonly<Record<string, Shape>> = {
+  "autoscaling/v2 HorizontalPodAutoscaler": kind({
+    spec: object({
+      scaleTargetRef: object({ apiVersion: string, kind: string, name: string }),
+      minReplicas: integer,
+      maxReplicas: integer,
+      metrics: list(
+        object({
+          type: string,
+          resource: object({ name: string, target: metricTarget }),
+          pods: object({ metric: object({ name: string, selector: any }), target: metricTarget }),
+          ...anyOf("containerResource", "external", "object"),
+        }),
+      ),
+      behavior: object({ scaleUp: scalingRules, scaleDown: scalingRules }),
+    }),
+  }),
   "apps/v1 Deployment": kind({
     spec: object({
       replicas: integer,
