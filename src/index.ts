@@ -35,6 +35,7 @@ export { type ConnectorOptions, HostNet } from "./emulator/host-net.ts";
 export { UnknownNameError } from "./emulator/hosts.ts";
 export { type Imported, importAzure } from "./emulator/import-azure.ts";
 export { Kubectl, type KubectlOptions } from "./emulator/kubectl.ts";
+export { Live, type LiveApp, type LiveFrame, type LiveService } from "./emulator/live.ts";
 export type { AppliedObject, ApplyReport } from "./emulator/manifest/apply.ts";
 export { type Counters, Net, type PodInfo } from "./emulator/net.ts";
 export type { LookupError, SocketError } from "./emulator/node-error.ts";

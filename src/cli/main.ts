@@ -38,6 +38,7 @@ function program(): Command {
     .option("--seed <n>", "another seed than the topology's")
     .option("--pcap <dir>", "capture every interface into <dir>/<topology>.pcapng")
     .option("--record <file>", "write a record of every stage of every packet")
+    .option("--live [speed]", "watch pods, rates and events; virtual seconds a second, default 10")
     .option("--on <topology>", "apply <topology>, a Kubernetes manifest, to the cluster of this one")
     .option("--json", "print one JSON object and nothing else")
     .action(action(async (file, options) => (await import("./run.ts")).run(file, options)));

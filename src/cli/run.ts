@@ -6,6 +6,7 @@ import Table from "cli-table3";
 import { ExpectationError, formatTime, type Net, sec } from "../index.ts";
 import { makeDirectory } from "./directories.ts";
 import { UsageError } from "./errors.ts";
+import { parseSpeed, watch } from "./live.ts";
 import { isManifest, printCluster, readManifestFile, runManifest } from "./run-manifest.ts";
 import { needsTopology, openTopology, parseSeed } from "./topology.ts";
 
@@ -13,6 +14,8 @@ export interface RunOptions {
   seed?: string;
   pcap?: string;
   record?: string;
+  /** Virtual seconds shown in a second. */
+  live?: string | true;
   /** The topology a manifest is applied to. */
   on?: string;
   json?: boolean;
@@ -27,12 +30,17 @@ export async function run(file: string, options: RunOptions): Promise<number> {
     throw new UsageError(needsTopology(file));
   }
   if (!isManifest(file) && options.on !== undefined) throw new UsageError("--on is for manifests");
+  if (options.live !== undefined && options.json)
+    throw new UsageError("--live and --json exclude each other");
+  const speed = options.live === undefined ? null : parseSpeed(options.live);
   const manifest = options.on === undefined ? null : readManifestFile(file);
   const { topology, run: script } = await openTopology(options.on ?? file);
   const net = topology.build(parseSeed(options.seed));
   if (options.pcap !== undefined) net.tap();
   if (options.record !== undefined) net.recordStages();
+  const unwatch = speed === null ? null : watch(net, speed);
   const failure = manifest === null ? await perform(net, script) : runManifest(net, manifest, file);
+  unwatch?.();
   const files = save(net, file, options);
   if (options.json) console.log(JSON.stringify(summary(net, file, failure, files)));
   else {

@@ -84,6 +84,8 @@ export class Net {
   readonly health = new HealthPorts();
   readonly dnsServers = new DnsServers();
   readonly resolver = new Resolver();
+  /** Called every so often, ns of virtual time, while run() is under way. */
+  onStep: { every: number; call: () => void } | null = null;
   /** What manifests said that is not modelled. */
   readonly skipped: Problem[] = [];
   /** Lines of net.log(), for whoever runs the script to print. */
@@ -120,10 +122,22 @@ export class Net {
     const end = options.until ?? (options.for === undefined ? NEVER : this.now + options.for);
     checkEnd(this, end);
     try {
-      this.walk.run(end);
+      this.runSteps(end);
     } finally {
       collectReceived(this);
     }
+  }
+
+  // With somebody who looks on, in steps.
+  private runSteps(end: number): void {
+    const { walk } = this;
+    for (let step = this.onStep; step !== null; step = this.onStep) {
+      const next = this.now + step.every;
+      if (next >= end || walk.k.clock.next() === NEVER) break;
+      walk.run(next);
+      step.call();
+    }
+    walk.run(end);
   }
 
   /**

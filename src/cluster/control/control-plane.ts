@@ -22,6 +22,7 @@ import {
   type StatefulSet,
 } from "./objects.ts";
 import { type ControlSettings, DEFAULT_SETTINGS } from "./settings.ts";
+import { appOf } from "./stand-in.ts";
 import { syncKey, type Timer, timerFired } from "./sync.ts";
 
 /** b of Op.CONTROL when the queue is meant and no timer. */
@@ -182,6 +183,11 @@ export class ControlPlane {
   addPod(pod: Pod): void {
     this.pods.set(`${pod.namespace}/${pod.name}`, pod);
     this.schedule(pod);
+  }
+
+  /** Name of the app a pod is of: the Deployment, StatefulSet, DaemonSet or Job, or its own. */
+  appOf(pod: Pod): string {
+    return appOf(this, pod);
   }
 
   /** Deletion is over: the object goes. */
