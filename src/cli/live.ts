@@ -63,7 +63,8 @@ export function frameText(frame: LiveFrame, recent: readonly string[]): string {
   const apps = frame.apps.map((a) => {
     const bar = "●".repeat(a.ready) + "◐".repeat(a.pods - a.ready - a.terminating);
     const going = "○".repeat(a.terminating) + "·".repeat(a.pending);
-    return `${a.name.padEnd(wide)}  ${`${a.ready}/${a.pods - a.terminating + a.pending}`.padStart(7)}  ${bar}${going}`;
+    const count = `${a.ready}/${a.pods - a.terminating + a.pending}`;
+    return `${a.name.padEnd(wide)}  ${count.padStart(7)}  ${bar}${going}`;
   });
   const services = frame.services.map((s) => `${s.name.padEnd(wide)}  ${`${s.perSecond}/s`.padStart(9)}`);
   return [formatTime(frame.time), "", ...apps, "", ...services, "", ...recent].join("\n");

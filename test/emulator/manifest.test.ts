@@ -321,14 +321,61 @@ test("kubectl get -o json: a List with the fields only a server fills in", (t) =
       },
       status: { phase: "Running", podIP: "10.224.0.40" },
     },
+    {
+      apiVersion: "v1",
+      kind: "Node",
+      metadata: { ...metadata, name: "n0", labels: { disk: "ssd" } },
+      spec: {
+        podCIDR: "10.244.0.0/24",
+        providerID: "azure:///subscriptions/x",
+        unschedulable: true,
+        taints: [
+          {
+            key: "node.kubernetes.io/unschedulable",
+            effect: "NoSchedule",
+            timeAdded: "2026-01-01T00:00:00Z",
+          },
+          { key: "team", value: "shop", effect: "NoExecute" },
+        ],
+      },
+      status: { allocatable: { cpu: "1900m", memory: "4Gi", pods: "30" }, capacity: { cpu: "2" } },
+    },
+    {
+      apiVersion: "discovery.k8s.io/v1",
+      kind: "EndpointSlice",
+      metadata: {
+        ...metadata,
+        name: "web-x7k2p",
+        namespace: "default",
+        labels: {
+          "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+          "kubernetes.io/service-name": "web",
+        },
+      },
+      addressType: "IPv4",
+      endpoints: [{ addresses: ["10.224.0.40"], conditions: { ready: true }, nodeName: "n1" }],
+      ports: [{ name: "", port: 8080, protocol: "TCP" }],
+    },
+    { apiVersion: "v1", kind: "Node", metadata: { ...metadata, name: "elsewhere" }, spec: {} },
   ];
   const { objects, skipped } = net.apply(
     JSON.stringify({ apiVersion: "v1", kind: "List", items, metadata: {} }),
   );
-  t.deepEqual(skipped, []);
+  t.deepEqual(skipped, [
+    {
+      path: "manifest: document 1, item 5, Node elsewhere",
+      message: "metadata.name names no machine of cluster aks",
+    },
+  ]);
   t.deepEqual(
     objects.map((o) => o.object),
-    ["service/web", "pod/web-7d9c-x2x4q"],
+    ["service/web", "pod/web-7d9c-x2x4q", "node/n0", "endpointslice.discovery.k8s.io/web-x7k2p"],
+  );
+  const n0 = net.clusters[0]!.control.nodes[0]!;
+  t.deepEqual([n0.labels.disk, n0.cordoned, n0.cpu, n0.memory], ["ssd", true, 1900, 4 * 2 ** 30]);
+  t.deepEqual(
+    n0.taints.map(({ key, effect }) => `${key}:${effect}`),
+    ["team:NoExecute", "node.kubernetes.io/unschedulable:NoSchedule"],
   );
   t.true(net.rolledOut({ within: sec(10) }));
   t.is(net.pod("web-7d9c-x2x4q").node, "n1");

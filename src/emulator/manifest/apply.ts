@@ -14,6 +14,7 @@ import type { ServiceSpec } from "../spec.ts";
 import { type AutoscalerManifest, autoscaler } from "./autoscalers.ts";
 import { type ManifestObject, readManifest } from "./documents.ts";
 import type { ServiceManifest, WorkloadManifest } from "./kinds.ts";
+import { endpointSlice, node } from "./nodes.ts";
 import { checkLabels, checkName } from "./rules.ts";
 import { policyOptions, serviceSpec } from "./services.ts";
 import { checkShape, type Findings } from "./shape.ts";
@@ -135,6 +136,8 @@ function applier(
   const { name } = context;
   const { metadata } = value as WorkloadManifest;
   checkLabels(context.say, "metadata.labels", metadata?.labels);
+  if (kind === "Node") return node(net, row, value, context);
+  if (kind === "EndpointSlice") return endpointSlice(value, context);
   if (kind === "HorizontalPodAutoscaler") return autoscaler(value as AutoscalerManifest, context);
   if (kind === "Namespace") {
     checkName(context.say, "metadata.name", metadata?.name, "label");

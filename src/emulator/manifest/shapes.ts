@@ -244,6 +244,14 @@ export const SHAPES: Readonly<Record<string, Shape>> = {
   "v1 Pod": kind({ spec: podSpec }),
   "v1 Service": kind({ spec: serviceSpec }),
   "v1 Namespace": kind({ spec: any }),
+  "v1 Node": kind({
+    spec: object({
+      unschedulable: boolean,
+      taints: list(object({ key: string, value: string, effect: string, timeAdded: any })),
+      ...anyOf("configSource", "externalID", "podCIDR", "podCIDRs", "providerID"),
+    }),
+  }),
+  "discovery.k8s.io/v1 EndpointSlice": kind({ addressType: string, endpoints: any, ports: any }),
   "networking.k8s.io/v1 NetworkPolicy": kind({
     spec: object({
       podSelector: labelSelector,
