@@ -115,7 +115,7 @@ function addBench(vnetem: Command): Command {
   const bench = vnetem
     .command("bench [scenario...]")
     .description(
-      "throughput: l2, pod, vip, connect, bulk, request, http, idle, tap, build, control, or the micro suite",
+      "throughput of l2, pod, vip, connect, bulk, request, http, idle, tap, build, control, or micro",
     )
     .option("--flows <n>", "flows", "1000")
     .option("--bytes <n>", "bytes of an Ethernet frame with its checksum", "64")
