@@ -1,6 +1,7 @@
 // Nodes that die, are cut off and return: leases are frames, so what stops frames stops them (issue 6).
 
 import test from "ava";
+import { openSnapshot } from "../../src/emulator/define.ts";
 import type { Net } from "../../src/emulator/net.ts";
 import { ms, sec } from "../../src/emulator/units.ts";
 import { cluster, end } from "./kit.ts";
@@ -162,4 +163,26 @@ test("pods reach the API server through the Service kubernetes, the first addres
   t.regex(c.text, /^HTTP\/1\.1 200 OK/);
   c.close();
   end(t, net);
+});
+
+test("a snapshot in the middle of it goes on to the same future", (t) => {
+  const net = start();
+  net.at(sec(20)).kubectl.powerOff("n1");
+  net.at(sec(370)).kubectl.rolloutRestart("deployment/web");
+  net.run({ until: sec(58) });
+  const other = openSnapshot(net.snapshot());
+  for (const one of [net, other]) one.run({ until: sec(400) });
+  t.deepEqual(other.events(), net.events());
+  t.deepEqual(other.podInfos(), net.podInfos());
+  t.true(net.events().some((e) => e.reason === "TaintManagerEviction"));
+  // Manifests may come later, too: no address is given out twice.
+  const more = WEB.replaceAll("web", "later");
+  for (const one of [net, other]) {
+    one.apply(more);
+    t.true(one.rolledOut({ within: sec(10) }));
+  }
+  t.is(other.clusterIp("later"), net.clusterIp("later"));
+  t.not(net.clusterIp("later"), net.clusterIp("web"));
+  end(t, net);
+  end(t, other);
 });
