@@ -60,7 +60,7 @@ export function dataReceived(t: Tcp, row: number): void {
     else if (gap > t.rto[row]) increaseQuick(t, row);
   }
   t.lastReceived[row] = now;
-  growWindow(t, row, t.rxLength);
+  if (t.rxLength >= 128) growWindow(t, row, t.rxLength);
 }
 
 /** tcp_measure_rcv_mss(): the peer's segment size, and whether it pushed. */

@@ -117,7 +117,9 @@ function takeOutOfOrder(t: Tcp, row: number): void {
   }
   t.ofo[row] = t.ranges.add(t.ofo[row], t.rxSeq, dataEnd);
   if (t.ranges.known) {
+    // All of it is there: a duplicate, whose block comes to the front all the same (add_sack).
     setDsack(t, row, t.rxSeq, t.rxEnd);
+    noteDuplicate(t, row, t.rxSeq, dataEnd);
     return;
   }
   growWindow(t, row, t.rxLength);
@@ -148,6 +150,19 @@ function noteBlock(t: Tcp, row: number, seq: number, end: number): void {
   sackBlocks[base] = seq;
   sackBlocks[base + 1] = end;
   t.sackCount[row] = kept + 1;
+}
+
+/** tcp_sack_new_ofo_skb() for what a block holds already. */
+function noteDuplicate(t: Tcp, row: number, seq: number, end: number): void {
+  const base = row * SACK_BLOCKS * 2;
+  for (let i = 0; i < t.sackCount[row]; i++) {
+    const left = t.sackBlocks[base + 2 * i];
+    const right = t.sackBlocks[base + 2 * i + 1];
+    if (before(seq, left) || after(end, right)) continue;
+    noteBlock(t, row, left, right);
+    return;
+  }
+  noteBlock(t, row, seq, end);
 }
 
 /** tcp_sack_remove(): blocks that RCV.NXT has passed. */

@@ -8,6 +8,9 @@ import { MAX_WINDOW, RMEM_MAX } from "./constants.ts";
 import { TcpFlag } from "./state.ts";
 import type { Tcp } from "./table.ts";
 
+/** What a frame of a 1500-byte MTU counts (skb->truesize): a buffer of 2 KiB and its struct sk_buff. */
+const TRUESIZE = 2304;
+
 /** tcp_full_space(): window the whole buffer makes. */
 const fullSpace = (t: Tcp, row: number): number => t.rcvbuf[row] >> 1;
 
@@ -78,10 +81,24 @@ export function selectWindow(t: Tcp, row: number): number {
 /** tcp_grow_window(): data arrives in segments worth their memory, so more may be announced. */
 export function growWindow(t: Tcp, row: number, length: number): void {
   const room = Math.min(t.windowClamp[row], space(t, row)) - t.rcvSsthresh[row];
-  if (room <= 0 || length < 128) return;
-  const growth = Math.min(room, 2 * t.advmss[row]);
-  t.rcvSsthresh[row] += growth;
+  if (room <= 0) return;
+  const growth = windowGrowth(t, row, length);
+  if (growth === 0) return;
+  t.rcvSsthresh[row] += Math.min(room, Math.max(growth, 2 * length));
   t.quick[row] |= 1;
+}
+
+/** __tcp_grow_window(): small segments count less the larger the window is already. */
+function windowGrowth(t: Tcp, row: number, length: number): number {
+  let worth = TRUESIZE >> 1;
+  if (worth <= length) return 2 * t.advmss[row];
+  let window = fullSpace(t, row);
+  do {
+    worth >>= 1;
+    window >>= 1;
+    if (t.rcvSsthresh[row] > window) return 0;
+  } while (worth > length);
+  return 2 * t.rcvMss[row];
 }
 
 /** tcp_rcv_rtt_measure() and tcp_rcv_rtt_measure_ts(): the round trip as the receiver sees it. */

@@ -8,6 +8,7 @@ import { CLOSING } from "./scripts/closing.ts";
 import { DATA } from "./scripts/data.ts";
 import { LOSS } from "./scripts/loss.ts";
 import { OPENING } from "./scripts/opening.ts";
+import { randomTimeline } from "./scripts/random.ts";
 import { linesOf, type Timeline, timeOf } from "./timeline.ts";
 
 /** A difference that was seen so often is one; more tries are for a busy machine. */
@@ -17,7 +18,11 @@ const BUDGET_MS = 120_000;
 /** Seconds a timeline may last here; vnetem plays the longer ones alone. */
 const LONGEST = 4;
 
-const timelines = [...OPENING, ...CLOSING, ...DATA, ...LOSS].filter(
+/** Timelines of data that a bad link brings. */
+const RANDOM = 16;
+
+const random = Array.from({ length: RANDOM }, (_, seed) => randomTimeline(seed));
+const timelines = [...OPENING, ...CLOSING, ...DATA, ...LOSS, ...random].filter(
   (one) => one.notOnKernel === undefined && lasts(one.script) <= LONGEST,
 );
 const missing = await preflight();

@@ -311,4 +311,24 @@ export const DATA: readonly Timeline[] = [
      20.2 > R. 1:1(0) ack 1`,
     setup: { options: { keepAlive: true, keepIdle: 10e9, keepInterval: 1e9, keepCount: 3 } },
   },
+  {
+    title: "out of order and again: its D-SACK, and its block in front of the other (RFC 2883, 2018 4)",
+    script: `${SACK_SERVER}
+     0.2 < . 1001:2001(1000) ack 1
+     0.2 > . 1:1(0) ack 1 <nop,nop,sack 1001:2001>
+     0.22 < . 3001:4001(1000) ack 1
+     0.22 > . 1:1(0) ack 1 <nop,nop,sack 3001:4001 1001:2001>
+     0.24 < . 1001:2001(1000) ack 1
+     0.24 > . 1:1(0) ack 1 <nop,nop,sack 1001:2001 1001:2001 3001:4001>`,
+  },
+  {
+    title: "the first data comes out of order: what follows the hole is acknowledged at once",
+    script: `${SACK_SERVER}
+     0.2 < . 1001:2001(1000) ack 1
+     0.2 > . 1:1(0) ack 1 <nop,nop,sack 1001:2001>
+     0.22 < . 1:1001(1000) ack 1
+     0.22 > . 1:1(0) ack 2001
+     0.24 < . 2001:3001(1000) ack 1
+     0.24 > . 1:1(0) ack 3001`,
+  },
 ];
