@@ -1,6 +1,6 @@
-// A peer's data as a bad link brings it: lost and sent again, early, late, twice. What vnetem answers is written
-// down as a timeline, which the kernel then has to play the same way: acknowledgments, SACK and D-SACK blocks,
-// and when each comes.
+// A peer's data as a bad link brings it: lost and sent again, early, late, twice. What vnetem answers is
+// written down as a timeline, which the kernel then has to play the same way: acknowledgments, SACK and
+// D-SACK blocks, and when each comes.
 
 import { Random } from "../../../../src/core/random.ts";
 import { Direction } from "../../../../src/node/capture.ts";
