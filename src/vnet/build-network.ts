@@ -16,6 +16,7 @@ import {
   type PublicAddressSpec,
 } from "./build-public.ts";
 import { buildSecurity, buildSecurityAdmin, type SecuritySpec } from "./build-security.ts";
+import { buildTagRoutes, isTagRoute } from "./build-tag-routes.ts";
 import {
   checkAddressSpace,
   checkDelay,
@@ -79,6 +80,7 @@ export interface RouteTableSpec {
 }
 
 export interface RouteSpec {
+  /** An IPv4 prefix, or a service tag (R5). */
   prefix: string;
   /** VirtualAppliance, VirtualNetworkGateway, VnetLocal, Internet or None (R1, R4), in any case. */
   nextHop: string;
@@ -131,6 +133,7 @@ export function buildNetwork(v: Fabric, spec: NetworkSpec): BuiltNetwork {
   };
   for (const [name, table] of Object.entries(spec.routeTables ?? {})) buildTable(v, built, name, table);
   buildSecurity(v, built, spec);
+  for (const [name, table] of Object.entries(spec.routeTables ?? {})) buildTagRoutes(v, built, name, table);
   buildPublicAddresses(v, built.problems, spec.publicIps ?? {});
   buildNatGateways(v, built.problems, spec.natGateways ?? {});
   for (const [name, vnet] of Object.entries(spec.vnets)) buildVnet(v, built, name, vnet);
@@ -260,6 +263,7 @@ function buildTable(v: Fabric, built: BuiltNetwork, name: string, spec: RouteTab
   built.routeTables.set(name, table);
   v.setPropagation(table, spec.disableBgpRoutePropagation !== true);
   spec.routes.forEach((route, i) => {
+    if (isTagRoute(route)) return;
     built.problems.push(...buildRoute(v, table, route, `${path}.routes[${i}]`));
   });
 }
@@ -283,6 +287,6 @@ function buildRoute(v: Fabric, table: number, spec: RouteSpec, path: string): Pr
   return problems;
 }
 
-function notAPrefix(text: string): string {
+export function notAPrefix(text: string): string {
   return `${text} is not an IPv4 prefix such as 10.224.0.0/12`;
 }

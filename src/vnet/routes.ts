@@ -3,7 +3,6 @@
 // holds the winner of each prefix. Equal prefixes: user before BGP before system (2.4.2), but for 2.4.3. A
 // change touches only its own prefix in the subnets concerned.
 // Routes of service endpoints belong to one subnet and win over everything inside them (2.4.3).
-// Absent: service tags as prefixes (R5).
 
 import { growI32, growU8, Ids } from "../core/columns.ts";
 import { PrefixTable, prefixMask } from "../core/prefix-table.ts";

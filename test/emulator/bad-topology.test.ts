@@ -33,6 +33,8 @@ interface Row {
   expect: string[];
 }
 
+const NO_PREFIX = "is not an IPv4 prefix such as 10.224.0.0/12";
+
 const NETWORK: Row[] = [
   {
     it: "prefixes of one VNet overlap",
@@ -106,10 +108,10 @@ const NETWORK: Row[] = [
     expect: [
       `routeTable.rt.routes[0].nextHop: Nowhere is not one of ${NEXT_HOPS}`,
       "routeTable.rt.routes[1]: a VirtualAppliance route needs the appliance's address",
-      "routeTable.rt.routes[2].prefix: nonsense is not an IPv4 prefix such as 10.224.0.0/12",
-      "routeTable.rt.routes[2].address: 1.2.3 is not an IPv4 address",
       "routeTable.rt.routes[3]: only a VirtualAppliance route has an address",
       "routeTable.rt.routes[5]: the table has a route for 3.0.0.0/8 already",
+      `routeTable.rt.routes[2].prefix: nonsense ${NO_PREFIX}, and no service tag`,
+      "routeTable.rt.routes[2].address: 1.2.3 is not an IPv4 address",
     ],
   },
 ];
