@@ -3,6 +3,7 @@
 
 import { Op } from "../node/op.ts";
 import { Stage } from "../node/stage.ts";
+import { ipv4Protocol, PROTO_TCP } from "../wire/ipv4.ts";
 import type { Fabric } from "./fabric.ts";
 
 /** On to the destination's port. @param more delay besides that of the sender's VNet, ns */
@@ -13,6 +14,8 @@ export function carry(v: Fabric, f: number, from: number, to: number, more = 0):
   const delay = v.vnets.delay[nics.vnet[from]] + more;
   if (delay === 0 && from !== to) return Stage.VNET_INGRESS;
   if (delay === 0) {
+    // The tracker of the sender's node meets it again, behind other segments that left at this instant.
+    if (ipv4Protocol(k.skb.view, k.skb.l3[f]) === PROTO_TCP) k.consulted.giveUp(f);
     // Back to where it came from: behind what waits, so that an answer may teach the flooding bridge first.
     k.enqueue(f, Stage.VNET_INGRESS);
     return Stage.DONE;

@@ -125,6 +125,7 @@ export class FlowCache implements Entries {
     this.t = nf.t;
     this.segments = new FlowSegments(k, nf.t);
     this.connections = new FlowLinks(CONNECTIONS_MAX, nf.t, this, this.capacity);
+    this.connections.allocate();
     this.flowRecords = new FlowLinks(FLOW_RECORDS_MAX, vnet.flows, this, this.capacity);
     this.vnet = vnet;
     this.paths = new FlowPaths(k, link, ip, vnet);
@@ -428,6 +429,7 @@ export class FlowCache implements Entries {
 
   private tellFlowRecords(i: number, packets: number): void {
     const { flows, nics, vnets } = this.vnet;
+    if (this.flowRecords.rows.length === 0) return;
     for (let c = 0; c < FLOW_RECORDS_MAX; c++) {
       const row = this.flowRecords.rows[i * FLOW_RECORDS_MAX + c] >> 1;
       if (row < 0) continue;

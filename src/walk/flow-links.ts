@@ -19,9 +19,10 @@ export interface Linked {
 
 export class FlowLinks implements FlowMemo {
   readonly most: number;
-  /** Row of each link, -1 for none. */
-  rows: Int32Array;
-  private next: Int32Array;
+  /** Row of each link, -1 for none; empty before allocate(). */
+  rows = new Int32Array(0);
+  private next = new Int32Array(0);
+  private capacity: number;
   private readonly owner: Linked;
   private readonly entries: Entries;
 
@@ -30,13 +31,16 @@ export class FlowLinks implements FlowMemo {
     this.most = most;
     this.owner = owner;
     this.entries = entries;
-    this.rows = new Int32Array(most * capacity);
-    this.next = new Int32Array(most * capacity);
+    this.capacity = capacity;
   }
 
   /** Gives entry `i` its rows: `count` of `rows` from `from` on. */
   add(i: number, rows: Int32Array, from: number, count: number): void {
     const { links } = this.owner;
+    if (this.rows.length === 0) {
+      if (count === 0) return;
+      this.allocate();
+    }
     for (let c = 0; c < this.most; c++) {
       const l = i * this.most + c;
       const row = c < count ? rows[from + c] : -1;
@@ -47,8 +51,15 @@ export class FlowLinks implements FlowMemo {
     }
   }
 
+  /** Room for all entries: before the first that has rows. */
+  allocate(): void {
+    this.rows = new Int32Array(this.most * this.capacity).fill(-1);
+    this.next = new Int32Array(this.most * this.capacity);
+  }
+
   remove(i: number): void {
     const { links } = this.owner;
+    if (this.rows.length === 0) return;
     for (let l = i * this.most; l < (i + 1) * this.most; l++) {
       const row = this.rows[l];
       if (row < 0) continue;
@@ -76,6 +87,8 @@ export class FlowLinks implements FlowMemo {
   }
 
   grow(capacity: number): void {
+    this.capacity = capacity;
+    if (this.rows.length === 0) return;
     this.rows = growI32(this.rows, capacity * this.most);
     this.next = growI32(this.next, capacity * this.most);
   }

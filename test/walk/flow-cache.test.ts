@@ -143,14 +143,27 @@ test("a pod whose bridge sends everything to the fabric (azure-tunnel) reaches i
     const aks = t.cluster("aks", { subnet: vnet.subnet("nodes", "10.224.0.0/24"), cni: "azure-tunnel" });
     aks.nodes(1);
     aks.pod("client");
-    aks.pod("b", { udpEcho: 7 });
+    aks.pod("b", { udpEcho: 7, tcpEcho: 9000, tcpSink: 9001 });
   };
+  const trackers: string[] = [];
   const net = both(t, describe, (net) => {
+    // The tracker of their node sees each segment twice.
+    for (const to of ["b:9000", "b:9001", "b:9001", "b:9000"]) {
+      const connection = net.at(ms(1)).connect("client", to);
+      for (let i = 1; i < 20; i++) net.at(i * ms(150)).send(connection, 900 * (i % 7) + 500);
+    }
     net.traffic({ from: "client", to: "b:7", flows: 4, rate: 1000, frameBytes: 64 });
+    let seen = "";
+    for (let i = 1; i < 50; i++) {
+      net.run({ until: i * ms(75) });
+      seen += net.walk.nf.t.tcp.join();
+    }
+    trackers.push(seen);
     net.run({ until: sec(4) });
     net.walk.nf.t.flush(net.hosts.host("n0").ns);
     net.run({ until: sec(5) });
   });
+  t.true(trackers[0] === trackers[1]);
   // There and back, each in two parts; streams after two seconds (K 3.4).
   t.true(net.walk.spared > 4 * 1900, `${net.walk.spared}`);
 });
