@@ -301,6 +301,29 @@ test("a port that goes down stops what is received on it, learned or not", (t) =
   });
 });
 
+test("an address that is seen on another port of the bridge is not where it was", (t) => {
+  const describe = (t: TopologyBuilder): void => {
+    const vnet = t.vnet("prod", { addressSpace: ["10.224.0.0/12"] });
+    const aks = t.cluster("aks", { subnet: vnet.subnet("nodes", "10.224.0.0/24"), cni: "azure-bridge" });
+    aks.nodes(1);
+    aks.pod("client");
+    aks.pod("b", { udpSink: 8080 });
+    aks.pod("other");
+  };
+  both(t, describe, (net) => {
+    const { k, link } = net.walk;
+    const b = net.hosts.host("b").dev;
+    const port = k.dev.peer[net.hosts.host("other").dev]!;
+    net.traffic({ from: "client", to: "b:8080", flows: 3, rate: 1000, frameBytes: 64 });
+    net.run({ until: sec(1) });
+    t.true(k.delivered > 990);
+    link.fdb.learn(k.dev.master[port]!, port, k.dev.macHi[b]!, k.dev.macLo[b]!);
+    const { delivered } = k;
+    net.run({ for: ms(100) });
+    t.is(k.delivered, delivered);
+  });
+});
+
 test("frames that a link damaged, lost, doubled or put out of order, with and without", (t) => {
   const net = both(t, twoVms, (net) => {
     net.at(0).impair("a", { delay: ms(1), reorder: 0.1, duplicate: 0.1 });
