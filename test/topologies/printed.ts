@@ -305,18 +305,18 @@ Service plain-server (10.2.0.11): plain-server 2
 
   "load-balancer": `\
 twenty connections: 20 established
-web-a -> its own frontend: 2 of ten connect; the others are sent to web-a itself
+web-a -> its own frontend: 5 of ten connect; the others are sent to web-a itself
 web-b hangs: 10 of ten new ones connect
 idle for four minutes: 10 public connections were reset, internal ones are over in silence
 
 load-balancer.ts: 0 pods on 0 nodes, seed 7, 300 s of virtual time
-668 packets made, 366 delivered to sockets, 152 drops
+644 packets made, 376 delivered to sockets, 118 drops
 ┌─────────┬─────────────────┬────────────┐
 │ dropped │ reason          │ device     │
 ├─────────┼─────────────────┼────────────┤
-│ 88      │ IP_LOCAL_SOURCE │ web-a/eth0 │
+│ 55      │ IP_LOCAL_SOURCE │ web-a/eth0 │
 ├─────────┼─────────────────┼────────────┤
-│ 64      │ DEV_READY       │ web-b/eth0 │
+│ 63      │ DEV_READY       │ web-b/eth0 │
 └─────────┴─────────────────┴────────────┘
 `,
 
