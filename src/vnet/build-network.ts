@@ -123,6 +123,9 @@ export function nextHopOf(name: string): NextHop | -1 {
   return -1;
 }
 
+export const notANextHop = (name: string): string =>
+  `${name} is not one of ${SETTABLE.map((t) => NEXT_HOP_NAMES[t]).join(", ")}`;
+
 export function buildNetwork(v: Fabric, spec: NetworkSpec): BuiltNetwork {
   const built: BuiltNetwork = {
     problems: [],
@@ -275,8 +278,7 @@ function buildRoute(v: Fabric, table: number, spec: RouteSpec, path: string): Pr
   const address = spec.address === undefined ? 0 : parseIpv4(spec.address);
   if (cidr === undefined) problems.push({ path: `${path}.prefix`, message: notAPrefix(spec.prefix) });
   if (type === -1) {
-    const known = SETTABLE.map((t) => NEXT_HOP_NAMES[t]).join(", ");
-    problems.push({ path: `${path}.nextHop`, message: `${spec.nextHop} is not one of ${known}` });
+    problems.push({ path: `${path}.nextHop`, message: notANextHop(spec.nextHop) });
   }
   if (address === undefined) {
     problems.push({ path: `${path}.address`, message: `${spec.address} is not an IPv4 address` });

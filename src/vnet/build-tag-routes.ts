@@ -8,6 +8,7 @@ import { NextHop } from "./azure.ts";
 import {
   type BuiltNetwork,
   nextHopOf,
+  notANextHop,
   notAPrefix,
   type RouteSpec,
   type RouteTableSpec,
@@ -52,8 +53,7 @@ function buildTagRoute(v: Fabric, built: BuiltNetwork, table: number, route: Rou
   }
   const type = nextHopOf(route.nextHop);
   const address = route.address === undefined ? 0 : parseIpv4(route.address);
-  if (type === -1)
-    problems.push({ path: `${path}.nextHop`, message: `${route.nextHop} is no next hop type` });
+  if (type === -1) problems.push({ path: `${path}.nextHop`, message: notANextHop(route.nextHop) });
   if (address === undefined) {
     problems.push({ path: `${path}.address`, message: `${route.address} is not an IPv4 address` });
   } else if ((type === NextHop.VIRTUAL_APPLIANCE) !== (address !== 0)) {

@@ -106,10 +106,10 @@ test("V6 a description with many mistakes: all of them, each with its path", (t)
     [
       "routeTable.rt.routes[0]: a VirtualAppliance route needs the appliance's address",
       "routeTable.rt.routes[1]: only a VirtualAppliance route has an address",
-      "routeTable.rt.routes[2].prefix: x is not an IPv4 prefix such as 10.224.0.0/12",
+      "routeTable.rt.routes[4]: the table has a route for 20.0.0.0/8 already",
+      "routeTable.rt.routes[2].prefix: x is not an IPv4 prefix such as 10.224.0.0/12, and no service tag",
       `routeTable.rt.routes[2].nextHop: Gateway is not one of ${NEXT_HOPS}`,
       "routeTable.rt.routes[2].address: 10.0.0.256 is not an IPv4 address",
-      "routeTable.rt.routes[4]: the table has a route for 20.0.0.0/8 already",
       "vnet.one.delay: a delay is a whole number of nanoseconds, not negative",
       "vnet.one.addressSpace[1]: overlaps 10.0.0.0/16 of the same VNet",
       "vnet.one.addressSpace[2]: 10.1.2.3/16 has bits after its prefix: 10.1.0.0/16 is meant",

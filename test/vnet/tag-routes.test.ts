@@ -81,7 +81,8 @@ test("R5 at most 25 routes with tags; unknown tags and contradictions are refuse
       "routeTable.rt.routes[0].prefix: Sql is not an IPv4 prefix such as 10.224.0.0/12, and no service tag",
       "routeTable.rt.routes[1].prefix: Internet is no service of Azure",
       "routeTable.rt.routes[2].address: a VirtualAppliance route, and no other, has the appliance's address",
-      "routeTable.rt.routes[3].nextHop: Nowhere is no next hop type",
+      "routeTable.rt.routes[3].nextHop: Nowhere is not one of VirtualAppliance, VirtualNetworkGateway, " +
+        "VnetLocal, Internet, None",
     ],
   );
 });
