@@ -8,11 +8,7 @@
 
 import { growF64, growI32, growU8, growU16, Ids } from "../core/columns.ts";
 import { Op } from "../node/op.ts";
-import { Stage } from "../node/stage.ts";
-import { ETHERNET_SIZE, ETHERTYPE_IPV4, writeEthernet } from "../wire/ethernet.ts";
 import {
-  IPV4_DF,
-  IPV4_SIZE,
   ipv4Dst,
   ipv4End,
   ipv4HeaderLength,
@@ -20,7 +16,6 @@ import {
   ipv4Protocol,
   ipv4Src,
   PROTO_TCP,
-  writeIpv4Header,
 } from "../wire/ipv4.ts";
 import { WIRE_OK } from "../wire/reason.ts";
 import {
@@ -28,20 +23,18 @@ import {
   TCP_FIN,
   TCP_PSH,
   TCP_RST,
-  TCP_SIZE,
   TCP_SYN,
   tcpAcknowledgment,
   tcpCheck,
   tcpDestinationPort,
-  tcpFillChecksum,
   tcpFlags,
   tcpHeaderLength,
   tcpSequence,
   tcpSourcePort,
-  writeTcpHeader,
 } from "../wire/tcp.ts";
-import { VIRTUAL_MAC_HI, VIRTUAL_MAC_LO, WIRE_SERVER } from "./azure.ts";
+import { WIRE_SERVER } from "./azure.ts";
 import type { Fabric } from "./fabric.ts";
+import { sendSegment } from "./segment.ts";
 
 export const PROBE_INTERVAL = 5_000_000_000;
 const HTTP_TIMEOUT = 30_000_000_000;
@@ -49,7 +42,6 @@ const HTTP_TIMEOUT = 30_000_000_000;
 const PORT_FIRST = 49_152;
 const PORT_COUNT = 16_384;
 const WINDOW = 64_240;
-const TTL = 128;
 /** " 200" after "HTTP/1.x". */
 const STATUS_AT = 8;
 const STATUS_200 = 0x20323030;
@@ -247,30 +239,11 @@ function close(v: Fabric, row: number): void {
 
 /** One segment of the platform's, to the backend's port. */
 function segment(v: Fabric, row: number, flags: number, data: Uint8Array | null): void {
-  const { k, nics, probes: p } = v;
-  const { skb } = k;
-  const { view } = skb;
+  const { probes: p } = v;
   const nic = p.nic[row];
   if (!v.isPlugged(nic)) return;
-  const dev = nics.dev[nic];
-  const length = data === null ? 0 : data.length;
-  const f = k.alloc(ETHERNET_SIZE + IPV4_SIZE + TCP_SIZE + length, k.dev.ns[dev], dev);
-  if (f < 0) return;
-  const hi = nics.macHi[nic];
-  const lo = nics.macLo[nic];
-  const ip = writeEthernet(view, skb.off[f], hi, lo, VIRTUAL_MAC_HI, VIRTUAL_MAC_LO, ETHERTYPE_IPV4);
-  const total = IPV4_SIZE + TCP_SIZE + length;
   const to = v.primaryAddress(nic);
-  const tcp = writeIpv4Header(view, ip, total, PROTO_TCP, WIRE_SERVER, to, TTL, 0, 0, IPV4_DF);
   const { port } = p.probes[p.probe[row]];
-  writeTcpHeader(view, tcp, p.port[row], port, p.sent[row], p.received[row], flags, WINDOW, TCP_SIZE);
-  if (data !== null) skb.bytes.set(data, tcp + TCP_SIZE);
-  tcpFillChecksum(view, tcp, ip + total, ip);
-  skb.dev[f] = dev;
-  skb.mac[f] = skb.off[f];
-  skb.l3[f] = ip;
-  skb.l4[f] = tcp;
-  skb.outDev[f] = nic;
-  skb.nexthop[f] = nics.generation[nic];
-  k.enqueue(f, Stage.VNET_INGRESS);
+  const { port: ports, sent, received } = p;
+  sendSegment(v, nic, WIRE_SERVER, ports[row], to, port, sent[row], received[row], flags, WINDOW, data);
 }

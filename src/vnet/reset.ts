@@ -3,38 +3,22 @@
 // no longer (P73). Built as RFC 9293 3.10.7.1 has the answer to a segment of no connection.
 
 import { Op } from "../node/op.ts";
-import { Stage } from "../node/stage.ts";
-import { ETHERNET_SIZE, ETHERTYPE_IPV4, writeEthernet } from "../wire/ethernet.ts";
-import {
-  IPV4_DF,
-  IPV4_SIZE,
-  ipv4Dst,
-  ipv4End,
-  ipv4HeaderLength,
-  ipv4Src,
-  PROTO_TCP,
-  writeIpv4Header,
-} from "../wire/ipv4.ts";
+import { ipv4Dst, ipv4End, ipv4HeaderLength, ipv4Src } from "../wire/ipv4.ts";
 import {
   TCP_ACK,
   TCP_FIN,
   TCP_RST,
-  TCP_SIZE,
   TCP_SYN,
   tcpAcknowledgment,
   tcpDestinationPort,
-  tcpFillChecksum,
   tcpFlags,
   tcpHeaderLength,
   tcpSequence,
   tcpSourcePort,
-  writeTcpHeader,
 } from "../wire/tcp.ts";
-import { VIRTUAL_MAC_HI, VIRTUAL_MAC_LO } from "./azure.ts";
 import type { Fabric } from "./fabric.ts";
+import { sendSegment } from "./segment.ts";
 import { PUBLIC } from "./translations.ts";
-
-const TTL = 128;
 
 /** The sender of this segment hears that its connection is gone. */
 export function resetSender(v: Fabric, f: number, nic: number): void {
@@ -44,22 +28,17 @@ export function resetSender(v: Fabric, f: number, nic: number): void {
   const flags = tcpFlags(view, tcp);
   if ((flags & TCP_RST) !== 0) return;
   const data = ipv4End(view, ip) - tcp - tcpHeaderLength(view, tcp);
-  const acked = (flags & TCP_ACK) !== 0;
-  const length = data + ((flags & TCP_SYN) !== 0 ? 1 : 0) + ((flags & TCP_FIN) !== 0 ? 1 : 0);
-  const sequence = acked ? tcpAcknowledgment(view, tcp) : 0;
-  const acknowledgment = acked ? 0 : (tcpSequence(view, tcp) + length) | 0;
   const from = ipv4Dst(view, ip);
   const to = ipv4Src(view, ip);
-  sendReset(
-    v,
-    nic,
-    from,
-    tcpDestinationPort(view, tcp),
-    to,
-    tcpSourcePort(view, tcp),
-    sequence,
-    acknowledgment,
-  );
+  const port = tcpDestinationPort(view, tcp);
+  const sport = tcpSourcePort(view, tcp);
+  if ((flags & TCP_ACK) !== 0) {
+    sendSegment(v, nic, from, port, to, sport, tcpAcknowledgment(view, tcp), 0, TCP_RST, 0, null);
+    return;
+  }
+  const length = data + ((flags & TCP_SYN) !== 0 ? 1 : 0) + ((flags & TCP_FIN) !== 0 ? 1 : 0);
+  const acknowledgment = (tcpSequence(view, tcp) + length) | 0;
+  sendSegment(v, nic, from, port, to, sport, 0, acknowledgment, TCP_RST | TCP_ACK, 0, null);
 }
 
 /** Op.VNET_IDLE. */
@@ -71,11 +50,14 @@ export function idleOver(v: Fabric, row: number, generation: number): void {
     return;
   }
   if (t.isEstablished(row)) {
-    const { nic, inside, insidePort, outside, outsidePort, remote, remotePort } = t;
-    const ahead = t.insideNext[row];
-    sendReset(v, nic[row], remote[row], remotePort[row], inside[row], insidePort[row], t.remoteNext[row], 0);
+    const remote = t.remote[row];
+    const port = t.remotePort[row];
+    const ahead = t.remoteNext[row];
+    sendSegment(v, t.nic[row], remote, port, t.inside[row], t.insidePort[row], ahead, 0, TCP_RST, 0, null);
     const peer = peerNic(v, row);
-    if (peer >= 0) sendReset(v, peer, outside[row], outsidePort[row], remote[row], remotePort[row], ahead, 0);
+    const behind = t.insideNext[row];
+    if (peer >= 0)
+      sendSegment(v, peer, t.outside[row], t.outsidePort[row], remote, port, behind, 0, TCP_RST, 0, null);
   }
   t.remove(row);
 }
@@ -85,37 +67,4 @@ function peerNic(v: Fabric, row: number): number {
   const { translations: t } = v;
   if (t.domain[row] === PUBLIC) return v.internet < 0 ? -1 : v.nicOf(v.internet, t.remote[row]);
   return t.peer[row];
-}
-
-function sendReset(
-  v: Fabric,
-  nic: number,
-  src: number,
-  sport: number,
-  dst: number,
-  dport: number,
-  sequence: number,
-  acknowledgment: number,
-): void {
-  const { k, nics } = v;
-  const { skb } = k;
-  const { view } = skb;
-  const dev = nics.dev[nic];
-  const f = k.alloc(ETHERNET_SIZE + IPV4_SIZE + TCP_SIZE, k.dev.ns[dev], dev);
-  if (f < 0) return;
-  const hi = nics.macHi[nic];
-  const lo = nics.macLo[nic];
-  const ip = writeEthernet(view, skb.off[f], hi, lo, VIRTUAL_MAC_HI, VIRTUAL_MAC_LO, ETHERTYPE_IPV4);
-  const total = IPV4_SIZE + TCP_SIZE;
-  const tcp = writeIpv4Header(view, ip, total, PROTO_TCP, src, dst, TTL, 0, 0, IPV4_DF);
-  const flags = acknowledgment === 0 ? TCP_RST : TCP_RST | TCP_ACK;
-  writeTcpHeader(view, tcp, sport, dport, sequence, acknowledgment, flags, 0, TCP_SIZE);
-  tcpFillChecksum(view, tcp, ip + total, ip);
-  skb.dev[f] = dev;
-  skb.mac[f] = skb.off[f];
-  skb.l3[f] = ip;
-  skb.l4[f] = tcp;
-  skb.outDev[f] = nic;
-  skb.nexthop[f] = nics.generation[nic];
-  k.enqueue(f, Stage.VNET_INGRESS);
 }
