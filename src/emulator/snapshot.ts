@@ -99,35 +99,23 @@ function parse(bytes: Uint8Array): Document {
 
 // The script comes first: the kernel refers to it once it watches packets, which a fresh emulation does not
 // do yet.
+const ROOTS = [
+  "script",
+  "walk",
+  "pods",
+  "cni",
+  "hosts",
+  "platform",
+  "lines",
+  "skipped",
+  "serviceAddresses",
+  "health",
+  "dnsServers",
+  "resolver",
+] as const satisfies readonly (keyof Net)[];
+
 function roots(net: Net): object {
-  const {
-    script,
-    walk,
-    pods,
-    cni,
-    hosts,
-    platform,
-    lines,
-    skipped,
-    serviceAddresses,
-    health,
-    dnsServers,
-    resolver,
-  } = net;
-  return {
-    script,
-    walk,
-    pods,
-    cni,
-    hosts,
-    platform,
-    lines,
-    skipped,
-    serviceAddresses,
-    health,
-    dnsServers,
-    resolver,
-  };
+  return Object.fromEntries(ROOTS.map((name) => [name, net[name]]));
 }
 
 function isTyped(value: object): value is TypedArray {
