@@ -115,16 +115,8 @@ export class Translations {
   }
 
   findInside(nic: number, addr: number, port: number, remote: number, rport: number, proto: number): number {
-    const ports = (port << 16) | rport;
-    const h = hash4(addr, remote, ports, nic * 256 + proto);
-    const { slots, hashes, mask } = this.fromInside;
-    for (let s = h & mask, r = slots[s]; r !== 0; s = (s + 1) & mask, r = slots[s]) {
-      const row = r - 1;
-      if (hashes[s] !== h || this.inside[row] !== addr || this.remote[row] !== remote) continue;
-      if (this.insidePort[row] !== port || this.remotePort[row] !== rport) continue;
-      if (this.nic[row] === nic && this.protocol[row] === proto) return row;
-    }
-    return -1;
+    const { fromInside, nic: owners, inside, insidePort } = this;
+    return this.find(fromInside, owners, inside, insidePort, nic, addr, port, remote, rport, proto);
   }
 
   findOutside(
@@ -135,14 +127,29 @@ export class Translations {
     rport: number,
     proto: number,
   ): number {
-    const ports = (port << 16) | rport;
-    const h = hash4(addr, remote, ports, domain * 256 + proto);
-    const { slots, hashes, mask } = this.fromOutside;
+    const { fromOutside, domain: owners, outside, outsidePort } = this;
+    return this.find(fromOutside, owners, outside, outsidePort, domain, addr, port, remote, rport, proto);
+  }
+
+  private find(
+    index: HashIndex,
+    owners: Int32Array,
+    addrs: Int32Array,
+    ports: Int32Array,
+    owner: number,
+    addr: number,
+    port: number,
+    remote: number,
+    rport: number,
+    proto: number,
+  ): number {
+    const h = hash4(addr, remote, (port << 16) | rport, owner * 256 + proto);
+    const { slots, hashes, mask } = index;
     for (let s = h & mask, r = slots[s]; r !== 0; s = (s + 1) & mask, r = slots[s]) {
       const row = r - 1;
-      if (hashes[s] !== h || this.outside[row] !== addr || this.remote[row] !== remote) continue;
-      if (this.outsidePort[row] !== port || this.remotePort[row] !== rport) continue;
-      if (this.domain[row] === domain && this.protocol[row] === proto) return row;
+      if (hashes[s] !== h || addrs[row] !== addr || this.remote[row] !== remote) continue;
+      if (ports[row] !== port || this.remotePort[row] !== rport) continue;
+      if (owners[row] === owner && this.protocol[row] === proto) return row;
     }
     return -1;
   }
