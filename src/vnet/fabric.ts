@@ -70,6 +70,8 @@ export class Fabric {
   readonly translations = new Translations();
   /** What the packet in hand is known by; each user reads it anew. */
   readonly key = new FlowKey();
+  /** The same of what an ICMP error quotes, while the packet itself is still in hand. */
+  readonly quoted = new FlowKey();
   /** Compiled rules by security group, subnet and direction (policy.ts). */
   readonly policies = new Map<number, Policy>();
   /** Counts changes of whatever rules are made of: the rules, and the addresses tags and ASGs stand for. */

@@ -3,13 +3,10 @@
 // of the packet it quotes. Protocols without ports are known by their addresses.
 
 import {
-  ICMP_ECHO,
-  ICMP_ECHO_REPLY,
-  ICMP_TIMESTAMP,
-  ICMP_TIMESTAMP_REPLY,
   ICMPV4_SIZE,
   icmpv4Id,
   icmpv4IsError,
+  icmpv4IsQuery,
   icmpv4Quote,
   icmpv4QuoteCheck,
   icmpv4Type,
@@ -77,25 +74,20 @@ export class FlowKey {
       this.kind = KeyKind.PORTS;
       this.localPort = view.getUint16(outward ? l4 : l4 + 2);
       this.remotePort = view.getUint16(outward ? l4 + 2 : l4);
-    } else if (protocol === PROTO_ICMP && end - l4 >= ICMPV4_SIZE && isQuery(icmpv4Type(view, l4))) {
+    } else if (protocol === PROTO_ICMP && end - l4 >= ICMPV4_SIZE && icmpv4IsQuery(icmpv4Type(view, l4))) {
       this.kind = KeyKind.QUERY;
       this.localPort = icmpv4Id(view, l4);
     }
   }
 
-  /** The quoted packet went the other way. */
-  private readQuote(view: DataView, icmp: number, end: number, outward: boolean): void {
+  /** Reads what the ICMP error at `icmp` quotes, a packet of the other way; false when that is none. */
+  readQuote(view: DataView, icmp: number, end: number, outward: boolean): boolean {
     this.kind = KeyKind.ERROR;
-    if (icmpv4QuoteCheck(view, icmp, end) !== WIRE_OK) return;
+    if (icmpv4QuoteCheck(view, icmp, end) !== WIRE_OK) return false;
     const quote = icmpv4Quote(icmp);
     this.readAddresses(view, quote, !outward);
     this.readPorts(view, quote + ipv4HeaderLength(view, quote), end, !outward);
     this.kind = KeyKind.ERROR;
+    return true;
   }
-}
-
-function isQuery(type: number): boolean {
-  return (
-    type === ICMP_ECHO || type === ICMP_ECHO_REPLY || type === ICMP_TIMESTAMP || type === ICMP_TIMESTAMP_REPLY
-  );
 }

@@ -10,18 +10,7 @@
 import { Noted } from "../node/consulted.ts";
 import { Drop } from "../node/drop.ts";
 import { NoteKind } from "../node/notes.ts";
-import {
-  ICMP_ECHO,
-  ICMP_ECHO_REPLY,
-  ICMP_TIMESTAMP,
-  ICMP_TIMESTAMP_REPLY,
-  ICMPV4_SIZE,
-  icmpv4Id,
-  icmpv4IsError,
-  icmpv4Quote,
-  icmpv4QuoteCheck,
-  icmpv4Type,
-} from "../wire/icmpv4.ts";
+import { ICMPV4_SIZE, icmpv4Id, icmpv4IsError, icmpv4IsQuery, icmpv4Type } from "../wire/icmpv4.ts";
 import {
   ipv4Dst,
   ipv4HeaderLength,
@@ -32,7 +21,6 @@ import {
   PROTO_TCP,
   PROTO_UDP,
 } from "../wire/ipv4.ts";
-import { WIRE_OK } from "../wire/reason.ts";
 import { TCP_ACK, TCP_FLAGS, TCP_RST, TCP_SYN, tcpFlags } from "../wire/tcp.ts";
 import type { Fabric } from "./fabric.ts";
 import { FlowTupleState } from "./flow-log.ts";
@@ -71,7 +59,7 @@ export function securityRefusal(v: Fabric, f: number, nic: number, direction: Di
   } else if (protocol === PROTO_ICMP && room >= ICMPV4_SIZE) {
     const type = icmpv4Type(view, l4);
     if (icmpv4IsError(type) && isAboutFlow(v, l4, l4 + room, nic, out)) return 0;
-    if (isQuery(type)) ports = icmpv4Id(view, l4) * 0x10001;
+    if (icmpv4IsQuery(type)) ports = icmpv4Id(view, l4) * 0x10001;
   }
   const { flows } = v;
   const { now } = clock;
@@ -156,27 +144,12 @@ function logDenied(
   flows.flowLog.deny(vnet, nics.macHi[nic], nics.macLo[nic], now, src, dst, ports, protocol, out ? 1 : 0);
 }
 
-function isQuery(type: number): boolean {
-  return (
-    type === ICMP_ECHO || type === ICMP_ECHO_REPLY || type === ICMP_TIMESTAMP || type === ICMP_TIMESTAMP_REPLY
-  );
-}
-
-/** An ICMP error quotes a packet that went the other way: is there a record of its connection? */
+/** Is there a record of the connection that an ICMP error quotes? */
 function isAboutFlow(v: Fabric, icmp: number, end: number, nic: number, out: boolean): boolean {
-  const { view } = v.k.skb;
-  if (icmpv4QuoteCheck(view, icmp, end) !== WIRE_OK) return false;
-  const ip = icmpv4Quote(icmp);
-  const l4 = ip + ipv4HeaderLength(view, ip);
-  const protocol = ipv4Protocol(view, ip);
-  let ports = 0;
-  if (protocol === PROTO_TCP || protocol === PROTO_UDP) {
-    const first = view.getUint16(l4);
-    const second = view.getUint16(l4 + 2);
-    ports = out ? (second << 16) | first : (first << 16) | second;
-  } else if (protocol === PROTO_ICMP && isQuery(icmpv4Type(view, l4))) ports = icmpv4Id(view, l4) * 0x10001;
-  const local = out ? ipv4Dst(view, ip) : ipv4Src(view, ip);
-  const remote = out ? ipv4Src(view, ip) : ipv4Dst(view, ip);
+  const { quoted } = v;
+  if (!quoted.readQuote(v.k.skb.view, icmp, end, out)) return false;
+  const { local, remote, localPort, remotePort, protocol } = quoted;
+  const ports = protocol === PROTO_ICMP ? localPort * 0x10001 : (localPort << 16) | remotePort;
   return v.flows.live(nic, local, remote, ports | 0, protocol, v.k.clock.now) >= 0;
 }
 

@@ -93,6 +93,10 @@ export const icmpv4IsError = (type: number): boolean =>
   type === ICMP_TIME_EXCEEDED ||
   type === ICMP_PARAMETER_PROBLEM;
 
+/** Types with an identifier by which question and answer are known as one connection. */
+export const icmpv4IsQuery = (type: number): boolean =>
+  type === ICMP_ECHO || type === ICMP_ECHO_REPLY || type === ICMP_TIMESTAMP || type === ICMP_TIMESTAMP_REPLY;
+
 export function setIcmpv4Type(v: DataView, o: number, type: number): void {
   v.setUint8(o + ICMPV4_TYPE, type);
 }
