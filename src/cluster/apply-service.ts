@@ -76,6 +76,7 @@ function sameIn<T extends PortNumber>(ports: readonly T[], port: PortNumber): T 
 function addPort(cluster: Cluster, plan: ServicePlan, s: number, port: Omit<ServicePort, "row">): void {
   const added = cluster.addServicePort(s, port, plan.internalLocal, plan.affinity);
   addNamed(cluster, plan, added);
+  cluster.slices.refreshPort(cluster, cluster.services[s], added);
   addFrontends(cluster, plan, added);
 }
 
@@ -124,13 +125,16 @@ function changePort(
       for (const p of workload.pods) cluster.updateConditions(p);
     }
   }
+  cluster.slices.refreshPort(cluster, service, { ...port, row });
 }
 
 // New ones first: an address that stays is an endpoint all the time, and its UDP flows are left alone.
 function replaceEndpoints(cluster: Cluster, plan: ServicePlan, service: Service, port: ServicePort): void {
   const { table } = cluster;
   const old: number[] = [];
-  for (let e = table.first[port.row]; e >= 0; e = table.epNext[e]) old.push(e);
+  for (let e = table.first[port.row]; e >= 0; e = table.epNext[e]) {
+    if (!cluster.slices.has(port.row, e)) old.push(e);
+  }
   cluster.unlinkPods(port.row);
   cluster.linkPods(service, port.row, port);
   addNamed(cluster, plan, port);

@@ -30,6 +30,7 @@ import {
   type ServicePort,
   servicePortName,
 } from "./service.ts";
+import { Slices } from "./slices.ts";
 import type { ClusterNode, Workload } from "./workload.ts";
 
 export type { Service, ServicePort } from "./service.ts";
@@ -50,6 +51,8 @@ export class Cluster {
   readonly nodes: ClusterNode[] = [];
   readonly workloads: Workload[] = [];
   readonly services: Service[] = [];
+  /** EndpointSlices that the slice controller does not write. */
+  readonly slices = new Slices();
   /** Service by the row its ports have in the table. */
   readonly serviceOfPort: Service[] = [];
   readonly control: ControlPlane;
@@ -218,6 +221,7 @@ export class Cluster {
     this.count(node, 1);
     openServers(sock, ns, workload.ports);
     this.addEndpoints(p);
+    this.slices.podCame(this, `${workload.namespace}/${name}`, this.pods.ip[p]);
     return p;
   }
 
@@ -341,6 +345,7 @@ export class Cluster {
   removeServicePort(port: ServicePort): void {
     if (port.row < 0) return;
     this.unlinkPods(port.row);
+    this.slices.forget(port.row);
     this.table.removeServicePort(port.row);
   }
 
@@ -405,7 +410,9 @@ export class Cluster {
     this.firstEndpoint[p] = -1;
     for (let i = 0; i < endpointOf.length; i++)
       this.addEndpoint(p, endpointOf[i].servicePort, endpointOf[i].targetPort);
-    if (endpointOf.length > 0) this.changed();
+    if (endpointOf.length === 0) return;
+    this.slices.podsChanged(this, endpointOf);
+    this.changed();
   }
 
   private addEndpoint(p: number, servicePort: number, targetPort: number): void {
@@ -445,6 +452,7 @@ export class Cluster {
       e = next;
     }
     this.firstEndpoint[p] = -1;
+    this.slices.podsChanged(this, this.workloads[this.pods.workload[p]].endpointOf);
     this.changed();
   }
 

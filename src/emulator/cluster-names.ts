@@ -161,6 +161,11 @@ function endpointsOf(cluster: Cluster, service: Service): Endpoint[] {
       found.push({ ip: pods.ip[p], host: own ?? formatIpv4(pods.ip[p]).replaceAll(".", "-") });
     }
   }
+  for (const { ip, conditions, hostname } of cluster.slices.of(service).flatMap((s) => s.endpoints)) {
+    if (ip === 0 || (conditions & EndpointCondition.READY) === 0) continue;
+    if (found.some((e) => e.ip === ip)) continue;
+    found.push({ ip, host: hostname || formatIpv4(ip).replaceAll(".", "-") });
+  }
   return found;
 }
 

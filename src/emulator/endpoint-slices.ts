@@ -1,5 +1,6 @@
 // The EndpointSlices of a Service as the slice controller would write them (pkg/controller/endpointslice):
-// conditions, node, zone and hints of every endpoint, at most 100 to a slice, a slice per set of ports.
+// conditions, node, zone and hints of every endpoint, at most 100 to a slice, a slice per set of ports; after
+// them those of other managers.
 // Absent: FQDN slices, the topology-mode annotation, the packing of half-full slices.
 
 import { type Cluster, type Service, targetOf } from "../cluster/cluster.ts";
@@ -49,13 +50,14 @@ export function endpointSlices(
     addSelected(cluster, service, zones, add);
     if (Object.keys(service.selector).length === 0) addNamed(net.hosts, cluster, service, zones, add);
   }
-  return [...bySet.values()].flatMap((slice) => {
+  const derived = [...bySet.values()].flatMap((slice) => {
     const parts: EndpointSlice[] = [];
     for (let i = 0; i < slice.endpoints.length; i += MOST) {
       parts.push({ ...slice, endpoints: slice.endpoints.slice(i, i + MOST) });
     }
     return parts;
   });
+  return [...derived, ...others(net.hosts, cluster, service, zones)];
 }
 
 type Add = (ports: EndpointSlice["ports"], endpoint: SliceEndpoint) => void;
@@ -99,6 +101,7 @@ function addNamed(
     ns < 0 ? undefined : nodes.find((n) => n.ns === ns);
   for (const sp of service.ports) {
     for (let e = sp.row < 0 ? -1 : table.first[sp.row]; e >= 0; e = table.epNext[e]) {
+      if (cluster.slices.has(sp.row, e)) continue;
       const ip = formatIpv4(table.epIp[e]);
       const node = nodeOf(table.epNode[e]);
       const name = hosts.nameOfAddress(table.epIp[e]);
@@ -116,6 +119,33 @@ function addNamed(
       });
     }
   }
+}
+
+// Those of other managers, as they were applied.
+function others(hosts: Hosts, cluster: Cluster, service: Service, zones: readonly string[]): EndpointSlice[] {
+  const { nodes } = cluster;
+  return cluster.slices.of(service).map((slice) => ({
+    addressType: "IPv4",
+    ports: slice.ports.map(({ name, port, protocol }) => ({ name, port, protocol: protocolOf(protocol) })),
+    endpoints: slice.endpoints
+      .filter((e) => e.ip !== 0)
+      .map((e): SliceEndpoint => {
+        const ip = formatIpv4(e.ip);
+        const node = nodes[e.node];
+        const name = hosts.nameOfAddress(e.ip);
+        return {
+          addresses: [ip],
+          conditions: conditionsOf(e.conditions),
+          nodeName: node?.name ?? null,
+          zone: node === undefined ? null : (zones[node.zone] ?? null),
+          targetRef: name === ip ? null : name,
+          hints: {
+            forZones: zones.slice(e.forZone, e.forZone + 1),
+            forNodes: nodes.slice(e.forNode, e.forNode + 1).map((n) => n.name),
+          },
+        };
+      }),
+  }));
 }
 
 function conditionsOf(bits: number): SliceEndpoint["conditions"] {

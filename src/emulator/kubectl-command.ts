@@ -107,6 +107,7 @@ const KINDS: Readonly<Record<string, string>> = Object.fromEntries(
     ["NetworkPolicy", "netpol"],
     ["PodDisruptionBudget", "pdb"],
     ["HorizontalPodAutoscaler", "hpa"],
+    ["EndpointSlice", "eps"],
   ].flatMap(([kind = "", short = ""]) => [
     [short, kind],
     [kind.toLowerCase(), kind],
@@ -127,6 +128,8 @@ function remove(net: Net, row: number, command: { object: string; namespace: str
   if (kind === "Service") return removeService(net, row, name, namespace);
   if (kind === "NetworkPolicy") {
     if (cluster.removePolicy(namespace, name)) return;
+  } else if (kind === "EndpointSlice") {
+    if (cluster.slices.remove(cluster, namespace, name)) return;
   } else if (kind === "Node") {
     const n = cp.nodes.findIndex((node) => node.name === name);
     if (n >= 0) return forgetPodsOf(cp, n);

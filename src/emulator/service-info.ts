@@ -69,11 +69,15 @@ function tableEndpoints(hosts: Hosts, cluster: Cluster, row: number): EndpointIn
 
 // A headless Service has no rules, only EndpointSlices.
 function podEndpoints(hosts: Hosts, cluster: Cluster, service: Service, port: ServicePort): EndpointInfo[] {
-  return cluster.selected(service).flatMap((w) => {
+  const selected = cluster.selected(service).flatMap((w) => {
     const target = targetOf(w, port);
     const rows = target === 0 ? [] : cluster.pods.oldestFirst(w.pods);
     return rows.map((p) => endpoint(hosts, cluster.pods.ip[p], target, cluster.conditions(p, service)));
   });
+  const others = cluster.slices
+    .endpointsOf(service, port)
+    .map(({ endpoint: e, target }) => endpoint(hosts, e.ip, target, e.conditions));
+  return [...selected, ...others];
 }
 
 function endpoint(hosts: Hosts, addr: number, port: number, conditions: number): EndpointInfo {

@@ -179,6 +179,9 @@ function addresses(cluster: Cluster, s: Service, sp: ServicePort): string[] {
         }
       }
     }
+    for (const { endpoint: e, target } of cluster.slices.endpointsOf(s, sp)) {
+      if (e.conditions & EndpointCondition.READY) found.push(`${formatIpv4(e.ip)}:${target}`);
+    }
     return found;
   }
   for (let e = t.first[sp.row]; e >= 0; e = t.epNext[e]) {

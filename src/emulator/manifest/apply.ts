@@ -2,6 +2,7 @@
 // applied, in its order. Kinds and fields that are not known are reported and skipped.
 
 import { applyService } from "../../cluster/apply-service.ts";
+import type { Cluster } from "../../cluster/cluster.ts";
 import { startApiServer } from "../api-server.ts";
 import { policyOf } from "../build-policy.ts";
 import { planService } from "../build-service.ts";
@@ -13,8 +14,9 @@ import type { Net } from "../net.ts";
 import type { ServiceSpec } from "../spec.ts";
 import { type AutoscalerManifest, autoscaler } from "./autoscalers.ts";
 import { type ManifestObject, readManifest } from "./documents.ts";
-import type { ServiceManifest, WorkloadManifest } from "./kinds.ts";
-import { endpointSlice, node } from "./nodes.ts";
+import { endpointSlice, endpoints } from "./endpoint-slices.ts";
+import type { EndpointSliceManifest, EndpointsManifest, ServiceManifest, WorkloadManifest } from "./kinds.ts";
+import { node } from "./nodes.ts";
 import { checkLabels, checkName } from "./rules.ts";
 import { policyOptions, serviceSpec } from "./services.ts";
 import { checkShape, type Findings } from "./shape.ts";
@@ -67,6 +69,7 @@ export function applyManifest(net: Net, row: number, text: string, file: string)
   const addresses = net.serviceAddresses[row];
   const cluster = net.clusters[row];
   const before = addresses.copy();
+  noteAddresses(cluster, objects);
   const steps = objects.flatMap((object) => {
     const apply = prepare(net, row, object, { problems, skipped, wrongTypes: 0 });
     return apply === null ? [] : [{ object, apply }];
@@ -77,7 +80,8 @@ export function applyManifest(net: Net, row: number, text: string, file: string)
   }
   const { control } = cluster;
   startApiServer(net, row);
-  const applied = steps.map(({ object, apply }): AppliedObject => {
+  const applied = new Array<AppliedObject>(steps.length);
+  const run = ({ object, apply }: (typeof steps)[number], i: number): void => {
     const group = object.apiVersion.includes("/") ? `.${object.apiVersion.split("/")[0]}` : "";
     const name = `${object.kind.toLowerCase()}${group}/${object.name}`;
     const key = `${object.kind}/${object.namespace}/${object.name}`;
@@ -86,9 +90,22 @@ export function applyManifest(net: Net, row: number, text: string, file: string)
     control.applied.set(key, now);
     if (last !== now) apply(control);
     const result = last === undefined ? "created" : last === now ? "unchanged" : "configured";
-    return { object: name, namespace: object.namespace, result };
-  });
+    applied[i] = { object: name, namespace: object.namespace, result };
+  };
+  // Slices last, wherever they stand: what they are depends on the Services and pods beside them.
+  const isSlice = ({ kind }: ManifestObject): boolean => kind === "EndpointSlice" || kind === "Endpoints";
+  for (const [i, step] of steps.entries()) if (!isSlice(step.object)) run(step, i);
+  for (const [i, step] of steps.entries()) if (isSlice(step.object)) run(step, i);
   return { objects: applied, skipped };
+}
+
+// Where a dump says which address a pod had, slices that name it mean the pod.
+function noteAddresses(cluster: Cluster, objects: readonly ManifestObject[]): void {
+  for (const { kind, namespace, name, value } of objects) {
+    const status = value.status as { podIP?: unknown } | null | undefined;
+    if (kind !== "Pod" || typeof status?.podIP !== "string") continue;
+    cluster.slices.podOfAddress.set(status.podIP, `${namespace}/${name}`);
+  }
 }
 
 // Checked; what applies it, or null when it is skipped or wrong.
@@ -137,7 +154,8 @@ function applier(
   const { metadata } = value as WorkloadManifest;
   checkLabels(context.say, "metadata.labels", metadata?.labels);
   if (kind === "Node") return node(net, row, value, context);
-  if (kind === "EndpointSlice") return endpointSlice(value, context);
+  if (kind === "EndpointSlice") return endpointSlice(net, row, value as EndpointSliceManifest, context);
+  if (kind === "Endpoints") return endpoints(net, row, value as EndpointsManifest, context);
   if (kind === "HorizontalPodAutoscaler") return autoscaler(value as AutoscalerManifest, context);
   if (kind === "Namespace") {
     checkName(context.say, "metadata.name", metadata?.name, "label");
@@ -150,6 +168,8 @@ function applier(
     for (const { path, message } of problems) context.say(path, message);
     return () => cluster.applyPolicy(policy);
   }
+  // Every dump has it; here it leads to the API server there is (api-server.ts).
+  if (name === "kubernetes" && context.namespace === "default") return () => {};
   const spec = serviceSpec(value as ServiceManifest, context);
   if (out.problems.length > count) return null;
   return serviceApplier(net, row, spec, context);

@@ -139,3 +139,29 @@ export interface ServiceManifest {
   };
   status?: { loadBalancer?: { ingress?: readonly { ip?: string; ipMode?: string }[] } };
 }
+
+export interface SliceEndpointManifest {
+  addresses?: readonly string[];
+  conditions?: { ready?: boolean; serving?: boolean; terminating?: boolean };
+  hostname?: string;
+  nodeName?: string;
+  zone?: string;
+  hints?: { forZones?: readonly { name?: string }[]; forNodes?: readonly { name?: string }[] };
+  targetRef?: { kind?: string; namespace?: string; name?: string };
+}
+
+export interface EndpointSliceManifest {
+  metadata?: MetadataManifest;
+  addressType?: string;
+  endpoints?: readonly SliceEndpointManifest[];
+  ports?: readonly { name?: string; port?: number; protocol?: string }[];
+}
+
+export interface EndpointsManifest {
+  metadata?: MetadataManifest;
+  subsets?: readonly {
+    addresses?: readonly (SliceEndpointManifest & { ip?: string })[];
+    notReadyAddresses?: readonly (SliceEndpointManifest & { ip?: string })[];
+    ports?: readonly { name?: string; port?: number; protocol?: string }[];
+  }[];
+}

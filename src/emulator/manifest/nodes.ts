@@ -1,6 +1,5 @@
-// Node objects and EndpointSlices as `kubectl get -o json` prints them. A Node tells of a machine the
-// topology has: its labels, taints, whether it is cordoned, what can be allocated. Slices of the slice
-// controller are what the cluster makes by itself.
+// Node objects as `kubectl get -o json` prints them. A Node tells of a machine the topology has: its labels,
+// taints, whether it is cordoned, what can be allocated.
 
 import { cordon, nodesChanged } from "../../cluster/control/node-lifecycle.ts";
 import type { Taint } from "../../cluster/control/objects.ts";
@@ -45,15 +44,4 @@ export function node(net: Net, row: number, m: NodeManifest, c: ObjectContext): 
     cordon(cp, n, unschedulable);
     nodesChanged(cp);
   };
-}
-
-/** The controller's own are made here, too; others name endpoints that Services of a topology name. */
-export function endpointSlice(m: { metadata?: { labels?: Strings } }, c: ObjectContext): Apply | null {
-  const manager = m.metadata?.labels?.["endpointslice.kubernetes.io/managed-by"];
-  if (manager === "endpointslice-controller.k8s.io") return () => {};
-  c.skip(
-    "metadata.labels",
-    "names no slice controller: endpoints of a Service without selector are not modelled",
-  );
-  return null;
 }

@@ -70,13 +70,17 @@ export function checkLabels(say: Say, path: string, labels: Strings | undefined)
         `is '${QUALIFIED}')`;
       invalid(say, path, key, detail);
     }
-    if (new RegExp(`^${LABEL_VALUE}$`).test(value) && value.length <= SHORT) continue;
-    const detail =
-      "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and " +
-      "must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', " +
-      `regex used for validation is '${LABEL_VALUE}')`;
-    invalid(say, path, value, detail);
+    checkLabelValue(say, path, value);
   }
+}
+
+export function checkLabelValue(say: Say, path: string, value: string): void {
+  if (new RegExp(`^${LABEL_VALUE}$`).test(value) && value.length <= SHORT) return;
+  const detail =
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and " +
+    "must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', " +
+    `regex used for validation is '${LABEL_VALUE}')`;
+  invalid(say, path, value, detail);
 }
 
 export function notNegative(say: Say, path: string, value: number | undefined): void {

@@ -161,6 +161,15 @@ const metricTarget = object({
   value: any,
 });
 
+const targetRef = object({
+  kind: string,
+  namespace: string,
+  name: string,
+  ...anyOf("apiVersion", "fieldPath", "resourceVersion", "uid"),
+});
+
+const endpointAddress = object({ ip: string, hostname: string, nodeName: string, targetRef });
+
 export const SHAPES: Readonly<Record<string, Shape>> = {
   "autoscaling/v2 HorizontalPodAutoscaler": kind({
     spec: object({
@@ -251,7 +260,30 @@ export const SHAPES: Readonly<Record<string, Shape>> = {
       ...anyOf("configSource", "externalID", "podCIDR", "podCIDRs", "providerID"),
     }),
   }),
-  "discovery.k8s.io/v1 EndpointSlice": kind({ addressType: string, endpoints: any, ports: any }),
+  "discovery.k8s.io/v1 EndpointSlice": kind({
+    addressType: string,
+    endpoints: list(
+      object({
+        addresses: list(string),
+        conditions: object({ ready: boolean, serving: boolean, terminating: boolean }),
+        hints: object({
+          forZones: list(object({ name: string })),
+          forNodes: list(object({ name: string })),
+        }),
+        ...{ hostname: string, nodeName: string, zone: string, targetRef, deprecatedTopology: any },
+      }),
+    ),
+    ports: list(object({ name: string, port: integer, protocol: string, appProtocol: string })),
+  }),
+  "v1 Endpoints": kind({
+    subsets: list(
+      object({
+        addresses: list(endpointAddress),
+        notReadyAddresses: list(endpointAddress),
+        ports: list(object({ name: string, port: integer, protocol: string, appProtocol: string })),
+      }),
+    ),
+  }),
   "networking.k8s.io/v1 NetworkPolicy": kind({
     spec: object({
       podSelector: labelSelector,
