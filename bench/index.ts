@@ -13,7 +13,14 @@ import { micro } from "./micro.ts";
 import type { Pause } from "./pauses.ts";
 import type { StageProfile } from "./profile/profile.ts";
 import type { BuildResult, MicroResult, Other, ScenarioResult } from "./result.ts";
-import { FLOWS_MAX, hasPath, TRAFFIC_SCENARIOS, type TrafficScenario } from "./rig.ts";
+import {
+  BACKENDS,
+  BACKENDS_MAX,
+  FLOWS_MAX,
+  hasPath,
+  TRAFFIC_SCENARIOS,
+  type TrafficScenario,
+} from "./rig.ts";
 import { measureTap, type TapResult, type TapSide } from "./tap.ts";
 import { type BulkResult, measureBulk, measureRequests, type RequestResult } from "./tcp.ts";
 
@@ -21,7 +28,16 @@ export { FULL, type Grid, pointsOf, QUICK } from "./sweep/grid.ts";
 export { ReportUnavailable } from "./sweep/missing.ts";
 export { page } from "./sweep/page.ts";
 export { runCommand, runSweep, type SweepResult } from "./sweep/run.ts";
-export { FLOWS_MAX, hasPath, KernelUnavailable, ProgramError, type Settings, TRAFFIC_SCENARIOS };
+export {
+  BACKENDS,
+  BACKENDS_MAX,
+  FLOWS_MAX,
+  hasPath,
+  KernelUnavailable,
+  ProgramError,
+  type Settings,
+  TRAFFIC_SCENARIOS,
+};
 
 export const SCENARIOS: readonly string[] = [
   ...TRAFFIC_SCENARIOS,
@@ -204,7 +220,8 @@ function tcpText(r: BulkResult | RequestResult): string {
 function scenarioText(r: ScenarioResult): string {
   const churn = r.churnPerSecond === 0 ? "" : `, ${r.churnPerSecond} pod replacements per second`;
   const walks = r.flowCache ? "" : ", every packet walks";
-  const cluster = r.services > 1 ? `${r.cni}, ${count(r.services)} Services` : r.cni;
+  const services = r.services > 1 ? `, ${count(r.services)} Services` : "";
+  const cluster = `${r.cni}${services}, ${count(r.backends)} backends`;
   const traffic = `${r.frameBytes}-byte frames, ${count(r.flows)} flows`;
   const what = `${r.scenario} (${cluster}): ${traffic}${churn}${walks}`;
   const { spread: s } = r;
@@ -258,7 +275,7 @@ function pauseText({ ns, collectionNs, grownBytes, replaced }: Pause): string {
   const seen = [
     ...(collectionNs > 0 ? [`${milliseconds(collectionNs)} of it garbage collection`] : []),
     ...(grownBytes > 0 ? [`tables grew by ${(grownBytes / 1e6).toFixed(1)} MB`] : []),
-    ...(replaced > 0 ? [`${count(replaced)} pods replaced`] : []),
+    ...(replaced > 0 ? ["a pod replaced"] : []),
   ];
   return seen.length === 0 ? milliseconds(ns) : `${milliseconds(ns)}: ${seen.join(", ")}`;
 }

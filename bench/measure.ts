@@ -8,7 +8,7 @@ import { flowMemory, total } from "./memory.ts";
 import { profileOf } from "./profile/profile.ts";
 import { Sampler } from "./profile/sampler.ts";
 import { machine, round, type ScenarioResult } from "./result.ts";
-import { BATCH, Rig, type TrafficScenario } from "./rig.ts";
+import { BACKENDS, BATCH, Rig, type TrafficScenario } from "./rig.ts";
 import { type Beside, Timed } from "./timed.ts";
 
 export interface Settings {
@@ -23,6 +23,8 @@ export interface Settings {
   services?: number;
   /** How pods are attached. Default "azure-bridge". */
   cni?: CniMode;
+  /** Endpoints of the Service. Default 200. */
+  backends?: number;
   /** Sample what runs, and say the time of each stage. */
   profile?: boolean;
 }
@@ -54,10 +56,11 @@ export async function measure(
   beside?: Beside,
 ): Promise<ScenarioResult> {
   const { flows, frameBytes, churnPerSecond, flowCache = true, services = 1, cni = "azure-bridge" } = s;
+  const { backends = BACKENDS } = s;
   const sampler = s.profile ? new Sampler() : null;
-  const rig = new Rig({ scenario, flows, frameBytes, flowCache, services, cni });
-  // Room for connections that was made before the first one is theirs as well.
-  const empty = { ...flowMemory(rig.net.walk), conntrack: 0 };
+  const rig = new Rig({ scenario, flows, frameBytes, flowCache, services, cni, backends });
+  // Room that was made before the first flow is the flows' as well.
+  const empty = { ...flowMemory(rig.net.walk), conntrack: 0, flowCache: 0 };
   const warm = scenario === "connect" ? effort.warmPackets : Math.max(2 * flows, effort.warmPackets);
   warmUp(rig, warm, churnPerSecond > 0 ? effort.warmReplacements : 0);
   const allocated = await bytesPerPacket((n) => walkPackets(rig, n), effort.heapPackets);
@@ -79,6 +82,7 @@ export async function measure(
     flowCache,
     services,
     cni,
+    backends,
     churnPerSecond,
     seconds: round(nanoseconds / 1e9, 3),
     offered: after.offered - before.offered,
@@ -98,7 +102,7 @@ export async function measure(
     p50Ns: round(times.quantile(0.5) / BATCH, 1),
     p99Ns: round(times.quantile(0.99) / BATCH, 1),
     p999Ns: round(times.quantile(0.999) / BATCH, 1),
-    maxNs: Math.round(times.longest),
+    maxNs: longestPauses[0].ns,
     longestPauses,
     spread,
     ...(stacks && { profile: profileOf(stacks, nsPerPacket) }),

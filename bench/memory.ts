@@ -1,8 +1,9 @@
-// What the tables that flows fill take: the bytes of every typed array reachable from them. Of connections,
-// whose table is as large from the start as the benchmark will need, those of rows that were used; of the
-// others all, since tables double.
+// What the tables that flows fill take: the bytes of every typed array reachable from them. Of connections
+// and of the cache's entries, whose tables are as large from the start as the benchmark will need, those of
+// rows that are used; of the others all, since tables double.
 
 import { REC } from "../src/netfilter/nf-conn.ts";
+import { ENTRY } from "../src/walk/flow-entry.ts";
 import type { Walk } from "../src/walk/walk.ts";
 
 /** Bytes of the tables that grow with the number of flows. */
@@ -19,10 +20,11 @@ export function flowMemory({ k, link, ip, nf, vnet, cache }: Walk): FlowMemory {
   const { t } = nf;
   const around = [k, link, ip, nf, vnet];
   const used = (t.ids.used * REC) / t.rec.length;
+  const cached = (cache.size * ENTRY) / cache.words.length;
   return {
     // Rows come in order; the index is hit everywhere.
     conntrack: used * bytesOf(t, [...around, cache, t.index]) + bytesOf(t.index, []),
-    flowCache: bytesOf(cache, [...around, t, cache.paths]),
+    flowCache: cached * bytesOf(cache, [...around, t, cache.paths, cache.index]) + bytesOf(cache.index, []),
     dependencies: bytesOf(cache.paths, around) + bytesOf(k.consulted, []),
   };
 }

@@ -1,5 +1,5 @@
-// The longest times between the ends of two batches, and what happened in them as far as one can see from
-// outside: garbage collection, tables that grew, pods that were replaced.
+// The longest times between the ends of two batches, or two parts of one (timed.ts), and what happened in
+// them as far as one can see from outside: garbage collection, tables that grew, pods that were replaced.
 
 import { PerformanceObserver } from "node:perf_hooks";
 import { setImmediate } from "node:timers/promises";
@@ -12,7 +12,7 @@ export interface Pause {
   collectionNs: number;
   /** Bytes by which the tables of flows grew: old and new columns stand side by side meanwhile. */
   grownBytes: number;
-  /** Pods replaced. */
+  /** Pods replaced: one at most. */
   replaced: number;
 }
 
@@ -43,7 +43,7 @@ export class Pauses {
     this.observer.observe({ entryTypes: ["gc"] });
   }
 
-  /** A batch began and ended at these times of performance.now(). */
+  /** A batch, or a part of one, began and ended at these times of performance.now(). */
   add(from: number, until: number, replaced: number): void {
     let grownBytes = 0;
     const capacity = this.capacityNow();

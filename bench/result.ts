@@ -15,6 +15,8 @@ export interface ScenarioResult {
   /** Services of the cluster, and how its pods are attached. */
   services: number;
   cni: string;
+  /** Endpoints of the measured Service. */
+  backends: number;
   churnPerSecond: number;
   /** Time on the wall that was measured. */
   seconds: number;
@@ -37,7 +39,7 @@ export interface ScenarioResult {
   p50Ns: number;
   p99Ns: number;
   p999Ns: number;
-  /** The longest time between the ends of two batches: the worst pause. */
+  /** The longest time between the ends of two batches, or two parts of one: the worst pause. */
   maxNs: number;
   /** The longest ones, and what happened in them. */
   longestPauses: Pause[];

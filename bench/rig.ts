@@ -11,7 +11,7 @@ import { defineTopology } from "../src/emulator/define.ts";
 import type { Net } from "../src/emulator/net.ts";
 import type { CniMode } from "../src/emulator/spec.ts";
 import { Drop } from "../src/node/drop.ts";
-import { sourceClose, sourceEmit, sourceOpen, sourceStart } from "../src/socket/source.ts";
+import { sourceClose, sourceEmit, sourceOpen } from "../src/socket/source.ts";
 import { SourceStat, STATS_WORDS } from "../src/socket/sources.ts";
 import { PROTO_ICMP, PROTO_UDP } from "../src/wire/ipv4.ts";
 import { DeliveryCheck } from "./check.ts";
@@ -23,17 +23,19 @@ export const TRAFFIC_SCENARIOS: readonly TrafficScenario[] = ["l2", "pod", "vip"
 export const BATCH = 64;
 export const PORT = 8080;
 /**
- * Endpoints of the Service, all on one large node (AKS allows 250 pods): a replacement takes this share of
- * the flows along, each of which is a new connection then.
+ * Endpoints of the Service, as many as one large node has (AKS allows 250 pods): a replacement takes this
+ * share of the flows along, each of which is a new connection then. More of them need more nodes.
  */
 export const BACKENDS = 200;
+/** What the subnet of the nodes and their pods has addresses for. */
+export const BACKENDS_MAX = 40_000;
 export const FIRST_PORT = 1024;
 /** Flows of one client pod: a source port each. */
 export const PORTS_PER_CLIENT = 50_000;
 /** Virtual time between two packets of steady flows, ns: a million packets per second. */
 const INTERVAL = 1000;
-/** The kubelet probes each pod this often, per second; a bridge forgets a pod that is silent for 300 s. */
-const PROBES = 0.1;
+/** The kubelets probe each pod once in this time, ns; a bridge forgets a pod that is silent for 300 s. */
+const PROBE_PERIOD = 200e9;
 /** How long the entry of an unanswered UDP connection lives, ns (K 3.4). */
 const UNREPLIED = 30e9;
 /** `connect` goes through this many ports for each connection that is alive, so that no port is met again. */
@@ -63,6 +65,8 @@ export interface RigOptions {
   services?: number;
   /** How pods are attached. Default "azure-bridge". */
   cni?: CniMode;
+  /** Endpoints of the measured Service. Default BACKENDS, and for `l2` no more. */
+  backends?: number;
 }
 
 /** Does the path of the scenario exist where pods are attached like that? */
@@ -76,9 +80,10 @@ export class Rig {
   private readonly sources: number[] = [];
   private readonly interval: number;
   private turn = 0;
-  /** Backends, and the source that probes each. */
   private readonly backends: number[];
-  private readonly probes: number[];
+  /** The backend that is probed next, and when. */
+  private probed = 0;
+  private probeAt = 0;
   private readonly random = new Random(1, "replacements");
 
   constructor(options: RigOptions) {
@@ -95,7 +100,7 @@ export class Rig {
     this.check = new DeliveryCheck(walk.k, table, viaService ? services[0].ports[0].row : -1);
     walk.k.watch = this.check;
     for (let p = 0; p < pods.ids.used; p++) this.check.own(pods.ns[p], pods.ip[p]);
-    this.backends = [...workloads[0].pods];
+    this.backends = workloads.filter((w) => w.labels.app === "web").flatMap((w) => w.pods);
     const to = hosts.destination(viaService ? "web" : `web-0:${PORT}`, PROTO_UDP);
     for (let c = 0, left = ports; c < clients; c++, left -= PORTS_PER_CLIENT) {
       const options = { proto: PROTO_UDP, dst: to.addr, port: PORT, firstPort: FIRST_PORT, frameBytes };
@@ -105,7 +110,6 @@ export class Rig {
       this.sources.push(row);
     }
     this.check.watchFlows(walk.sock.flows.used);
-    this.probes = this.backends.map((p, i) => this.probe(p, FIRST_PORT + i));
   }
 
   /** Sends `packets` and walks each to its end; then their time passes. */
@@ -113,22 +117,20 @@ export class Rig {
     const { walk } = this.net;
     sourceEmit(walk.sock, this.sources[this.turn], packets);
     this.turn = this.turn + 1 === this.sources.length ? 0 : this.turn + 1;
-    walk.run(walk.k.clock.now + packets * this.interval);
+    const { clock } = walk.k;
+    walk.run(clock.now + packets * this.interval);
+    for (; this.probeAt <= clock.now; this.probeAt += PROBE_PERIOD / this.backends.length) this.probeNext();
   }
 
   /** CNI DEL and ADD of any backend, under way to nobody at this moment. */
   replaceOne(): void {
     const { pods } = this.net;
-    const { sock } = this.net.walk;
     const i = this.random.below(this.backends.length);
     const gone = this.backends[i];
-    const id = sock.sources.firstPort[this.probes[i]];
-    sourceClose(sock, this.probes[i]);
     this.check.disown(pods.ns[gone]);
     const p = this.cluster.replacePod(gone);
     if (typeof p === "string") throw new Error(`no replacement: ${p}`);
     this.backends[i] = p;
-    this.probes[i] = this.probe(p, id);
     this.check.own(pods.ns[p], pods.ip[p]);
   }
 
@@ -171,35 +173,47 @@ export class Rig {
     return count;
   }
 
-  /** The kubelet's probe of a pod on its node: an echo request now and then. */
-  private probe(p: number, id: number): number {
+  /** The kubelet's probe of the next pod on its node: an echo request, answered at once. */
+  private probeNext(): void {
     const { pods, walk } = this.net;
+    const p = this.backends[this.probed];
+    this.probed = this.probed + 1 === this.backends.length ? 0 : this.probed + 1;
     const { ns } = this.cluster.nodes[pods.node[p]];
-    const options = { proto: PROTO_ICMP, dst: pods.ip[p], port: 0, flows: 1, firstPort: id, frameBytes: 64 };
+    const dst = pods.ip[p];
+    const options = { proto: PROTO_ICMP, dst, port: 0, flows: 1, firstPort: FIRST_PORT, frameBytes: 64 };
     const row = sourceOpen(walk.sock, ns, options);
     if (row < 0) throw new Error("no source for a probe");
-    sourceStart(walk.sock, row, PROBES, 1, 0);
-    return row;
+    sourceEmit(walk.sock, row, 1);
+    walk.drain();
+    sourceClose(walk.sock, row);
   }
 }
 
 function topology(options: RigOptions, clients: number): ReturnType<typeof defineTopology> {
-  const { scenario, flows, services = 1, cni = "azure-bridge" } = options;
+  const { scenario, flows, services = 1, cni = "azure-bridge", backends = BACKENDS } = options;
   const room = Math.max(CONNTRACK_MAX, Math.ceil(flows * 2));
   // Those of the clients' node, and as many on the backends' as it may have: replaced pods leave theirs.
   const conntrackEntries = Math.min(CONNTRACK_ROOM, flows + room);
-  return defineTopology({ seed: 1, frames: 4096, conntrackEntries }, (t) => {
+  // One direction of each flow, and probes.
+  const flowCacheEntries = flows + backends;
+  return defineTopology({ seed: 1, frames: 4096, conntrackEntries, flowCacheEntries }, (t) => {
     const vnet = t.vnet("prod", { addressSpace: ["10.224.0.0/12"] });
     const subnet = vnet.subnet("nodes", "10.224.0.0/16");
     const bridgeNetfilter = scenario !== "l2";
     const aks = t.cluster("aks", { subnet, cni, maxPods: MAX_PODS, bridgeNetfilter });
-    aks.nodes(2, { sysctls: { "net.netfilter.nf_conntrack_max": room } });
-    const node = scenario === "l2" ? "n0" : "n1";
-    aks.deployment("web", { replicas: BACKENDS, udpSink: PORT, node });
+    const far = Math.ceil(backends / BACKENDS);
+    aks.nodes(1 + far, { sysctls: { "net.netfilter.nf_conntrack_max": room } });
+    for (let i = 0; i < far; i++) {
+      const name = i === 0 ? "web" : `web-n${i + 1}`;
+      const replicas = Math.min(BACKENDS, backends - i * BACKENDS);
+      const node = scenario === "l2" ? "n0" : `n${i + 1}`;
+      aks.deployment(name, { replicas, udpSink: PORT, node, labels: { app: "web" } });
+    }
     aks.service("web", { port: PORT, protocol: "UDP" });
     if (services > 1) {
-      aks.node("n2");
-      aks.deployment("other", { replicas: OTHER_PODS, udpSink: PORT, node: "n2" });
+      const node = `n${1 + far}`;
+      aks.node(node);
+      aks.deployment("other", { replicas: OTHER_PODS, udpSink: PORT, node });
       const selector = { app: "other" };
       for (let i = 1; i < services; i++) aks.service(`other-${i}`, { port: PORT, protocol: "UDP", selector });
     }

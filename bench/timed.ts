@@ -1,5 +1,6 @@
 // Batches, one after the other, with the time of each on the wall; replacements come when their moment has
-// come. tinybench repeats slices of them and makes the median and the spread.
+// come. When several are due at once, since the last batch was long, the next one is sent in as many parts
+// with one of them behind each. tinybench repeats slices and makes the median and the spread.
 
 import { Bench } from "tinybench";
 import { Histogram } from "./histogram.ts";
@@ -36,16 +37,23 @@ export class Timed {
     const before = this.nanoseconds;
     let last = from;
     while (last < end) {
-      rig.batch(BATCH);
-      const { replaced } = this;
-      if (churnPerSecond > 0) {
-        const due = ((before + (last - from) * 1e6) / 1e9) * churnPerSecond;
-        for (; this.replaced < due; this.replaced++) rig.replaceOne();
+      const due = ((before + (last - from) * 1e6) / 1e9) * churnPerSecond;
+      const begun = last;
+      let left = BATCH;
+      for (let parts = Math.min(Math.max(1, Math.ceil(due - this.replaced)), BATCH); parts > 0; parts--) {
+        const packets = Math.ceil(left / parts);
+        left -= packets;
+        rig.batch(packets);
+        const isDue = this.replaced < due;
+        if (isDue) {
+          rig.replaceOne();
+          this.replaced++;
+        }
+        const now = performance.now();
+        pauses.add(last, now, isDue ? 1 : 0);
+        last = now;
       }
-      const now = performance.now();
-      times.add((now - last) * 1e6, 1);
-      pauses.add(last, now, this.replaced - replaced);
-      last = now;
+      times.add((last - begun) * 1e6, 1);
     }
     this.nanoseconds = before + (last - from) * 1e6;
     return (this.nanoseconds - before) / Math.max(1, rig.check.delivered - delivered);

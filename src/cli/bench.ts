@@ -1,6 +1,8 @@
 // vnetem bench: throughput of the scenarios of bench/, as a table or as JSON.
 
 import {
+  BACKENDS,
+  BACKENDS_MAX,
   FLOWS_MAX,
   hasPath,
   KernelUnavailable,
@@ -23,6 +25,7 @@ export interface BenchOptions {
   churn?: string;
   services?: string;
   cni?: string;
+  backends?: string;
   seconds?: string;
   flowCache?: boolean;
   beside?: string;
@@ -49,16 +52,19 @@ export async function bench(scenarios: readonly string[], options: BenchOptions)
   }
   const cni = cniMode(options.cni ?? "azure-bridge");
   checkPaths(chosen, cni);
-  const settings: Settings = {
+  const settings: Settings & { backends: number } = {
     flows: whole("--flows", options.flows ?? "1000", 1, FLOWS_MAX),
     frameBytes: whole("--bytes", options.bytes ?? "64", ...FRAME_BYTES),
     churnPerSecond: whole("--churn", options.churn ?? "0", 0, CHURN_MAX),
     services: whole("--services", options.services ?? "1", 1, SERVICES_MAX),
     cni,
+    backends: whole("--backends", options.backends ?? String(BACKENDS), 1, BACKENDS_MAX),
     seconds: number("--seconds", options.seconds ?? "3"),
     flowCache: options.flowCache ?? true,
     profile: options.profile ?? false,
   };
+  if (chosen.includes("l2") && settings.backends > BACKENDS)
+    throw new UsageError(`l2 has its pods on one node: --backends takes at most ${BACKENDS}`);
   if (options.beside !== undefined) checkBeside(options.beside, chosen, settings);
   let exit = 0;
   for (const name of chosen) {
@@ -90,8 +96,8 @@ function checkBeside(what: string, chosen: readonly string[], settings: Settings
     throw new UsageError(`--beside kernel measures ${KERNEL_SCENARIOS.join(", ")} only`);
   if (settings.churnPerSecond > 0)
     throw new UsageError("--beside kernel replaces no pods: leave --churn out");
-  if (settings.cni !== "azure-bridge" || settings.services !== 1)
-    throw new UsageError("--beside kernel knows azure-bridge and one Service only");
+  if (settings.cni !== "azure-bridge" || settings.services !== 1 || settings.backends !== BACKENDS)
+    throw new UsageError(`--beside kernel knows azure-bridge, one Service and ${BACKENDS} backends only`);
 }
 
 async function measured(beside: string | undefined, scenario: string, settings: Settings): Promise<Outcome> {

@@ -123,6 +123,7 @@ function addBench(vnetem: Command): Command {
     .option("--no-flow-cache", "let every packet walk")
     .option("--services <n>", "Services of the cluster", "1")
     .option("--cni <mode>", "how pods are attached", "azure-bridge")
+    .option("--backends <n>", "endpoints of the Service, 200 on a node", "200")
     .option(
       "--beside <what>",
       "measure in turns with vip in this machine's kernel: kernel; or with a program like limit.c: its path",

@@ -46,10 +46,11 @@ export interface Building {
 
 export function buildNet(spec: TopologySpec): Net {
   const problems: Problem[] = [];
-  const { seed, frames, conntrackEntries, fabric, limits } = checkOptions(spec, problems);
+  const { seed, frames, conntrackEntries, flowCacheEntries, fabric, limits } = checkOptions(spec, problems);
   const k = new Kernel({ seed, frames, largeFrames: LARGE_FRAMES, frameBytes: FRAME_BYTES });
   const walk = new Walk(k, fabric, limits);
   walk.nf.t.reserve(conntrackEntries);
+  walk.cache.reserve(flowCacheEntries);
   const pods = new Pods();
   checkNames(spec, problems);
   const network = buildNetwork(walk.vnet, networkSpec(spec));

@@ -10,8 +10,9 @@ import type { FabricOptions, TopologySpec } from "./spec.ts";
 export const DEFAULT_FRAMES = 16_384;
 const FRAMES_MIN = 64;
 const FRAMES_MAX = 1 << 20;
-export const DEFAULT_CONNTRACK = 64;
-const CONNTRACK_ROOM_MAX = 1 << 22;
+/** Rows that tables of flows have from the start. */
+export const DEFAULT_ROOM = 64;
+const ROOM_MAX = 1 << 22;
 /** Datagrams one fabric can be told to follow: their table is made at once. */
 const FRAGMENT_FLOWS_MAX = 1 << 20;
 
@@ -19,12 +20,13 @@ interface CheckedOptions {
   seed: number;
   frames: number;
   conntrackEntries: number;
+  flowCacheEntries: number;
   fabric: FabricOptions;
   limits: Partial<Limits>;
 }
 
 export function checkOptions(spec: TopologySpec, problems: Problem[]): CheckedOptions {
-  let { seed, frames, conntrackEntries } = spec;
+  let { seed, frames } = spec;
   if (!Number.isSafeInteger(seed)) {
     problems.push({ path: "seed", message: "a seed is a whole number" });
     seed = 1;
@@ -34,13 +36,17 @@ export function checkOptions(spec: TopologySpec, problems: Problem[]): CheckedOp
     problems.push({ path: "frames", message: `the number of frames is ${range}` });
     frames = DEFAULT_FRAMES;
   }
-  if (!isWithin(conntrackEntries, 1, CONNTRACK_ROOM_MAX)) {
-    const message = `the number of connections is a whole number from 1 to ${CONNTRACK_ROOM_MAX}`;
-    problems.push({ path: "conntrackEntries", message });
-    conntrackEntries = DEFAULT_CONNTRACK;
-  }
+  const conntrackEntries = checkRoom("conntrackEntries", "connections", spec.conntrackEntries, problems);
+  const flowCacheEntries = checkRoom("flowCacheEntries", "flows", spec.flowCacheEntries, problems);
   const limits = checkLimits(spec.limits, problems);
-  return { seed, frames, conntrackEntries, fabric: checkFabric(spec.fabric, problems), limits };
+  const fabric = checkFabric(spec.fabric, problems);
+  return { seed, frames, conntrackEntries, flowCacheEntries, fabric, limits };
+}
+
+function checkRoom(path: string, of: string, given: number, problems: Problem[]): number {
+  if (isWithin(given, 1, ROOM_MAX)) return given;
+  problems.push({ path, message: `the number of ${of} is a whole number from 1 to ${ROOM_MAX}` });
+  return DEFAULT_ROOM;
 }
 
 function checkLimits(given: Partial<Limits>, problems: Problem[]): Partial<Limits> {

@@ -8,7 +8,7 @@ import type { NsgSpec } from "../vnet/build-security.ts";
 import { formatIpv4, parseCidr } from "../wire/address.ts";
 import { DNS_PORT } from "../wire/dns.ts";
 import { buildNet } from "./build.ts";
-import { DEFAULT_CONNTRACK, DEFAULT_FRAMES } from "./check-options.ts";
+import { DEFAULT_FRAMES, DEFAULT_ROOM } from "./check-options.ts";
 import { SnapshotError } from "./errors.ts";
 import type { Net } from "./net.ts";
 import { specOfSnapshot } from "./snapshot.ts";
@@ -93,7 +93,8 @@ export function defineTopology(options: TopologyOptions, describe: (t: TopologyB
   const spec: TopologySpec = {
     seed: options.seed ?? 1,
     frames: options.frames ?? DEFAULT_FRAMES,
-    conntrackEntries: options.conntrackEntries ?? DEFAULT_CONNTRACK,
+    conntrackEntries: options.conntrackEntries ?? DEFAULT_ROOM,
+    flowCacheEntries: options.flowCacheEntries ?? DEFAULT_ROOM,
     fabric: { ...options.fabric },
     limits: { ...options.limits },
     flowCache: options.flowCache ?? true,

@@ -76,6 +76,8 @@ export interface TopologyOptions {
    * for which packets wait. Default 64.
    */
   conntrackEntries?: number;
+  /** Flows, each direction for itself, that the flow cache has room for from the start. Default 64. */
+  flowCacheEntries?: number;
   /** Choices about the Azure fabric, such as { sourceMac: "sender" }. */
   fabric?: FabricOptions;
   /** Other limits than Azure's (azure.md 1.8), such as { flowsPerNic: 1000 }. */
@@ -441,6 +443,7 @@ export interface TopologySpec {
   seed: number;
   frames: number;
   conntrackEntries: number;
+  flowCacheEntries: number;
   fabric: FabricOptions;
   limits: Partial<Limits>;
   flowCache: boolean;

@@ -54,6 +54,8 @@ const HOST_PORTS = { udpEcho: PORTS, udpSink: PORTS, tcpEcho: PORTS, tcpSink: PO
 const TOPOLOGY: Shape = {
   seed: "number",
   frames: "number",
+  conntrackEntries: "number",
+  flowCacheEntries: "number",
   flowCache: "boolean",
   fabric: "any",
   limits: "any",

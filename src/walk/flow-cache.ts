@@ -343,7 +343,7 @@ export class FlowCache implements Entries {
     const { consulted } = this.k;
     this.sweep();
     const i = this.ids.take();
-    if (i >= this.capacity) this.grow();
+    if (i >= this.capacity) this.grow(this.capacity * 2);
     const { start, words, flows } = this;
     const w = i * ENTRY;
     for (let x = 0; x < 4; x++) words[w + x] = start[s + x];
@@ -458,8 +458,18 @@ export class FlowCache implements Entries {
     this.ids.give(i);
   }
 
-  private grow(): void {
-    this.capacity *= 2;
+  /**
+   * Makes room for so many flows at once: a table that doubles while packets pass makes them wait for the
+   * copy.
+   */
+  reserve(entries: number): void {
+    if (entries <= this.capacity) return;
+    this.grow(entries);
+    this.index.reserve(entries);
+  }
+
+  private grow(n: number): void {
+    this.capacity = n;
     this.words = growI32(this.words, this.capacity * ENTRY);
     this.flows = growF64(this.flows, this.capacity * FLOW);
     this.connections.grow(this.capacity);

@@ -28,6 +28,7 @@ const SHAPE = {
   flowCache: "boolean",
   services: "number",
   cni: "string",
+  backends: "number",
   churnPerSecond: "number",
   seconds: "number",
   offered: "number",
@@ -109,6 +110,51 @@ for (const cni of CNI_MODES) {
     );
   });
 }
+
+test("more backends than a node has pods: more nodes, and each gets its flows", async (t) => {
+  const backends = 2 * BACKENDS + 1;
+  const result = await measure(
+    "vip",
+    { ...SETTINGS, flows: backends, backends, churnPerSecond: 5_000 },
+    LITTLE,
+  );
+  t.is(result.backends, backends);
+  t.true(result.churnApplied > 0);
+  accounted(t, result);
+  const rig = new Rig({ scenario: "vip", flows: backends, backends });
+  for (let i = 0; i < backends; i += BATCH) rig.batch(Math.min(BATCH, backends - i));
+  const { pods, walk } = rig.net;
+  const nodes = new Map<string, number>();
+  for (const w of rig.cluster.workloads.filter((w) => w.labels.app === "web")) {
+    for (const p of w.pods) {
+      const node = rig.cluster.nodes[pods.node[p]].name;
+      nodes.set(node, (nodes.get(node) ?? 0) + 1);
+      t.is(walk.k.dev.rxPackets[pods.eth0[p]] > 0, true);
+    }
+  }
+  t.deepEqual(
+    [...nodes],
+    [
+      ["n1", BACKENDS],
+      ["n2", BACKENDS],
+      ["n3", 1],
+    ],
+  );
+});
+
+test("tables of flows have room for all from the start, pods replaced or not", (t) => {
+  const flows = 3_000;
+  const rig = new Rig({ scenario: "vip", flows });
+  const { cache, nf } = rig.net.walk;
+  const rows = (): number[] => [cache.words.length, cache.index.slots.length, nf.t.rec.length];
+  const before = rows();
+  for (let sent = 0; sent < 3 * flows; sent += BATCH) {
+    rig.batch(BATCH);
+    rig.replaceOne();
+  }
+  t.true(cache.size > flows / 2);
+  t.deepEqual(rows(), before);
+});
 
 test("l2 has a path where pods meet on a bridge", (t) => {
   t.deepEqual(

@@ -61,6 +61,7 @@ function madeUp({ flows, frameBytes, churn, services, cni }: Point): ScenarioRes
     flowCache: true,
     services,
     cni,
+    backends: 200,
     churnPerSecond: churn,
     seconds: 1,
     offered: 1_000,

@@ -410,7 +410,7 @@ const OPTIONS: Row[] = [
     found: () => [
       ...problemsOf(nothingAtAll, { seed: 1.5 }),
       ...problemsOf(nothingAtAll, { seed: Number.NaN, frames: 63 }),
-      ...problemsOf(nothingAtAll, { conntrackEntries: 0 }),
+      ...problemsOf(nothingAtAll, { conntrackEntries: 0, flowCacheEntries: 1.5 }),
       ...problemsOf(nothingAtAll, { frames: 2 ** 21 }),
     ],
     expect: [
@@ -418,6 +418,7 @@ const OPTIONS: Row[] = [
       "seed: a seed is a whole number",
       "frames: the number of frames is a whole number from 64 to 1048576",
       "conntrackEntries: the number of connections is a whole number from 1 to 4194304",
+      "flowCacheEntries: the number of flows is a whole number from 1 to 4194304",
       "frames: the number of frames is a whole number from 64 to 1048576",
     ],
   },
