@@ -10,6 +10,23 @@ const { dependencies, peerDependencies } = JSON.parse(
 );
 const packages = Object.keys({ ...dependencies, ...peerDependencies });
 
+/**
+ * A chunk exports copies of its constants, functions and classes. What a module itself exports V8 keeps in a
+ * cell, which every use inside the module reads and checks as well.
+ */
+const exportCopies = {
+  name: "export-copies",
+  renderChunk: (code) => ({
+    code: code.replace(/^export \{ (.+) \};$/m, (_, list) => {
+      const pairs = list.split(", ").map((pair) => pair.split(" as "));
+      const copies = pairs.map(([name], i) => `exported$${i} = ${name}`);
+      const names = pairs.map(([name, as = name], i) => `exported$${i} as ${as}`);
+      return `const ${copies.join(", ")};\nexport { ${names.join(", ")} };`;
+    }),
+    map: null,
+  }),
+};
+
 export default {
   input: {
     index: "dist/src/index.js",
@@ -28,6 +45,7 @@ export default {
     sourcemap: true,
     sourcemapExcludeSources: true,
   },
+  plugins: [exportCopies],
   external: (id) =>
     id.startsWith("node:") ||
     builtinModules.includes(id) ||

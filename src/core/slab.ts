@@ -5,17 +5,23 @@
 
 import { assert } from "./assert.ts";
 
-/** Bytes kept free before a new frame, for headers pushed later. */
-export const HEADROOM = 66;
+/** Bytes kept free before a new frame, for headers pushed later: whole words, for who writes by words. */
+export const HEADROOM = 68;
 const LARGE_SLOT = 65_536 + 256;
 
 export class Slab {
   readonly bytes: Uint8Array;
   readonly view: DataView;
+  /** The same bytes as words in the order of this machine (byte-order.ts). */
+  readonly words: Int32Array;
   /** First byte of the frame, absolute in the slab. */
   readonly off: Int32Array;
   /** Length of the frame in bytes. */
   readonly len: Int32Array;
+  /**
+   * What a slot still holds that take() gave out: whoever takes it again finds it there. 0 for nothing known.
+   */
+  readonly holds: Int32Array;
   readonly capacity: number;
   readonly smallBytes: number;
   private readonly small: number;
@@ -38,8 +44,10 @@ export class Slab {
     this.capacity = small + large;
     this.bytes = new Uint8Array(small * this.stride + large * LARGE_SLOT);
     this.view = new DataView(this.bytes.buffer);
+    this.words = new Int32Array(this.bytes.buffer);
     this.off = new Int32Array(this.capacity);
     this.len = new Int32Array(this.capacity).fill(-1);
+    this.holds = new Int32Array(this.capacity);
     this.free = new Int32Array(small);
     this.freeLarge = new Int32Array(large);
     for (let i = 0; i < small; i++) this.free[i] = small - 1 - i;
@@ -65,7 +73,45 @@ export class Slab {
     }
     this.off[f] = this.start(f) + HEADROOM;
     this.len[f] = len;
+    this.holds[f] = 0;
     return f;
+  }
+
+  /**
+   * Up to `n` slots for frames of `len` bytes at once, into the first places of `frames`; how many. Each holds
+   * what `holds` says.
+   */
+  take(len: number, n: number, frames: Int32Array): number {
+    if (len > this.smallBytes) {
+      const f = this.alloc(len);
+      frames[0] = f;
+      return f < 0 ? 0 : 1;
+    }
+    const { free, off, len: lens, stride } = this;
+    const count = n < this.freeTop ? n : this.freeTop;
+    const top = this.freeTop - 1;
+    for (let i = 0; i < count; i++) {
+      const f = free[top - i];
+      frames[i] = f;
+      off[f] = Math.imul(f, stride) + HEADROOM;
+      lens[f] = len;
+    }
+    this.freeTop -= count;
+    return count;
+  }
+
+  /** Gives back what take() gave, so that the next take() gives the same slots in the same order. */
+  releaseAll(frames: Int32Array, n: number): void {
+    if (n > 0 && frames[0] >= this.small) return this.release(frames[0]);
+    const { free, len } = this;
+    const top = this.freeTop + n - 1;
+    for (let i = 0; i < n; i++) {
+      const f = frames[i];
+      assert(len[f] >= 0, "frame freed twice");
+      len[f] = -1;
+      free[top - i] = f;
+    }
+    this.freeTop += n;
   }
 
   release(f: number): void {

@@ -4,7 +4,8 @@
 import { growI32 } from "../core/columns.ts";
 
 /** Words of a flow. */
-export const FLOW_WORDS = 8;
+export const FLOW_SHIFT = 3;
+export const FLOW_WORDS = 1 << FLOW_SHIFT;
 /** First word of the payload: FLOW_MAGIC_WORD and how many times flows were opened before. */
 export const FLOW_MAGIC = 0;
 export const FLOW_SOURCE = 1;

@@ -4,13 +4,14 @@
 // it.
 
 import { icmpv4Checksum, icmpv4ChecksumField } from "../wire/icmpv4.ts";
-import { ipv4Checksum, ipv4HeaderChecksum, PROTO_ICMP } from "../wire/ipv4.ts";
-import { udpChecksumIntact } from "../wire/udp.ts";
+import { IPV4_SIZE, ipv4Checksum, ipv4HeaderChecksum, PROTO_ICMP } from "../wire/ipv4.ts";
+import { UDP_SIZE, udpChecksumIntact } from "../wire/udp.ts";
 import {
   FLOW_LAST,
   FLOW_MAGIC,
   FLOW_MAGIC_WORD,
   FLOW_RECEIVED,
+  FLOW_SHIFT,
   FLOW_SINK,
   FLOW_SOURCE,
   FLOW_WINDOW,
@@ -78,6 +79,84 @@ export function sinkReceive(
     if (age < stats[o + SourceStat.LATENCY_MIN]) stats[o + SourceStat.LATENCY_MIN] = age;
     if (age > stats[o + SourceStat.LATENCY_MAX]) stats[o + SourceStat.LATENCY_MAX] = age;
   }
+}
+
+/**
+ * Counts `n` frames of the traffic source `source` for the sinks of the sockets `socks`. They were made
+ * together and arrive at the same instant, each an IP packet of the source's length without options.
+ */
+export function sinkReceiveAll(
+  s: Sockets,
+  source: number,
+  frames: Int32Array,
+  socks: Int32Array,
+  n: number,
+): void {
+  const { sources } = s;
+  const l4Length = sources.ipLen[source] - IPV4_SIZE;
+  const head = IPV4_SIZE + UDP_SIZE;
+  for (let i = 0; i < n; i++) {
+    const from = i;
+    i = receiveUsual(s, source, frames, socks, i, n);
+    const stat = source * STATS_WORDS;
+    if (i > from) {
+      sources.stats[stat + SourceStat.PACKETS] += i - from;
+      sources.stats[stat + SourceStat.LATENCY_MIN] = 0;
+    }
+    if (i === n) return;
+    const sock = socks[i];
+    sinkReceive(s, s.sink[sock], s.group[sock], -1, frames[i], s.k.skb.off[frames[i]] + head);
+    s.rxPackets[sock]++;
+    s.rxBytes[sock] += l4Length - UDP_SIZE;
+  }
+}
+
+/**
+ * sinkReceive() of frames from the `first` on as long as each is the next one of a flow that its sink has
+ * already taken packets of, and none is checked to its last byte; the number of the first that is not so.
+ */
+function receiveUsual(
+  s: Sockets,
+  source: number,
+  frames: Int32Array,
+  socks: Int32Array,
+  first: number,
+  n: number,
+): number {
+  const { sinks, sink, rxPackets, rxBytes } = s;
+  const { view, off } = s.k.skb;
+  const found = sinks.cells;
+  const { cells, used } = s.flows;
+  const ipLen = s.sources.ipLen[source];
+  const payloadLen = s.sources.payloadLen[source];
+  const { turn } = sinks;
+  const left = CHECK_EVERY - 1 - turn;
+  const end = n - first < left ? n : first + left;
+  let i = first;
+  for (; i < end; i++) {
+    const payload = off[frames[i]] + IPV4_SIZE + UDP_SIZE;
+    const sock = socks[i];
+    const flow = view.getInt32(payload + 4);
+    if (flow < 0 || flow >= used) break;
+    const c = flow << FLOW_SHIFT;
+    const at = sink[sock] << 4;
+    const seq = view.getInt32(payload + 8);
+    if (cells[c + FLOW_MAGIC] !== view.getInt32(payload) || cells[c + FLOW_SOURCE] !== source) break;
+    if (cells[c + FLOW_SINK] !== found[at + SinkStat.SERIAL] || ((seq - cells[c + FLOW_LAST]) | 0) !== 1)
+      break;
+    const low = cells[c + FLOW_WINDOW];
+    cells[c + FLOW_WINDOW_HIGH] = (cells[c + FLOW_WINDOW_HIGH] << 1) | (low >>> 31);
+    cells[c + FLOW_WINDOW] = (low << 1) | 1;
+    cells[c + FLOW_LAST] = seq;
+    cells[c + FLOW_RECEIVED]++;
+    found[at + SinkStat.PACKETS]++;
+    found[at + SinkStat.BYTES] += ipLen;
+    found[at + SinkStat.LATENCY_MIN] = 0;
+    rxPackets[sock]++;
+    rxBytes[sock] += payloadLen;
+  }
+  sinks.turn = turn + i - first;
+  return i;
 }
 
 /** True when the packet of the flow at cell `c` is meant for this sink. */

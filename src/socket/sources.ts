@@ -63,6 +63,14 @@ export class Sources {
   firstOfNs = new Int32Array(64).fill(-1);
   /** The IP packet of each source with everything but ports, flow, sequence number and checksums. */
   template: Uint8Array[] = [];
+  /**
+   * One's-complement sums of the template: its IP header without TTL and addresses; its datagram with the
+   * pseudo header, without ports and addresses.
+   */
+  headerSum = new Int32Array(16);
+  datagramSum = new Int32Array(16);
+  /** Grows with every source that goes or whose namespace does. */
+  gone = 0;
   readonly ids = new Ids();
 
   add(ns: number): number {
@@ -96,6 +104,7 @@ export class Sources {
     this.ns[row] = -1;
     this.running[row] = 0;
     this.generation[row]++;
+    this.gone++;
     if (ns < 0) return;
     if (this.firstOfNs[ns] === row) this.firstOfNs[ns] = this.next[row];
     else {
@@ -142,5 +151,7 @@ export class Sources {
     this.errors = growF64(this.errors, n);
     this.stats = growF64(this.stats, n * STATS_WORDS);
     this.next = growI32(this.next, n);
+    this.headerSum = growI32(this.headerSum, n);
+    this.datagramSum = growI32(this.datagramSum, n);
   }
 }

@@ -56,6 +56,7 @@ import {
   E_PATH,
   E_PORTS,
   E_SEGMENT,
+  E_SINK,
   E_SRC,
   E_STAGE,
   E_TTL,
@@ -110,6 +111,8 @@ export class FlowCache implements Entries {
   private readonly ids = new Ids();
   readonly index = new HashIndex(64);
   private hand = 0;
+  /** Grows when an entry goes that traffic sources use. */
+  forgotten = 0;
   /**
    * Hashes of entries that went, each where its low bits say: their flows are remembered from their first
    * packet.
@@ -354,7 +357,7 @@ export class FlowCache implements Entries {
     words[w + E_PATH] = p;
     words[w + E_GENERATION] = this.paths.generation[p];
     words[w + E_LENGTH] = start[s + S_LENGTH];
-    words[w + E_BINDINGS] = -1;
+    words[w + E_SINK] = words[w + E_BINDINGS] = -1;
     const n = i * FLOW;
     flows[n + F_LAST] = this.k.clock.now;
     flows[n + F_PACKETS] = flows[n + F_BYTES] = 0;
@@ -451,6 +454,7 @@ export class FlowCache implements Entries {
     this.connections.remove(i);
     this.flowRecords.remove(i);
     if (this.words[w + E_SEGMENT] >= 0) this.segments.remove(this.words[w + E_SEGMENT]);
+    if (this.words[w + E_SINK] >= 0) this.forgotten++;
     const hash = this.words[w + E_HASH];
     this.former[hash & FORMER_MASK] = hash;
     this.index.remove(hash, i);

@@ -23,6 +23,8 @@ export class FlowPaths {
   bytes = new Float64Array(64);
   last = new Float64Array(64);
   validUntil = new Float64Array(64);
+  /** Grows with every path that goes. */
+  evicted = 0;
   private alive = new Uint8Array(64);
   private notes = new Int32Array(64 * WORDS);
   private noteCount = new Int32Array(64);
@@ -123,6 +125,7 @@ export class FlowPaths {
     this.flush(p);
     this.alive[p] = 0;
     this.generation[p]++;
+    this.evicted++;
     this.index.remove(this.hash[p], p);
     this.k.consulted.release(this.firstLink[p]);
     this.ids.give(p);
