@@ -1,5 +1,5 @@
-// Words of a frame as this machine reads them from an Int32Array, which unlike a DataView has no byte order of
-// its own, and which V8 writes to in a loop without looking it up again for every word.
+// Words of a frame as this machine reads them from an Int32Array, which unlike a DataView has no byte order
+// of its own, and which V8 does not look up again for every word that is written.
 
 const LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 

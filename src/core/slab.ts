@@ -12,8 +12,8 @@ const LARGE_SLOT = 65_536 + 256;
 export class Slab {
   readonly bytes: Uint8Array;
   readonly view: DataView;
-  /** The same bytes as words in the order of this machine (byte-order.ts). */
-  readonly words: Int32Array;
+  /** Private, so that a snapshot has the bytes once. */
+  readonly #words: Int32Array;
   /** First byte of the frame, absolute in the slab. */
   readonly off: Int32Array;
   /** Length of the frame in bytes. */
@@ -44,7 +44,7 @@ export class Slab {
     this.capacity = small + large;
     this.bytes = new Uint8Array(small * this.stride + large * LARGE_SLOT);
     this.view = new DataView(this.bytes.buffer);
-    this.words = new Int32Array(this.bytes.buffer);
+    this.#words = new Int32Array(this.bytes.buffer);
     this.off = new Int32Array(this.capacity);
     this.len = new Int32Array(this.capacity).fill(-1);
     this.holds = new Int32Array(this.capacity);
@@ -59,6 +59,11 @@ export class Slab {
   /** Frames alive now; zero at the end of every test. */
   get live(): number {
     return this.capacity - this.freeTop - this.freeLargeTop;
+  }
+
+  /** The bytes as words in the order of this machine (byte-order.ts). */
+  get words(): Int32Array {
+    return this.#words;
   }
 
   /** A slot for a frame of `len` bytes, its content undefined; -1 when none is free. */
@@ -78,8 +83,8 @@ export class Slab {
   }
 
   /**
-   * Up to `n` slots for frames of `len` bytes at once, into the first places of `frames`; how many. Each holds
-   * what `holds` says.
+   * Up to `n` slots for frames of `len` bytes at once, into the first places of `frames`; how many. Each
+   * holds what `holds` says.
    */
   take(len: number, n: number, frames: Int32Array): number {
     if (len > this.smallBytes) {
