@@ -112,16 +112,16 @@ export class Neighbours {
       if (old & (Nud.INCOMPLETE | Nud.PROBE) && next & Nud.FAILED) this.invalidate(n);
       return;
     }
-    const same = (old & NUD_VALID) !== 0 && table.macHi[n] === hi && table.macLo[n] === lo;
+    const isKnown = table.macHi[n] === hi && table.macLo[n] === lo;
+    const same = (old & NUD_VALID) !== 0 && isKnown;
     if (next & NUD_CONNECTED) table.confirmed[n] = k.clock.now;
     if (old & NUD_VALID) {
       if (!same && !(flags & NEIGH_UPDATE_OVERRIDE)) return;
       if (same && next === Nud.STALE && !(flags & NEIGH_UPDATE_ADMIN)) next = old;
     }
-    if (next !== old || !same) {
-      k.consulted.changed(Noted.NEIGH, n, 0);
-      table.updated[n] = k.clock.now;
-    }
+    if (!isKnown) k.consulted.changed(Noted.NEIGH, n, 0);
+    else this.turn(n, next);
+    if (next !== old || !same) table.updated[n] = k.clock.now;
     if (next !== old) {
       if (next & Nud.PROBE) table.probes[n] = 0;
       table.state[n] = next;
@@ -207,10 +207,15 @@ export class Neighbours {
   }
 
   private setState(n: number, state: number): void {
-    this.k.consulted.changed(Noted.NEIGH, n, 0);
+    this.turn(n, state);
     this.table.state[n] = state;
     this.table.updated[n] = this.k.clock.now;
     this.table.deadline[n] = 0;
+  }
+
+  // For the flow cache. That the address is another one when it is found again, update() says.
+  private turn(n: number, state: number): void {
+    if (wayOf(this.table.state[n]) !== wayOf(state)) this.k.consulted.turned(Noted.NEIGH, n, 0);
   }
 
   // Schedules the timer for `deadline`, where callers write it: a time passed on in a call is an object.
@@ -285,6 +290,13 @@ export class Neighbours {
     while (this.table.queueHead[n] >= 0) this.k.drop(this.unqueue(n), Drop.NEIGH_DEAD);
     this.table.delete(n);
   }
+}
+
+// What packets to a neighbour do (neigh-output.ts): go by its cached header; renew the time of use as well;
+// start something, which none but the walk does.
+function wayOf(state: number): number {
+  if (state & NUD_CONNECTED) return NUD_CONNECTED;
+  return state & (Nud.DELAY | Nud.PROBE) ? Nud.DELAY : Nud.NONE;
 }
 
 // skb->truesize of a frame made by a socket: data with headroom and shared info in the next kmalloc size,

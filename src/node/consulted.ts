@@ -80,6 +80,8 @@ export interface FlowMemo {
 
 /** What was derived along a path may no longer be so. Asked twice for one path it does nothing. */
 export type Evict = (path: number) => void;
+/** The walk takes another way now and may come back to this one. Asked twice it does nothing. */
+export type Suspend = (path: number) => void;
 
 export class Consulted {
   /** False while nothing is cached: nothing is noted, and changes concern nobody. */
@@ -105,6 +107,7 @@ export class Consulted {
   readonly flowRecords = new Int32Array(RECORDS_MAX * FLOW_RECORDS_MAX);
   readonly flowRecordCount = new Int32Array(RECORDS_MAX);
   evict: Evict = () => {};
+  suspend: Suspend = () => {};
   /** Tells every counter and timeout what did not walk: for whoever reads them. */
   flush: () => void = () => {};
   private readonly freeSlots = new Int32Array(RECORDS_MAX);
@@ -253,6 +256,17 @@ export class Consulted {
     this.abandon();
     const t = this.find(kind, a, b);
     if (t >= 0) this.evictAll(t);
+  }
+
+  /**
+   * Something that walks consult is about to turn, in a way that concerns all packets of a path alike and
+   * leaves their bytes as they are: only which stages they pass.
+   */
+  turned(kind: number, a: number, b: number): void {
+    if (!this.enabled) return;
+    this.abandon();
+    const t = this.find(kind, a, b);
+    for (let l = t < 0 ? -1 : this.head[t]; l >= 0; l = this.linkNext[l]) this.suspend(this.linkPath[l]);
   }
 
   /** Routes of a namespace to this prefix are about to change. */

@@ -3,7 +3,8 @@
 // receiver. Later packets of the flow are matched and rewritten without walking. Everything else is as if
 // they had walked: counters, timeouts and forwarding entries are told when somebody reads them (flush), the
 // order of arrival is kept by passing the same number of veth queues, and whatever the walk consulted evicts
-// what was derived from it when it changes (node/consulted.ts).
+// what was derived from it when it changes (node/consulted.ts). A change after which the packets of a path
+// still go one way together, and as they are, costs the walk of one of them (flow-paths.ts).
 // Azure's VFP (unified flow tables), OVS megaflows and nf_flow_table do the same with their own paths.
 // Cached: IPv4 UDP, ICMP echo and segments of established TCP without IP options, from where a frame leaves
 // its socket or comes out of what held it (flow-start.ts) to a socket or to what holds it next: a link with a
@@ -185,8 +186,11 @@ export class FlowCache implements Entries {
     const w = i * ENTRY;
     const segment = words[w + E_SEGMENT];
     const now = clock.now;
-    if (!this.isCurrent(i, now) || (onWire && !this.segments.matches(segment, f))) {
-      this.forget(i);
+    const isCurrent = this.isCurrent(i, now);
+    if (!isCurrent || (onWire && !this.segments.matches(segment, f))) {
+      // Of a suspended path one flow shows the others where they go: what it was is needed then.
+      if (!isCurrent && this.paths.isSuspended(words[w + E_PATH])) this.tell(i);
+      else this.forget(i);
       return this.record(f, key, src, dst, ports, hash, onWire);
     }
     const ttl = v.getUint8(o + IPV4_TTL);
@@ -261,7 +265,10 @@ export class FlowCache implements Entries {
       const kind = dev.kind[consulted.notes[at + 1]];
       if (kind === DevKind.VETH || kind === DevKind.LOOPBACK) veths++;
     }
-    const i = this.add(s, slot, p);
+    this.sweep();
+    const hash = hash4(start[s], start[s + S_SRC], start[s + S_DST], start[s + S_PORTS]);
+    const old = this.find(start[s], start[s + S_SRC], start[s + S_DST], start[s + S_PORTS], hash);
+    const i = this.add(s, slot, p, hash);
     const w = i * ENTRY;
     const { words } = this;
     words[w + E_NEW_SRC] = v.getInt32(o + IPV4_SRC);
@@ -273,6 +280,31 @@ export class FlowCache implements Entries {
     words[w + E_FLAGS] = skb.flags[f] | (skb.rtType[f] << FLAG_BITS);
     const plain = !onWire && skb.ct[f] < 0 && isLocalKey(start[s + S_KEY]);
     words[w + E_SEGMENT] = plain ? -1 : this.segments.add(f, start, s + S_MACS, onWire, crossings);
+    if (old >= 0) this.replace(old, i);
+  }
+
+  /** The entry of a flow gives way to a new one; when only its path is another, others may follow. */
+  private replace(old: number, i: number): void {
+    const { paths, words } = this;
+    const w = i * ENTRY;
+    const p = words[old * ENTRY + E_PATH];
+    if (paths.generation[p] === words[old * ENTRY + E_GENERATION] && paths.isSuspended(p)) {
+      if (this.isAlike(old, i)) paths.inherit(p, words[w + E_PATH], words, w);
+    }
+    this.forget(old);
+  }
+
+  /** Both do the same to packets and to what the flow has of its own. */
+  private isAlike(i: number, j: number): boolean {
+    const { words } = this;
+    for (let x = E_NEW_SRC; x <= E_FLAGS; x++) {
+      if (x !== E_LENGTH && words[i * ENTRY + x] !== words[j * ENTRY + x]) return false;
+    }
+    if (!this.connections.equal(i, j) || !this.flowRecords.equal(i, j)) return false;
+    for (let c = 0; c < CONNECTIONS_MAX && this.connections.rows[i * CONNECTIONS_MAX + c] >= 0; c++) {
+      if (this.timeouts[i * CONNECTIONS_MAX + c] !== this.timeouts[j * CONNECTIONS_MAX + c]) return false;
+    }
+    return this.segments.equal(words[i * ENTRY + E_SEGMENT], words[j * ENTRY + E_SEGMENT]);
   }
 
   /** The entry of a flow, or -1. */
@@ -295,7 +327,17 @@ export class FlowCache implements Entries {
     const p = words[w + E_PATH];
     if (paths.generation[p] !== words[w + E_GENERATION]) return false;
     if (now - flows[i * FLOW] >= flows[i * FLOW + F_IDLE]) return false;
-    return now < paths.validUntil[p] || paths.renew(p);
+    return now < paths.validUntil[p] || paths.renew(p) || this.follow(i, p);
+  }
+
+  /** Its path is suspended, and another flow has shown where it goes now. */
+  private follow(i: number, p: number): boolean {
+    const { words, paths } = this;
+    const heir = paths.isSuspended(p) ? paths.heirOf(p, words, i * ENTRY) : -1;
+    if (heir < 0) return false;
+    words[i * ENTRY + E_PATH] = heir;
+    words[i * ENTRY + E_GENERATION] = paths.generation[heir];
+    return true;
   }
 
   /** Answers 0: the frame walks. */
@@ -342,17 +384,13 @@ export class FlowCache implements Entries {
     return true;
   }
 
-  private add(s: number, slot: number, p: number): number {
+  private add(s: number, slot: number, p: number, hash: number): number {
     const { consulted } = this.k;
-    this.sweep();
     const i = this.ids.take();
     if (i >= this.capacity) this.grow(this.capacity * 2);
     const { start, words, flows } = this;
     const w = i * ENTRY;
     for (let x = 0; x < 4; x++) words[w + x] = start[s + x];
-    const hash = hash4(words[w], words[w + E_SRC], words[w + E_DST], words[w + E_PORTS]);
-    const old = this.find(words[w], words[w + E_SRC], words[w + E_DST], words[w + E_PORTS], hash);
-    if (old >= 0) this.forget(old);
     words[w + E_HASH] = hash;
     words[w + E_PATH] = p;
     words[w + E_GENERATION] = this.paths.generation[p];

@@ -144,7 +144,7 @@ export class FlowEmitter {
   /** How many of the next `n` packets need not walk; their rows and receivers are set. */
   private match(row: number, n: number, cursor: number, first: number, end: number): number {
     const { cache, s } = this;
-    const state = (cache.forgotten + cache.paths.evicted + s.rebounds + s.sources.gone + this.expired) | 0;
+    const state = (cache.forgotten + cache.paths.ended + s.rebounds + s.sources.gone + this.expired) | 0;
     if (state !== this.state || s.k.clock.now >= this.validUntil) this.renew(state);
     if (end - first > FEW) this.lookAhead(n, cursor, first, end);
     let flow = cursor;

@@ -57,6 +57,14 @@ export class FlowLinks implements FlowMemo {
     this.next = new Int32Array(this.most * this.capacity);
   }
 
+  /** Both entries have the same rows. */
+  equal(i: number, j: number): boolean {
+    const { most, rows } = this;
+    if (rows.length === 0) return true;
+    for (let c = 0; c < most; c++) if (rows[i * most + c] !== rows[j * most + c]) return false;
+    return true;
+  }
+
   remove(i: number): void {
     const { links } = this.owner;
     if (this.rows.length === 0) return;

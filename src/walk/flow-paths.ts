@@ -2,16 +2,24 @@
 // walk made (node/consulted.ts): the things its verdicts stand on, and the counters each packet moves.
 // Packets and bytes are added up per path and told to devices, NICs and forwarding databases when somebody
 // reads them or the path goes.
+// What turns to and fro while packets stay as they are (a neighbour that is probed) suspends a path. Of its
+// flows one walks, and the others follow it (flow-heirs.ts): to a new path, or to one that was suspended itself.
 
-import { growF64, growI32, Ids } from "../core/columns.ts";
+import { growF64, growI32, growU8, Ids } from "../core/columns.ts";
 import { HashIndex, hash4 } from "../core/hash-index.ts";
 import type { Ip } from "../ip/ip.ts";
 import type { Link } from "../link/link.ts";
 import { FIRST_EFFECT, NOTE_WORDS, NOTES_MAX, Noted } from "../node/consulted.ts";
 import type { Kernel } from "../node/kernel.ts";
 import type { Fabric } from "../vnet/fabric.ts";
+import { FlowHeirs } from "./flow-heirs.ts";
 
 const WORDS = NOTES_MAX * NOTE_WORDS;
+
+// Whether packets go a path: none ever again; now; when the walk comes back to it.
+const GONE = 0;
+const CURRENT = 1;
+const SUSPENDED = 2;
 
 export class FlowPaths {
   /** Grows when the path goes, so that its flows know. */
@@ -23,13 +31,14 @@ export class FlowPaths {
   bytes = new Float64Array(64);
   last = new Float64Array(64);
   validUntil = new Float64Array(64);
-  /** Grows with every path that goes. */
-  evicted = 0;
-  private alive = new Uint8Array(64);
+  /** Grows whenever packets stop going a path. */
+  ended = 0;
+  private state = new Uint8Array(64);
   private notes = new Int32Array(64 * WORDS);
   private noteCount = new Int32Array(64);
   private hash = new Int32Array(64);
   private firstLink = new Int32Array(64);
+  private readonly heirs = new FlowHeirs();
   private readonly ids = new Ids();
   private readonly index = new HashIndex(64);
   private readonly k: Kernel;
@@ -43,6 +52,7 @@ export class FlowPaths {
     this.link = link;
     this.vnet = vnet;
     k.consulted.evict = (path) => this.evict(path);
+    k.consulted.suspend = (path) => this.suspend(path);
   }
 
   /** The path of these notes, from word `from` of Consulted.notes on; -1 when it is over already. */
@@ -55,11 +65,14 @@ export class FlowPaths {
     }
     const known = this.find(h, from, count);
     const p = known < 0 ? this.add(h, from, count) : known;
+    // The walk has just come by.
+    this.state[p] = CURRENT;
     return this.k.clock.now < this.validUntil[p] || this.renew(p) ? p : -1;
   }
 
-  /** What has an end says when that is; false when one is over, and then the path is gone. */
+  /** False unless packets go this path; when what it stands on has an end, that is asked. */
   renew(p: number): boolean {
+    if (this.state[p] === SUSPENDED) return false;
     this.flush(p);
     let until = Number.MAX_VALUE;
     for (let i = 0, o = p * WORDS; i < this.noteCount[p]; i++, o += NOTE_WORDS) {
@@ -113,7 +126,7 @@ export class FlowPaths {
   }
 
   flushAll(): void {
-    for (let p = 0; p < this.ids.used; p++) if (this.alive[p] !== 0) this.flush(p);
+    for (let p = 0; p < this.ids.used; p++) if (this.state[p] !== GONE) this.flush(p);
   }
 
   evictAll(): void {
@@ -121,14 +134,44 @@ export class FlowPaths {
   }
 
   evict(p: number): void {
-    if (this.alive[p] === 0) return;
+    if (this.state[p] === GONE) return;
     this.flush(p);
-    this.alive[p] = 0;
+    this.state[p] = GONE;
     this.generation[p]++;
-    this.evicted++;
+    this.ended++;
     this.index.remove(this.hash[p], p);
     this.k.consulted.release(this.firstLink[p]);
     this.ids.give(p);
+  }
+
+  private suspend(p: number): void {
+    if (this.state[p] !== CURRENT) return;
+    this.flush(p);
+    this.state[p] = SUSPENDED;
+    this.ended++;
+    this.validUntil[p] = 0;
+    this.heirs.clear(p);
+  }
+
+  isSuspended(p: number): boolean {
+    return this.state[p] === SUSPENDED;
+  }
+
+  /** The flow of this entry walked `heir` after its path was suspended, and all else was as before. */
+  inherit(p: number, heir: number, words: Int32Array, w: number): void {
+    this.heirs.set(p, heir, this.generation[heir], words, w);
+  }
+
+  /** Where the flow of this entry would walk now that its path is suspended; -1 when it has to show. */
+  heirOf(p: number, words: Int32Array, w: number): number {
+    let heir = p;
+    // Each step is later in time: a path that is taken up again has no heir.
+    while (this.state[heir] === SUSPENDED) {
+      const next = this.heirs.of(heir, words, w);
+      if (next < 0 || this.generation[next] !== this.heirs.generationOf(heir)) return -1;
+      heir = next;
+    }
+    return this.k.clock.now < this.validUntil[heir] || this.renew(heir) ? heir : -1;
   }
 
   private effect(kind: number, a: number, packets: number, bytes: number, last: number): void {
@@ -181,12 +224,11 @@ export class FlowPaths {
   private add(h: number, from: number, count: number): number {
     const { consulted } = this.k;
     const p = this.ids.take();
-    if (p >= this.alive.length) this.grow();
+    if (p >= this.state.length) this.grow();
     const o = p * WORDS;
     for (let i = 0; i < count * NOTE_WORDS; i++) this.notes[o + i] = consulted.notes[from + i];
     this.noteCount[p] = count;
     this.hash[p] = h;
-    this.alive[p] = 1;
     this.packets[p] = this.bytes[p] = this.validUntil[p] = 0;
     let link = -1;
     for (let i = 0; i < count; i++) {
@@ -209,10 +251,9 @@ export class FlowPaths {
   }
 
   private grow(): void {
-    const n = this.alive.length * 2;
-    const alive = new Uint8Array(n);
-    alive.set(this.alive);
-    this.alive = alive;
+    const n = this.state.length * 2;
+    this.state = growU8(this.state, n);
+    this.heirs.grow(n);
     this.generation = growI32(this.generation, n);
     this.packets = growF64(this.packets, n);
     this.bytes = growF64(this.bytes, n);

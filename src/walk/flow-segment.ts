@@ -65,6 +65,13 @@ export class FlowSegments {
     this.ids.give(s);
   }
 
+  equal(s: number, other: number): boolean {
+    if (s < 0 || other < 0) return s === other;
+    const { words } = this;
+    for (let i = 0; i < WORDS; i++) if (words[s * WORDS + i] !== words[other * WORDS + i]) return false;
+    return true;
+  }
+
   /** The MAC addresses of a frame that begins with its Ethernet header. */
   macs(f: number, to: Int32Array, at: number): void {
     const { skb } = this.k;

@@ -99,6 +99,39 @@ for (const cni of CNI_MODES) {
   });
 }
 
+for (const cni of CNI_MODES) {
+  test(`${cni}: when a neighbour on their way is probed, one of many flows walks and the others follow`, (t) => {
+    const flows = 100;
+    const describe = (t: TopologyBuilder): void => {
+      const vnet = t.vnet("prod", { addressSpace: ["10.224.0.0/12"] });
+      const aks = t.cluster("aks", { subnet: vnet.subnet("nodes", "10.224.0.0/24"), cni });
+      aks.nodes(2);
+      aks.deployment("web", { node: "n1", udpSink: 8080 });
+      aks.service("web", { port: 80, targetPort: 8080, protocol: "UDP" });
+      aks.pod("client", { node: "n0" });
+    };
+    let turns = 0;
+    const net = both(t, describe, (net) => {
+      // Lengths that a path has met, and longer ones.
+      for (const [i, frameBytes] of [64, 900].entries()) {
+        net.traffic({ from: "client", to: "web:80", flows, rate: 400, frameBytes, firstPort: 10_000 * (i + 1) });
+      }
+      net.run({ until: sec(3) });
+      net.walk.walked = 0;
+      const { table } = net.walk.ip.neigh;
+      const states = (): string => table.state.subarray(0, table.rows.used).join();
+      for (let at = 3, last = states(); at < 63; at++, last = states()) {
+        net.run({ until: sec(at + 1) });
+        if (states() !== last) turns++;
+      }
+    });
+    t.true(turns > 10, `${turns}`);
+    const { walked } = net.walk;
+    // ARP walks as well.
+    t.true(walked < 30 * turns, `${walked} frames, ${turns} turns`);
+  });
+}
+
 for (const delay of [0, us(300)]) {
   test(`through a peering and a gateway to a site, ${delay} ns away, and when that is cut`, (t) => {
     const describe = (t: TopologyBuilder): void => {
