@@ -114,7 +114,14 @@ for (const cni of CNI_MODES) {
     const net = both(t, describe, (net) => {
       // Lengths that a path has met, and longer ones.
       for (const [i, frameBytes] of [64, 900].entries()) {
-        net.traffic({ from: "client", to: "web:80", flows, rate: 400, frameBytes, firstPort: 10_000 * (i + 1) });
+        net.traffic({
+          from: "client",
+          to: "web:80",
+          flows,
+          rate: 400,
+          frameBytes,
+          firstPort: 10_000 * (i + 1),
+        });
       }
       net.run({ until: sec(3) });
       net.walk.walked = 0;
