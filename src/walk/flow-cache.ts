@@ -17,18 +17,9 @@ import { HashIndex, hash4 } from "../core/hash-index.ts";
 import type { Ip } from "../ip/ip.ts";
 import type { Link } from "../link/link.ts";
 import type { ConntrackTable } from "../netfilter/conntrack-table.ts";
-import {
-  IPS_ASSURED,
-  IPS_CONFIRMED,
-  IPS_DYING,
-  IPS_FIXED_TIMEOUT,
-  IPS_NAT_CLASH,
-  IPS_SEEN_REPLY,
-  SECOND,
-  TCP_CONNTRACK_ESTABLISHED,
-} from "../netfilter/enums.ts";
+import { SECOND } from "../netfilter/enums.ts";
 import type { Netfilter } from "../netfilter/netfilter.ts";
-import { A_BYTES, A_PACKETS, A_TIMEOUT, ACCT, R_STATUS, REC, TCPI, TS_STATE } from "../netfilter/nf-conn.ts";
+import { A_BYTES, A_PACKETS, A_TIMEOUT, ACCT } from "../netfilter/nf-conn.ts";
 import {
   CONNECTIONS_MAX,
   FLOW_RECORDS_MAX,
@@ -42,7 +33,7 @@ import { DevKind } from "../node/net-device.ts";
 import { Stage } from "../node/stage.ts";
 import type { Fabric } from "../vnet/fabric.ts";
 import { ETHERNET_SIZE } from "../wire/ethernet.ts";
-import { IPV4_DST, IPV4_SIZE, IPV4_SRC, IPV4_TTL, PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
+import { IPV4_DST, IPV4_SIZE, IPV4_SRC, IPV4_TTL, PROTO_TCP } from "../wire/ipv4.ts";
 import {
   E_BINDINGS,
   E_DEV,
@@ -75,10 +66,9 @@ import { FlowPaths } from "./flow-paths.ts";
 import { rewrite } from "./flow-rewrite.ts";
 import { FlowSegments } from "./flow-segment.ts";
 import { flowKey, isLocalKey, portsOf, scrubs } from "./flow-start.ts";
+import { areSteady } from "./flow-steady.ts";
 import { FlowTracker } from "./flow-tracker.ts";
 
-/** Status bits of a connection that decide whether its packets are all alike. */
-const STEADY = IPS_CONFIRMED | IPS_DYING | IPS_FIXED_TIMEOUT | IPS_NAT_CLASH;
 /** Entries looked at for every new one: those whose path is gone give up their place. */
 const SWEEP = 2;
 const FORMER_MASK = 0xffff;
@@ -252,7 +242,7 @@ export class FlowCache implements Entries {
     const begin = skb.off[f] + (onWire ? ETHERNET_SIZE : 0);
     if (begin !== o || skb.off[f] + skb.len[f] - o !== start[s + S_LENGTH]) return;
     // A mark opens what may be shut for the next packet, which has none.
-    if (skb.mark[f] !== 0 || !this.areSteady(slot)) return;
+    if (skb.mark[f] !== 0 || !areSteady(this.t, consulted, slot)) return;
     const from = slot * NOTES_MAX * NOTE_WORDS;
     const count = consulted.count[slot];
     const p = this.paths.of(from, count);
@@ -363,25 +353,6 @@ export class FlowCache implements Entries {
     start[s + S_LENGTH] = skb.off[f] + skb.len[f] - skb.l3[f];
     if (onWire) this.segments.macs(f, start, s + S_MACS);
     return 0;
-  }
-
-  /** Later packets will do to the connections of this record what the last one did. */
-  private areSteady(slot: number): boolean {
-    const { t } = this;
-    const { consulted } = this.k;
-    for (let c = 0; c < consulted.connectionCount[slot]; c++) {
-      const at = slot * CONNECTIONS_MAX + c;
-      const e = consulted.connections[at] >> 1;
-      const status = t.rec[e * REC + R_STATUS];
-      if ((status & STEADY) !== IPS_CONFIRMED) return false;
-      const proto = t.rec[e * REC] & 0xff;
-      // Expired as soon as made: the next packet makes another one.
-      if (proto !== PROTO_TCP && consulted.seconds[at] === 0) return false;
-      if (proto === PROTO_TCP && t.tcp[e * TCPI + TS_STATE] !== TCP_CONNTRACK_ESTABLISHED) return false;
-      // A stream in the making: its timeout depends on when the next packet comes (K 3.4).
-      if (proto === PROTO_UDP && status & IPS_SEEN_REPLY && !(status & IPS_ASSURED)) return false;
-    }
-    return true;
   }
 
   private add(s: number, slot: number, p: number, hash: number): number {

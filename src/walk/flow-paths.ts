@@ -3,7 +3,7 @@
 // Packets and bytes are added up per path and told to devices, NICs and forwarding databases when somebody
 // reads them or the path goes.
 // What turns to and fro while packets stay as they are (a neighbour that is probed) suspends a path. Of its
-// flows one walks, and the others follow it (flow-heirs.ts): to a new path, or to one that was suspended itself.
+// flows one walks, and the others follow it (flow-heirs.ts): to a new path, or to one they had before.
 
 import { growF64, growI32, growU8, Ids } from "../core/columns.ts";
 import { HashIndex, hash4 } from "../core/hash-index.ts";

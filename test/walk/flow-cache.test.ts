@@ -100,7 +100,7 @@ for (const cni of CNI_MODES) {
 }
 
 for (const cni of CNI_MODES) {
-  test(`${cni}: when a neighbour on their way is probed, one of many flows walks and the others follow`, (t) => {
+  test(`${cni}: one of many flows walks when a neighbour is probed, the others follow`, (t) => {
     const flows = 100;
     const describe = (t: TopologyBuilder): void => {
       const vnet = t.vnet("prod", { addressSpace: ["10.224.0.0/12"] });
