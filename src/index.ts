@@ -58,6 +58,7 @@ export type {
   FrontendSpec,
   HostOptions,
   InboundNatRuleSpec,
+  IpvsOptions,
   KubeProxyOptions,
   LoadBalancerSpec,
   NatGatewaySpec,

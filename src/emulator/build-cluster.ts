@@ -188,7 +188,8 @@ function buildNode(c: ClusterBuild, spec: NodeSpec, index: number, plugged: bool
   k.setNsSysctl(ns, "net.bridge.bridge-nf-call-iptables", c.spec.bridgeNetfilter === false ? 0 : 1);
   const { mode, localhostNodePorts = true } = c.spec.kubeProxy ?? {};
   // K 1.2: NodePorts on 127.0.0.1.
-  if (mode !== "nftables" && localhostNodePorts) k.setNsSysctl(ns, "net.ipv4.conf.all.route_localnet", 1);
+  const hasLocalhost = mode !== "nftables" && mode !== "ipvs" && localhostNodePorts;
+  if (hasLocalhost) k.setNsSysctl(ns, "net.ipv4.conf.all.route_localnet", 1);
   // kube-proxy's own conntrack settings (K 2.8).
   k.setNsSysctl(ns, "net.netfilter.nf_conntrack_tcp_timeout_established", 86_400);
   k.setNsSysctl(ns, "net.netfilter.nf_conntrack_tcp_timeout_close_wait", 3_600);

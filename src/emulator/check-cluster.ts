@@ -3,12 +3,19 @@
 
 import { IndexedHeap } from "../core/indexed-heap.ts";
 import { prefixMask } from "../core/prefix-table.ts";
+import { IP_VS_SCHEDULERS } from "../netfilter/ip-vs-sched.ts";
 import type { ProxyOptions } from "../netfilter/netfilter.ts";
 import { NS_SYSCTLS, type NsSysctl } from "../node/sysctl.ts";
 import { type Cidr, formatCidr, parseCidr } from "../wire/address.ts";
 import type { Building } from "./build.ts";
 import { didYouMean } from "./hosts.ts";
-import { type ClusterSpec, CNI_MODES, type PropagationOptions, type WorkloadSpec } from "./spec.ts";
+import {
+  type ClusterSpec,
+  CNI_MODES,
+  type IpvsOptions,
+  type PropagationOptions,
+  type WorkloadSpec,
+} from "./spec.ts";
 
 export const DEFAULT_POD_CIDR = "10.244.0.0/16";
 export const DEFAULT_SERVICE_CIDR = "10.0.0.0/16";
@@ -58,7 +65,8 @@ export function checkCluster(b: Building, given: ClusterSpec, subnet: number, pa
 function checkProxy(b: Building, spec: ClusterSpec, path: string): NonNullable<ClusterSpec["kubeProxy"]> {
   const proxy = { ...spec.kubeProxy };
   const { mode = "round-robin", forwardPolicy = "accept", syncDelay = 0, clusterCidr } = proxy;
-  proxy.mode = oneOf(b, mode, ["round-robin", "iptables", "nftables"], "round-robin", `${path}.mode`);
+  proxy.mode = oneOf(b, mode, MODES, "round-robin", `${path}.mode`);
+  if (proxy.ipvs !== undefined) proxy.ipvs = checkIpvs(b, proxy.ipvs, `${path}.ipvs`);
   proxy.forwardPolicy = oneOf(b, forwardPolicy, ["accept", "drop"], "accept", `${path}.forwardPolicy`);
   if (!Number.isSafeInteger(syncDelay) || syncDelay < 0) {
     const message = "a delay is a whole number of nanoseconds, not negative";
@@ -73,6 +81,20 @@ function checkProxy(b: Building, spec: ClusterSpec, path: string): NonNullable<C
   if (typeof clusterCidr === "string")
     proxy.clusterCidr = checkPrefix(b, clusterCidr, null, `${path}.clusterCidr`);
   return proxy;
+}
+
+const MODES = ["round-robin", "iptables", "nftables", "ipvs"] as const;
+
+function checkIpvs(b: Building, given: IpvsOptions, path: string): IpvsOptions {
+  const ipvs = { ...given };
+  ipvs.scheduler = oneOf(b, given.scheduler ?? "rr", IP_VS_SCHEDULERS, "rr", `${path}.scheduler`);
+  for (const name of ["tcpTimeout", "tcpFinTimeout", "udpTimeout"] as const) {
+    const value = given[name] ?? 0;
+    if (Number.isSafeInteger(value) && value >= 0) continue;
+    b.problems.push({ path: `${path}.${name}`, message: "is a whole number of ns, not negative" });
+    ipvs[name] = 0;
+  }
+  return ipvs;
 }
 
 function checkPropagation(b: Building, proxy: NonNullable<ClusterSpec["kubeProxy"]>, path: string): void {
@@ -247,11 +269,13 @@ export function proxyOptions(b: Building, spec: ClusterSpec, pods: Cidr, service
     forwardPolicy,
     nodePortAddresses,
     localhostNodePorts,
+    ipvs,
   } = spec.kubeProxy ?? {};
   const own = hasPodRange(spec) ? pods : subnetCidr(b, spec);
   const detector = typeof clusterCidr === "string" ? (parseCidr(clusterCidr) ?? own) : own;
   return {
     balance: mode,
+    ...(ipvs === undefined ? {} : { ipvs }),
     serviceCidr: services,
     ...(nodePortAddresses === undefined
       ? {}

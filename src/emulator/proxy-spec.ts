@@ -4,9 +4,12 @@
 export interface KubeProxyOptions {
   /**
    * How a new connection gets its endpoint: "round-robin" is exact, one turn after the other per Service port
-   * and node; "iptables" and "nftables" draw at random as those modes do. Default "round-robin".
+   * and node, over the rules of the iptables mode; "iptables" and "nftables" draw at random as those modes
+   * do; "ipvs" is the kernel's load balancer. Default "round-robin".
    */
-  mode?: "round-robin" | "iptables" | "nftables";
+  mode?: "round-robin" | "iptables" | "nftables" | "ipvs";
+  /** Settings of mode "ipvs". */
+  ipvs?: IpvsOptions;
   /** Time from an endpoint change to the rules of all nodes, ns. Default 0. */
   syncDelay?: number;
   /** In place of syncDelay: each node by itself, as kube-proxy does (K 2.6). */
@@ -23,8 +26,24 @@ export interface KubeProxyOptions {
   forwardPolicy?: "accept" | "drop";
   /** --nodeport-addresses. Default every local address; in mode "nftables" only the node's own. */
   nodePortAddresses?: readonly string[];
-  /** --iptables-localhost-nodeports: NodePorts answer on 127.0.0.1. Default true; not in mode "nftables". */
+  /** --iptables-localhost-nodeports: NodePorts answer on 127.0.0.1. Default true; not in "nftables" and "ipvs". */
   localhostNodePorts?: boolean;
+}
+
+/** KubeProxyIPVSConfiguration. Times in ns; 0 and absent: the kernel's. */
+export interface IpvsOptions {
+  /** Default "rr". */
+  scheduler?: "rr" | "wrr" | "lc" | "wlc" | "sed" | "nq" | "sh" | "dh";
+  /** The node answers ARP only for addresses of the device asked (arp_ignore 1, arp_announce 2). */
+  strictARP?: boolean;
+  /** How long an established TCP connection may be idle. Default 900 s. */
+  tcpTimeout?: number;
+  /** The same after a FIN. Default 120 s. */
+  tcpFinTimeout?: number;
+  /** How long a UDP flow may be idle. Default 300 s. */
+  udpTimeout?: number;
+  /** KUBE-IPVS-FILTER: ports of the host do not answer behind Services. Default true, as since 1.27. */
+  accessFilter?: boolean;
 }
 
 /** How a change reaches the rules of each node. Times in ns. */

@@ -16,7 +16,7 @@ export type {
 } from "../vnet/build-balancers.ts";
 export type { NatGatewaySpec, PublicAddressSpec } from "../vnet/build-public.ts";
 export type { SecurityRuleSpec } from "../vnet/build-rule.ts";
-export type { KubeProxyOptions, PropagationOptions } from "./proxy-spec.ts";
+export type { IpvsOptions, KubeProxyOptions, PropagationOptions } from "./proxy-spec.ts";
 
 import type { ControlSettings } from "../cluster/control/settings.ts";
 

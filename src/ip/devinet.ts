@@ -57,7 +57,17 @@ export class Devinet implements DeviceListener {
   }
 
   addressAdded(row: number): void {
-    if (this.k.dev.up[this.k.inet.dev[row]]) this.addRoutes(row);
+    const { dev, inet } = this.k;
+    const d = inet.dev[row];
+    if (dev.up[d]) this.addRoutes(row);
+    else if (dev.kind[d] === DevKind.DUMMY) this.addLocal(row);
+  }
+
+  // The address of a device that is down is the host's all the same. Nobody else's devices wait for that.
+  private addLocal(row: number): void {
+    const { dev, inet } = this.k;
+    const d = inet.dev[row];
+    this.fib.addKernel(dev.ns[d], inet.addr[row], 32, RouteType.LOCAL, d, inet.addr[row]);
   }
 
   addressRemoved(d: number, addr: number): void {

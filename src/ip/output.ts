@@ -93,7 +93,8 @@ function noteOutput(ip: Ip, f: number, ns: number): void {
   noteRoute(ip, f, ns, ipv4Dst(skb.view, skb.l3[f]), ipv4Src(skb.view, skb.l3[f]));
 }
 
-function applyRoute(ip: Ip, f: number): void {
+/** skb_dst_set: the frame goes the way the rt registers say. */
+export function applyRoute(ip: Ip, f: number): void {
   const { k } = ip;
   const { skb } = k;
   skb.rtType[f] = ip.rtType;

@@ -55,6 +55,8 @@ export class EndpointLists {
   /** Left by view(). */
   rows: Int32Array = EMPTY;
   count = 0;
+  /** Revision since which it was so. */
+  asOf = 0;
   // The old list put together last: it holds for revisions [builtFrom, builtUntil).
   private built = new Int32Array(16);
   private builtList = -1;
@@ -112,12 +114,14 @@ export class EndpointLists {
     if (revision >= this.changed[l]) {
       this.rows = this.members[l];
       this.count = this.length[l];
+      this.asOf = this.changed[l];
       return;
     }
     const isBuilt = this.builtList === l && this.builtFrom <= revision && revision < this.builtUntil;
     if (!isBuilt) this.rebuild(l, revision, seq);
     this.rows = this.built;
     this.count = this.builtCount;
+    this.asOf = this.builtFrom;
   }
 
   /** Puts an endpoint in its place. */

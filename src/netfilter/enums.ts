@@ -56,6 +56,8 @@ export const CT_INVALID = -1;
 export const CT_REPEAT = -2;
 /** Drop the packet and answer with ICMP port unreachable (the REJECT target). */
 export const NF_REJECT = -4;
+/** IPVS has a server for the packet: it goes there (walk/ip-vs-xmit.ts). */
+export const IP_VS_XMIT = -5;
 /** The ICMP message is no error, or no entry was attached: look it up as a connection of its own. */
 export const CT_RESOLVE = -3;
 

@@ -90,6 +90,14 @@ export class Frontends {
     return -1;
   }
 
+  /** Does any frontend have this address? */
+  hasAddress(addr: number, revision: number): boolean {
+    for (let x = 0; x < this.ids.used; x++) {
+      if (this.addr[x] === addr && this.port[x] !== 0 && this.isAt(x, revision)) return true;
+    }
+    return false;
+  }
+
   /** Nobody can see it any more. */
   free(x: number): void {
     this.index.remove(hash4(this.addr[x], this.proto[x], this.port[x], 1), x);

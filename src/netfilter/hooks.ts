@@ -20,6 +20,7 @@ import { UDP_CHECKSUM } from "../wire/udp.ts";
 import { confirm } from "./confirm.ts";
 import { conntrackIn } from "./conntrack.ts";
 import {
+  IP_VS_XMIT,
   NF_ACCEPT,
   NF_INET_LOCAL_IN,
   NF_INET_LOCAL_OUT,
@@ -27,6 +28,7 @@ import {
   NF_INET_PRE_ROUTING,
   NF_REJECT,
 } from "./enums.ts";
+import { ipVsIn, ipVsOut } from "./ip-vs.ts";
 import {
   filterForward,
   filterLocalIn,
@@ -35,7 +37,7 @@ import {
   filterPreRouting,
 } from "./kube-proxy.ts";
 import { natHook } from "./nat-hook.ts";
-import { Balance, type Netfilter } from "./netfilter.ts";
+import { Balance, type Netfilter, ProxyFlag } from "./netfilter.ts";
 import { R_DST, R_SRC, REC } from "./nf-conn.ts";
 
 /** enum nf_ip_hook_priorities, and what of it stands where. */
@@ -51,12 +53,15 @@ export const HOOK_ORDER = {
   LOCAL_IN: [
     [-150, "mangle"],
     [0, "filter"],
+    [98, "ipvs reply"],
+    [99, "ipvs request"],
     [100, "nat src"],
     [2147483647, "confirm"],
   ],
   FORWARD: [
     [-150, "mangle"],
     [0, "filter"],
+    [100, "ipvs reply"],
   ],
   LOCAL_OUT: [
     [-400, "defrag"],
@@ -64,6 +69,8 @@ export const HOOK_ORDER = {
     [-200, "conntrack"],
     [-150, "mangle"],
     [-100, "nat dst"],
+    [-99, "ipvs reply"],
+    [-98, "ipvs request"],
     [0, "filter"],
   ],
   POST_ROUTING: [
@@ -94,10 +101,20 @@ export function hookLocalIn(nf: Netfilter, f: number): Stage {
   const { k } = nf;
   if (k.ns.netfilter[k.skb.ns[f]] === 0) return Stage.IP_LOCAL_DELIVER_FINISH;
   let verdict = filterLocalIn(nf, f);
+  if (verdict === NF_ACCEPT && nf.flags[k.skb.ns[f]] & ProxyFlag.IP_VS) {
+    verdict = ipVsOut(nf, f);
+    if (verdict === NF_ACCEPT) verdict = ipVsIn(nf, f, NF_INET_LOCAL_IN);
+    if (verdict === IP_VS_XMIT) return Stage.IP_VS_NAT_XMIT;
+  }
   if (verdict === NF_REJECT) return reject(nf, f);
-  if (verdict === NF_ACCEPT) verdict = natHook(nf, f, NF_INET_LOCAL_IN);
+  return verdict === NF_ACCEPT ? hookLocalInRest(nf, f) : k.drop(f, verdict);
+}
+
+/** What stands behind IPVS in LOCAL_IN. */
+export function hookLocalInRest(nf: Netfilter, f: number): Stage {
+  let verdict = natHook(nf, f, NF_INET_LOCAL_IN);
   if (verdict === NF_ACCEPT) verdict = confirm(nf, f);
-  return verdict === NF_ACCEPT ? Stage.IP_LOCAL_DELIVER_FINISH : k.drop(f, verdict);
+  return verdict === NF_ACCEPT ? Stage.IP_LOCAL_DELIVER_FINISH : nf.k.drop(f, verdict);
 }
 
 /**
@@ -115,8 +132,9 @@ export function hookForward(nf: Netfilter, f: number): Stage {
   const { k } = nf;
   const next = k.skb.flags[f] & SkbFlag.BR_NF ? Stage.BR_NF_FORWARD_FINISH : Stage.IP_FORWARD_FINISH;
   if (k.ns.netfilter[k.skb.ns[f]] === 0) return next;
-  const verdict = filterForward(nf, f);
+  let verdict = filterForward(nf, f);
   if (verdict === NF_REJECT) return reject(nf, f);
+  if (verdict === NF_ACCEPT && nf.flags[k.skb.ns[f]] & ProxyFlag.IP_VS) verdict = ipVsOut(nf, f);
   return verdict === NF_ACCEPT ? next : k.drop(f, verdict);
 }
 
@@ -129,12 +147,21 @@ export function hookLocalOut(nf: Netfilter, f: number): Stage {
   let verdict = isFragment ? NF_ACCEPT : conntrackIn(nf, f, NF_INET_LOCAL_OUT);
   if (verdict === NF_ACCEPT) verdict = filterLocalOutEarly(nf, f);
   if (verdict === NF_ACCEPT) verdict = natHook(nf, f, NF_INET_LOCAL_OUT);
-  if (verdict === NF_ACCEPT) {
-    if (isRerouted(nf, f)) skb.rtType[f] = 0;
-    verdict = filterLocalOut(nf, f);
+  if (verdict === NF_ACCEPT && nf.flags[skb.ns[f]] & ProxyFlag.IP_VS && !isFragment) {
+    verdict = ipVsOut(nf, f);
+    if (verdict === NF_ACCEPT) verdict = ipVsIn(nf, f, NF_INET_LOCAL_OUT);
+    if (verdict === IP_VS_XMIT) return Stage.IP_VS_NAT_XMIT;
   }
   if (verdict === NF_REJECT) return reject(nf, f);
-  return verdict === NF_ACCEPT ? Stage.IP_ROUTE_ME_HARDER : k.drop(f, verdict);
+  return verdict === NF_ACCEPT ? hookLocalOutRest(nf, f) : k.drop(f, verdict);
+}
+
+/** What stands behind IPVS in LOCAL_OUT. */
+export function hookLocalOutRest(nf: Netfilter, f: number): Stage {
+  if (isRerouted(nf, f)) nf.k.skb.rtType[f] = 0;
+  const verdict = filterLocalOut(nf, f);
+  if (verdict === NF_REJECT) return reject(nf, f);
+  return verdict === NF_ACCEPT ? Stage.IP_ROUTE_ME_HARDER : nf.k.drop(f, verdict);
 }
 
 export function hookPostRouting(nf: Netfilter, f: number): Stage {

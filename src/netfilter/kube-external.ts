@@ -56,7 +56,8 @@ export function isNodePortAddress(nf: Netfilter, ns: number, dst: number): boole
   const ranges = nf.nodePortRanges[ns];
   if (ranges === null && nf.balance[ns] === Balance.NFTABLES) return dst === nf.nodeIp[ns];
   if (ranges !== null && !inRanges(ranges, dst)) return false;
-  return isLocalAddress(nf.k, ns, dst);
+  // The ipvs mode leaves out its own dummy device.
+  return isLocalAddress(nf.k, ns, dst) && !nf.ipvs.bound.has(ns, dst);
 }
 
 /** The frontend an endpoint check is about, or -1; the iptables mode has it for every local address. */
@@ -81,7 +82,7 @@ export function refusedFrontend(
 
 /** KUBE-PROXY-FIREWALL, for a NEW packet: still addressed to a load balancer that has source ranges. */
 export function isFirewalled(nf: Netfilter, f: number): boolean {
-  if (nf.balance[nf.k.skb.ns[f]] === Balance.NFTABLES) return false;
+  if (nf.balance[nf.k.skb.ns[f]] >= Balance.NFTABLES) return false;
   return rangedFrontend(nf, f) >= 0;
 }
 

@@ -1,7 +1,8 @@
 // The rules kube-proxy writes, as one lookup each instead of chains: nat PREROUTING and OUTPUT
 // (KUBE-SERVICES, KUBE-SVC, KUBE-SEP), nat POSTROUTING (KUBE-POSTROUTING, then the user's masquerade rules),
 // and the filter hooks (KUBE-FIREWALL, KUBE-FORWARD, KUBE-SERVICES), in the order of K 2.2; the nftables rule
-// set (K 2.3) where the node's mode says so. Frontends other than ClusterIPs are in kube-external.ts.
+// set (K 2.3) where the node's mode says so; of the ipvs mode what its chains share with these (kube-ip-vs.ts).
+// Frontends other than ClusterIPs are in kube-external.ts.
 // Absent: Services over SCTP.
 
 import { Noted } from "../node/consulted.ts";
@@ -21,6 +22,7 @@ import { ANY_LOCAL } from "./frontends.ts";
 import { HOST_PORT_MARK, natHostPort } from "./host-ports.ts";
 import { isLocalAddress, MASQUERADE_MARK, toEndpoint } from "./kube-endpoint.ts";
 import { isFirewalled, isOutsideRanges, natExternal, refusedFrontend } from "./kube-external.ts";
+import { accessFilter, markForIpVs } from "./kube-ip-vs.ts";
 import { masquerade } from "./masquerade.ts";
 import { Balance, type Netfilter, ProxyFlag } from "./netfilter.ts";
 import { policyVerdict } from "./network-policy.ts";
@@ -41,6 +43,10 @@ export function natDstRules(nf: Netfilter, f: number): number {
   const revision = nf.revision(ns);
   const dport = v.getUint16(l3 + ((v.getUint8(l3) & 15) << 2) + 2);
   const dst = v.getInt32(l3 + IPV4_DST);
+  if (nf.balance[ns] === Balance.IPVS) {
+    markForIpVs(nf, f, table, dst, proto, dport);
+    return nf.hostPorts.ids.live === 0 ? NF_ACCEPT : natHostPort(nf, f, dst, proto, dport);
+  }
   const p = table.find(dst, proto, dport, revision);
   if (p < 0) {
     if (table.frontends.ids.live > 0) natExternal(nf, f, table, dst, proto, dport);
@@ -105,7 +111,7 @@ export function filterForward(nf: Netfilter, f: number): number {
     if (skb.mark[f] & MASQUERADE_MARK) return NF_ACCEPT;
     if (tracked && info !== IP_CT_NEW) return NF_ACCEPT;
   }
-  if (tracked && info === IP_CT_NEW) {
+  if (tracked && info === IP_CT_NEW && nf.balance[ns] !== Balance.IPVS) {
     const verdict = filterServices(nf, f, FORWARDED[nf.balance[ns]]);
     if (verdict !== NF_ACCEPT) return verdict;
   }
@@ -126,6 +132,9 @@ export function filterLocalIn(nf: Netfilter, f: number): number {
   if (nf.table[ns] < 0) return NF_ACCEPT;
   if (isMartianLoopback(nf, f)) return Drop.KUBE_FIREWALL;
   if (skb.ct[f] < 0 || skb.ctinfo[f] !== IP_CT_NEW) return NF_ACCEPT;
+  if (nf.balance[ns] === Balance.IPVS) {
+    return isOutsideRanges(nf, f) ? Drop.SERVICE_SOURCE_RANGE : accessFilter(nf, f);
+  }
   if (isFirewalled(nf, f)) return Drop.SERVICE_SOURCE_RANGE;
   return filterEndpoints(nf, f, TO_NODE[nf.balance[ns]]);
 }
@@ -149,6 +158,7 @@ export function filterLocalOut(nf: Netfilter, f: number): number {
   if (nf.table[skb.ns[f]] < 0) return NF_ACCEPT;
   if (isMartianLoopback(nf, f)) return Drop.KUBE_FIREWALL;
   if (skb.ct[f] < 0 || skb.ctinfo[f] !== IP_CT_NEW) return NF_ACCEPT;
+  if (nf.balance[skb.ns[f]] === Balance.IPVS) return accessFilter(nf, f);
   if (isFirewalled(nf, f)) return Drop.SERVICE_SOURCE_RANGE;
   return filterServices(nf, f, FROM_NODE[nf.balance[skb.ns[f]]]);
 }

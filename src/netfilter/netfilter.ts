@@ -14,6 +14,8 @@ import { PROTO_UDP } from "../wire/ipv4.ts";
 import { ConntrackTable } from "./conntrack-table.ts";
 import { ANY_LOCAL, addressRanges, inRanges } from "./frontends.ts";
 import { HostPorts } from "./host-ports.ts";
+import { IpVs, type IpVsOptions } from "./ip-vs-state.ts";
+import { bindServicePort, startIpVs, unbindOthers } from "./kube-ip-vs.ts";
 import { killMasqueraded } from "./masquerade.ts";
 import { type MasqueradeRule, MasqueradeRules } from "./masquerade-rules.ts";
 import type { PolicyTable } from "./network-policy.ts";
@@ -21,12 +23,13 @@ import { Change } from "./revisions.ts";
 import type { ServiceListener, ServiceTable } from "./service-table.ts";
 import { Destinations, hasFlows, killLeaf, reconcileEndpoint, reconcilePort } from "./udp-cleanup.ts";
 
-export const Balance = { ROUND_ROBIN: 0, IPTABLES: 1, NFTABLES: 2 } as const;
-export type BalanceName = "round-robin" | "iptables" | "nftables";
+export const Balance = { ROUND_ROBIN: 0, IPTABLES: 1, NFTABLES: 2, IPVS: 3 } as const;
+export type BalanceName = "round-robin" | "iptables" | "nftables" | "ipvs";
 const BALANCE_BY_NAME = {
   "round-robin": Balance.ROUND_ROBIN,
   iptables: Balance.IPTABLES,
   nftables: Balance.NFTABLES,
+  ipvs: Balance.IPVS,
 };
 
 const LOCALHOST = 0x7f000001;
@@ -39,10 +42,12 @@ export interface Prefix {
 /** How one node's kube-proxy is run. */
 export interface ProxyOptions {
   /**
-   * Choice of the endpoint, and with "nftables" the rule set of that mode. Default round-robin over the
-   * iptables rules.
+   * Choice of the endpoint, and with "nftables" and "ipvs" the rule set of that mode. Default round-robin
+   * over the iptables rules.
    */
   balance?: BalanceName;
+  /** Settings of the ipvs mode. */
+  ipvs?: IpVsOptions;
   /**
    * Exact round-robin whatever the rule set (`numgen inc`, `statistic --mode nth`). Default: as `balance`.
    */
@@ -85,6 +90,7 @@ export const ProxyFlag = {
   IN_TURN: 128,
   CLEANUP_ASKED: 256,
   LOCALHOST_PORTS: 512,
+  IP_VS: 1024,
 } as const;
 
 export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
@@ -92,6 +98,7 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
   readonly t: ConntrackTable;
   readonly masquerade = new MasqueradeRules();
   readonly hostPorts = new HostPorts();
+  readonly ipvs: IpVs;
   /** One stream per question, so that more of one never moves the answers of the other. */
   readonly portRandom: Random;
   readonly balanceRandom: Random;
@@ -122,6 +129,7 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
   constructor(k: Kernel) {
     this.k = k;
     this.t = new ConntrackTable(k);
+    this.ipvs = new IpVs(k);
     this.portRandom = new Random(k.options.seed, "nf_nat ports");
     this.balanceRandom = new Random(k.options.seed, "kube-proxy balance");
     k.frameOwner = this;
@@ -147,10 +155,11 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
     this.balance[ns] = balance;
     let flags = 0;
     if (options.masqueradeAll) flags |= ProxyFlag.MASQUERADE_ALL;
-    if (options.dropInvalid ?? balance !== Balance.NFTABLES) flags |= ProxyFlag.DROP_INVALID;
+    if (options.dropInvalid ?? balance < Balance.NFTABLES) flags |= ProxyFlag.DROP_INVALID;
     if (options.forwardPolicy === "drop") flags |= ProxyFlag.FORWARD_DROP;
     if (options.randomFully ?? true) flags |= ProxyFlag.RANDOM_FULLY;
     if (options.delayed) flags |= ProxyFlag.DELAYED;
+    if (balance === Balance.IPVS) flags |= ProxyFlag.IP_VS;
     if (options.inTurn ?? balance === Balance.ROUND_ROBIN) flags |= ProxyFlag.IN_TURN;
     if (options.cleanup === false) flags |= ProxyFlag.CLEANUP_ASKED;
     if (options.clusterCidr) {
@@ -166,7 +175,7 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
     const ports = options.nodePortAddresses;
     const ranges = ports === undefined ? null : addressRanges(ports);
     const hasLoopback = ranges === null || inRanges(ranges, LOCALHOST);
-    const wanted = (options.localhostNodePorts ?? true) && balance !== Balance.NFTABLES;
+    const wanted = (options.localhostNodePorts ?? true) && balance < Balance.NFTABLES;
     if (wanted && hasLoopback) flags |= ProxyFlag.LOCALHOST_PORTS;
     this.nodePortRanges[ns] = ranges;
     this.nodeIp[ns] = options.nodeIp ?? 0;
@@ -175,6 +184,7 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
     this.stale[ns] = [];
     this.policies[ns] = null;
     this.t.flows.track(ns, true);
+    if (balance === Balance.IPVS) startIpVs(this, ns, options.ipvs ?? {});
   }
 
   /** The node goes away: its entries, cursors and rules with it. */
@@ -183,6 +193,7 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
     this.t.flush(ns);
     this.k.ns.netfilter[ns] = 0;
     this.removeRules(ns);
+    this.ipvs.bound.removeNode(ns);
   }
 
   /** Every rule goes, entries stay: translations under way go on (K 2.7). */
@@ -200,6 +211,7 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
     if (this.flags[ns] & ProxyFlag.DELAYED) table.unfollow(this.reached[ns]);
     table.cursors.removeNode(ns);
     table.affinities.removeNode(ns);
+    this.ipvs.stop(ns);
     this.table[ns] = -1;
     this.flags[ns] = 0;
     this.stale[ns] = [];
@@ -217,7 +229,7 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
       const kind = table.revisions.kindAt(r);
       const port = table.revisions.portAt(r);
       this.answersChange(table, this.table[ns], port);
-      if (kind === Change.OTHER) continue;
+      if (kind === Change.OTHER || kind === Change.GONE) continue;
       if (kind === Change.UDP_ENDPOINTS) trigger = true;
       if (kind === Change.UDP_ENDPOINTS && !asked) {
         reconcileEndpoint(this.t, this.destinations, table, ns, port, table.revisions.addressAt(r), revision);
@@ -227,6 +239,11 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
       }
     }
     this.reached[ns] = revision;
+    if (this.flags[ns] & ProxyFlag.IP_VS) {
+      for (let r = from + 1; r <= revision; r++) {
+        this.bindAddresses(table, ns, table.revisions.kindAt(r), table.revisions.portAt(r));
+      }
+    }
     if (trigger && !asked) this.reconcile(ns);
     table.advance(from, revision);
   }
@@ -289,7 +306,12 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
   serviceChanged(table: ServiceTable, change: number, port: number, address: number): void {
     const row = this.services.indexOf(table);
     this.answersChange(table, row, port);
-    if (change === Change.OTHER) return;
+    for (const ns of this.ipvs.nodes) {
+      if (this.table[ns] === row && !(this.flags[ns] & ProxyFlag.DELAYED)) {
+        this.bindAddresses(table, ns, change, port);
+      }
+    }
+    if (change === Change.OTHER || change === Change.GONE) return;
     if (change === Change.UDP_PORT) {
       this.portAdded(table, row, port);
       return;
@@ -328,6 +350,12 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
   }
 
   // ---- internals ----
+
+  // kube-ipvs0 follows.
+  private bindAddresses(table: ServiceTable, ns: number, change: number, port: number): void {
+    if (change === Change.GONE) unbindOthers(this, ns, table);
+    else bindServicePort(this, ns, table, port);
+  }
 
   // For the flow cache: what filter rules say to packets of connections that nobody has answered yet.
   // Frontends are few and change seldom, so they count as one.

@@ -6,12 +6,14 @@ import { assert } from "../core/assert.ts";
 import { growI32, growU8 } from "../core/columns.ts";
 
 export const Change = {
-  /** Nothing conntrack cares about (TCP, SCTP, removals of a service port). */
+  /** Nothing conntrack cares about (TCP, SCTP). */
   OTHER: 0,
   /** The endpoints of a UDP service port changed. */
   UDP_ENDPOINTS: 1,
   /** A UDP service port was added. */
   UDP_PORT: 2,
+  /** A service port or a frontend is gone. */
+  GONE: 3,
 } as const;
 
 export const Kept = { MEMBERSHIP: 0, CONDITIONS: 1, ENDPOINT: 2, PORT: 3, FRONTEND: 4 } as const;

@@ -173,15 +173,15 @@ export class ServiceTable {
 
   removeFrontend(x: number): void {
     const p = this.frontends.servicePort[x];
-    this.frontends.removed[x] = this.revisions.bump(Change.OTHER, p);
+    this.frontends.removed[x] = this.revisions.bump(Change.GONE, p);
     this.revisions.keep(Kept.FRONTEND, x);
     this.giveUp();
-    this.listener?.serviceChanged(this, Change.OTHER, p, 0);
+    this.listener?.serviceChanged(this, Change.GONE, p, 0);
   }
 
   /** Takes its endpoints and frontends along. */
   removeServicePort(p: number): void {
-    const revision = this.revisions.bump(Change.OTHER, p);
+    const revision = this.revisions.bump(Change.GONE, p);
     for (let x = this.frontend0[p]; x >= 0; x = this.frontends.next[x]) {
       if (!this.frontends.isAt(x, revision)) continue;
       this.frontends.removed[x] = revision;
@@ -196,7 +196,7 @@ export class ServiceTable {
     this.removed[p] = revision;
     this.revisions.keep(Kept.PORT, p);
     this.giveUp();
-    this.listener?.serviceChanged(this, Change.OTHER, p, 0);
+    this.listener?.serviceChanged(this, Change.GONE, p, 0);
   }
 
   /** @param node namespace of the node it runs on, -1 for none of ours. */

@@ -38,20 +38,22 @@ export const Noted = {
   EXCEPTION: 11,
   /** NetworkPolicies. a: address that a pod may have, 0 for the policies and labels themselves. */
   POLICY: 12,
+  /** Connections of IPVS that a client's port may have. a: hash of the client (netfilter/ip-vs-conn.ts). */
+  IP_VS: 13,
 
   // Effects. Bytes are told as what the frame had more than its IP packet.
   /** a: device, b: bytes more. */
-  RX: 13,
-  TX: 14,
+  RX: 14,
+  TX: 15,
   /** a: NIC, b: bytes more. */
-  NIC_SENT: 15,
-  NIC_RECEIVED: 16,
+  NIC_SENT: 16,
+  NIC_RECEIVED: 17,
   /** A source address was seen on its port. a: row of the forwarding database. */
-  LEARN: 17,
+  LEARN: 18,
   /** A neighbour entry was used. a: row. */
-  USE: 18,
+  USE: 19,
   /** A packet deserved a redirect that its sender would ignore. a: row of ip/peers.ts. */
-  REDIRECT: 19,
+  REDIRECT: 20,
 } as const;
 export const FIRST_EFFECT: number = Noted.RX;
 

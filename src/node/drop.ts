@@ -110,6 +110,8 @@ export const Drop = {
   NETWORK_POLICY_EGRESS: 144,
   /** The destination pod is isolated for ingress and no NetworkPolicy allows it. */
   NETWORK_POLICY_INGRESS: 145,
+  /** IPVS: the server of the connection is gone, which this packet finds out. */
+  IP_VS_NO_SERVER: 146,
 
   // Sockets
   /** Nothing listens on the port; answered with ICMP port unreachable or RST where the RFC says so. */

@@ -6,7 +6,7 @@
 import { assert } from "../core/assert.ts";
 import { growF64, growI32, growU8, growU16, Ids } from "../core/columns.ts";
 
-export const DevKind = { NONE: 0, LOOPBACK: 1, VETH: 2, BRIDGE: 3, NIC: 4 } as const;
+export const DevKind = { NONE: 0, LOOPBACK: 1, VETH: 2, BRIDGE: 3, NIC: 4, DUMMY: 5 } as const;
 export type DevKind = (typeof DevKind)[keyof typeof DevKind];
 
 /** Bridge-port flags, as `bridge -d link` shows them. */

@@ -31,6 +31,8 @@ export const Op = {
   CONTROL: 13,
   /** a = translated connection, b = its generation: it may have been idle too long (P57). */
   VNET_IDLE: 20,
+  /** a = connection of IPVS, b = its generation: ip_vs_conn_expire. */
+  IP_VS_TIMER: 23,
   /** a = lookup, b = queries it had sent, or -1: a stub resolver goes on. */
   RESOLVER: 22,
   /** a = target of a health probe, b = its generation: the next attempt is due. */

@@ -91,6 +91,9 @@ export const Stage = {
    */
   ICMP_SEND: 37,
 
+  /** walk/ip-vs-xmit.ts: ip_vs_nat_xmit: a request to a Service goes to the server IPVS has for it. */
+  IP_VS_NAT_XMIT: 42,
+
   /** vnet/egress.ts: the fabric takes the frame from a NIC: anti-spoofing, ARP, blocked traffic. */
   VNET_EGRESS: 38,
   /** vnet/route.ts: effective routes, next hop. */

@@ -125,11 +125,15 @@ function choiceBefore(n: Notes, i: number): number {
   return n.e[i] !== -1 && j >= 0 && n.kind[j] === NoteKind.SERVICE && n.a[j] === row ? j : -1;
 }
 
+/** Bit of a note's port word: IPVS translated, not nf_nat. */
+const BY_IP_VS = 0x20000;
+
 function describeNat(n: Notes, i: number, names: Names): Decision {
   const dnat = n.kind[i] === NoteKind.DNAT;
   const from = at(n.a[i], n.b[i]);
   const to = at(n.c[i], n.d[i] & 0xffff);
-  const isReply = n.d[i] > 0xffff;
+  const isReply = (n.d[i] & 0x10000) !== 0;
+  const isIpVs = (n.d[i] & BY_IP_VS) !== 0;
   const service = serviceOf(n, i, names);
   const base = { kind: dnat ? ("dnat" as const) : ("snat" as const), from, to };
   const head = `${dnat ? "DNAT" : "SNAT"} ${from} -> ${to}`;
@@ -145,7 +149,7 @@ function describeNat(n: Notes, i: number, names: Names): Decision {
     return { ...base, service: name, text: `${head} by conntrack (back to who was masqueraded)` };
   if (!dnat) {
     const by = isReply
-      ? `conntrack (reply of service ${name})`
+      ? `${isIpVs ? "IPVS" : "conntrack"} (reply of service ${name})`
       : `KUBE-POSTROUTING MASQUERADE (service ${name})`;
     return { ...base, service: name, text: `${head} by ${by}` };
   }
@@ -156,13 +160,14 @@ function describeNat(n: Notes, i: number, names: Names): Decision {
       ...base,
       service: name,
       endpoint,
-      text: `${head} by conntrack (service ${name}, endpoint ${endpoint})`,
+      text: `${head} by ${isIpVs ? "IPVS" : "conntrack"} (service ${name}, endpoint ${endpoint})`,
     };
   }
   const revision = n.b[j];
   const endpoints = n.d[j];
   const of = endpoints > 0 ? ` of ${endpoints}` : "";
-  const text = `${head} by KUBE-SERVICES (service ${name}, endpoint ${endpoint}${of}, revision ${revision})`;
+  const by = isIpVs ? "IPVS" : "KUBE-SERVICES";
+  const text = `${head} by ${by} (service ${name}, endpoint ${endpoint}${of}, revision ${revision})`;
   return { ...base, service: name, endpoint, revision, text, ...(endpoints > 0 ? { endpoints } : {}) };
 }
 

@@ -74,6 +74,8 @@ function kindText(k: Kernel, d: number, dev: (d: number) => string): string {
       return "bridge";
     case DevKind.NIC:
       return "NIC of a node in its VNet";
+    case DevKind.DUMMY:
+      return "dummy device with the addresses of Services";
     default:
       return "loopback";
   }
@@ -104,6 +106,7 @@ function ownerOf(k: Kernel, addr: number): string | undefined {
   for (let n = 0; n < k.ns.ids.used; n++) {
     if (k.ns.alive[n] === 0) continue;
     for (let d = k.ns.firstDev[n]; d >= 0; d = k.dev.nextInNs[d]) {
+      if (k.dev.kind[d] === DevKind.DUMMY) continue;
       if (d !== k.ns.loopback[n] && k.inet.find(d, addr) >= 0) return k.ns.name[n];
     }
   }

@@ -80,6 +80,7 @@ const SENTENCES: Record<keyof typeof Drop, string> = {
   SERVICE_UNALLOCATED: "an address of the Service CIDR that no Service has",
   NETWORK_POLICY_EGRESS: "NetworkPolicies isolate the sending pod, and none lets it send this",
   NETWORK_POLICY_INGRESS: "NetworkPolicies isolate the receiving pod, and none lets this in",
+  IP_VS_NO_SERVER: "IPVS: the server of the connection is gone; the next packet gets another one",
   SERVICE_SOURCE_RANGE: "not in loadBalancerSourceRanges of the load balancer it was sent to: DROP",
   NO_SOCKET: "nothing listens there",
   SOCKET_RCVBUFF: "the receive queue of the socket is full",

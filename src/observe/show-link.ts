@@ -91,7 +91,8 @@ function linkInfo(w: Walk, d: number): LinkInfo {
   const here = peer >= 0 && dev.ns[peer] === dev.ns[d];
   const up = dev.up[d] === 1;
   const carrier = hasCarrier(w, d);
-  const flags = loopback ? ["LOOPBACK"] : ["BROADCAST", "MULTICAST"];
+  const own = dev.kind[d] === DevKind.DUMMY ? "NOARP" : "MULTICAST";
+  const flags = loopback ? ["LOOPBACK"] : ["BROADCAST", own];
   if (up && !carrier) flags.unshift("NO-CARRIER");
   if (up) flags.push("UP");
   if (up && carrier) flags.push("LOWER_UP");

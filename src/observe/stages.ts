@@ -49,6 +49,7 @@ const FUNCTIONS: Record<keyof typeof Stage, string> = {
   TCP_RCV: "tcp_v4_rcv",
   PROTO_UNKNOWN: "ip_protocol_deliver_rcu",
   ICMP_SEND: "icmp_send",
+  IP_VS_NAT_XMIT: "ip_vs_nat_xmit",
   VNET_EGRESS: "host switch, egress",
   VNET_ROUTE: "effective routes",
   VNET_INGRESS: "host switch, ingress",

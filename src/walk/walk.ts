@@ -39,6 +39,7 @@ import {
   hookPostRouting,
   hookPreRouting,
 } from "../netfilter/hooks.ts";
+import { ipVsExpire } from "../netfilter/ip-vs.ts";
 import { Netfilter } from "../netfilter/netfilter.ts";
 import type { Kernel } from "../node/kernel.ts";
 import { NoteKind } from "../node/notes.ts";
@@ -64,6 +65,7 @@ import { brNfRoute } from "./bridge-route.ts";
 import { FlowCache } from "./flow-cache.ts";
 import { FlowEmitter } from "./flow-emit.ts";
 import { HOP } from "./flow-entry.ts";
+import { ipVsNatXmit } from "./ip-vs-xmit.ts";
 
 /** Where frames begin that a link or the fabric has held: the flow cache looks at them there. */
 const isOutOfHold = (stage: Stage): boolean =>
@@ -182,6 +184,8 @@ export class Walk {
         return idleOver(this.vnet, a, b);
       case Op.PROBE:
         return probeDue(this.vnet, a, b);
+      case Op.IP_VS_TIMER:
+        return ipVsExpire(this.nf, a, b);
       case Op.TCP_TIMER:
         return timerEvent(this.sock.tcp, a, b);
       case Op.TCP_READY:
@@ -320,6 +324,11 @@ export class Walk {
           break;
         case Stage.IP_FORWARD_FINISH:
           stage = ipForwardFinish(ip, f);
+          break;
+
+        // In the ipvs mode of kube-proxy requests to Services reach the node itself, which sends them on.
+        case Stage.IP_VS_NAT_XMIT:
+          stage = ipVsNatXmit(ip, nf, f);
           break;
 
         // The Azure fabric between NICs.
