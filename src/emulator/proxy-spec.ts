@@ -26,7 +26,7 @@ export interface KubeProxyOptions {
   forwardPolicy?: "accept" | "drop";
   /** --nodeport-addresses. Default every local address; in mode "nftables" only the node's own. */
   nodePortAddresses?: readonly string[];
-  /** --iptables-localhost-nodeports: NodePorts answer on 127.0.0.1. Default true; not in "nftables" and "ipvs". */
+  /** --iptables-localhost-nodeports: NodePorts answer on 127.0.0.1. Default true; not in nftables, ipvs. */
   localhostNodePorts?: boolean;
 }
 

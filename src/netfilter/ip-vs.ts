@@ -130,7 +130,7 @@ function hasOldEntry(nf: Netfilter, f: number): boolean {
   return row >= 0 && (nf.t.rec[(row >> 1) * REC + R_STATUS] & IPS_CONFIRMED) !== 0;
 }
 
-/** tcp_conn_schedule, udp_conn_schedule and ip_vs_schedule: the new connection, NOT_SCHEDULED or NO_SERVER. */
+/** tcp_conn_schedule, udp_conn_schedule, ip_vs_schedule: the new connection, NOT_SCHEDULED or NO_SERVER. */
 function scheduleNew(nf: Netfilter, f: number, key: number, l4: number, hook: number): number {
   const { skb } = nf.k;
   const v = skb.view;

@@ -1,4 +1,4 @@
-// What kube-proxy's ipvs mode has beside IPVS itself (K 2.4; pkg/proxy/ipvs/proxier.go): the chains in nat that
+// What kube-proxy's ipvs mode has beside IPVS (K 2.4; pkg/proxy/ipvs/proxier.go): the chains in nat that
 // mark for MASQUERADE, KUBE-IPVS-FILTER and KUBE-IPVS-OUT-FILTER in filter, which servers a virtual service
 // has, and the device kube-ipvs0 with the addresses of the Services.
 // A ping is not filtered (K 2.1), and health-check ports are none of the filter's exceptions.

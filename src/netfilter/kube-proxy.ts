@@ -1,8 +1,8 @@
 // The rules kube-proxy writes, as one lookup each instead of chains: nat PREROUTING and OUTPUT
 // (KUBE-SERVICES, KUBE-SVC, KUBE-SEP), nat POSTROUTING (KUBE-POSTROUTING, then the user's masquerade rules),
 // and the filter hooks (KUBE-FIREWALL, KUBE-FORWARD, KUBE-SERVICES), in the order of K 2.2; the nftables rule
-// set (K 2.3) where the node's mode says so; of the ipvs mode what its chains share with these (kube-ip-vs.ts).
-// Frontends other than ClusterIPs are in kube-external.ts.
+// set (K 2.3) where the node's mode says so; of the ipvs mode what its chains share with these. Its own are
+// in kube-ip-vs.ts, frontends other than ClusterIPs in kube-external.ts.
 // Absent: Services over SCTP.
 
 import { Noted } from "../node/consulted.ts";

@@ -1,10 +1,12 @@
 // `vnetem show`: the tables of a namespace in the format of the Linux tools, or as objects with the field
 // names of their JSON output.
 
+import { ProxyFlag } from "../netfilter/netfilter.ts";
 import type { Walk } from "../walk/walk.ts";
 import { dropCounts, showDrops } from "./counters.ts";
 import type { Names } from "./names.ts";
 import { conntrack, showConntrack } from "./show-conntrack.ts";
+import { showVirtualServers, virtualServers } from "./show-ipvs.ts";
 import { addresses, fdbEntries, links, showAddresses, showFdb, showLinks } from "./show-link.ts";
 import { natChains, showNat } from "./show-nat.ts";
 import { neighbours, routes, showNeighbours, showRoutes } from "./show-route.ts";
@@ -28,7 +30,7 @@ export function show(w: Walk, ns: number, what: ShowWhat, names: Names): string 
     case "conntrack":
       return showConntrack(w, ns);
     case "nat":
-      return showNat(w, ns);
+      return isIpvs(w, ns) ? showVirtualServers(w, ns) : showNat(w, ns);
     case "drops":
       return showDrops(w.k, names, ns);
   }
@@ -49,8 +51,11 @@ export function showJson(w: Walk, ns: number, what: ShowWhat, names: Names): obj
     case "conntrack":
       return conntrack(w, ns);
     case "nat":
-      return natChains(w, ns);
+      return isIpvs(w, ns) ? virtualServers(w, ns) : natChains(w, ns);
     case "drops":
       return dropCounts(w.k, names, ns);
   }
 }
+
+const isIpvs = (w: Walk, ns: number): boolean =>
+  ns < w.nf.flags.length && (w.nf.flags[ns] & ProxyFlag.IP_VS) !== 0;

@@ -167,12 +167,12 @@ const CLUSTER: Row[] = [
     it: "kube-proxy",
     found: () =>
       aks(nothing, {
-        kubeProxy: { mode: "ipvs", syncDelay: -5, forwardPolicy: "deny", clusterCidr: "10/8" },
+        kubeProxy: { mode: "userspace", syncDelay: -5, forwardPolicy: "deny", clusterCidr: "10/8" },
         podMacs: "lower",
       }),
     expect: [
       'cluster.aks.podMacs: "lower" is not one of random, low, high; did you mean "low"?',
-      'cluster.aks.kubeProxy.mode: "ipvs" is not one of round-robin, iptables, nftables',
+      'cluster.aks.kubeProxy.mode: "userspace" is not one of round-robin, iptables, nftables, ipvs',
       'cluster.aks.kubeProxy.forwardPolicy: "deny" is not one of accept, drop',
       "cluster.aks.kubeProxy.syncDelay: a delay is a whole number of nanoseconds, not negative",
       "cluster.aks.kubeProxy.clusterCidr: 10/8 is not an IPv4 prefix such as 10.0.0.0/16",

@@ -61,13 +61,17 @@ export function randomTopology(r: Random, seed: number, options: WorldOptions = 
   });
 }
 
+const MODES = ["round-robin", "iptables", "nftables", "ipvs"] as const;
+
 function randomProxy(r: Random, options: WorldOptions): KubeProxyOptions {
-  const mode = options.calm ? "round-robin" : pick(r, ["round-robin", "iptables", "nftables"] as const);
+  const mode = options.calm ? "round-robin" : pick(r, MODES);
   if (options.calm) return { mode };
   const detector = pick(r, [{}, { clusterCidr: null }, { clusterCidr: "10.0.0.0/8" }]);
   const policy = chance(r, 0.1) ? ({ forwardPolicy: "drop" } as const) : {};
+  const scheduler = pick(r, ["rr", "wrr", "lc", "nq", "sh"] as const);
   return {
     mode,
+    ...(mode === "ipvs" ? { ipvs: { scheduler } } : {}),
     syncDelay: pick(r, [0, 0, ms(3), ms(300)]),
     masqueradeAll: chance(r, 0.2),
     ...detector,
