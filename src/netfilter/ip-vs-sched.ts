@@ -1,5 +1,5 @@
-// The schedulers of IPVS (K 2.4, 2.5; net/netfilter/ipvs/ip_vs_rr.c, _wrr.c, _lc.c, _wlc.c, _sed.c, _nq.c,
-// _sh.c, _dh.c). A new server stands at the head of its service's list, so the list is the usable endpoints from
+// The schedulers of IPVS (K 2.4, 2.5; net/netfilter/ipvs/ip_vs_rr.c and its neighbours wrr, lc, wlc, sed, nq,
+// sh, dh). A new server stands at the head of its service's list, so the list is the usable endpoints from
 // the newest to the oldest. kube-proxy gives every server weight 1, and 0 to one that is draining, which no
 // scheduler picks; what is left of each scheduler under these weights is below.
 // Absent: the upper threshold of servers; buckets of sh and dh kept by servers that drain, whose clients
