@@ -10,7 +10,7 @@
 import { growF64, growI32, Ids } from "../core/columns.ts";
 import { HashIndex, hash4 } from "../core/hash-index.ts";
 import { RowLists } from "../core/row-lists.ts";
-import type { FlowMemo } from "../node/consulted.ts";
+import { type FlowMemo, Noted } from "../node/consulted.ts";
 import type { Kernel } from "../node/kernel.ts";
 import { nsSysctl } from "../node/sysctl.ts";
 import {
@@ -93,7 +93,8 @@ export class ConntrackTable {
   }
 
   /**
-   * The index row of this tuple, or -1. An expired entry met on the way is removed (____nf_conntrack_find).
+   * The index row of this tuple, or -1. An expired or buried entry met on the way is removed
+   * (____nf_conntrack_find).
    */
   find(key: number, src: number, dst: number, ports: number, hash: number): number {
     const { slots, hashes, mask } = this.index;
@@ -105,7 +106,7 @@ export class ConntrackTable {
       const o = base + ((row & 1) << 2);
       if (rec[o + R_SRC] !== src || rec[o + R_DST] !== dst) continue;
       if (rec[o + R_PORTS] !== ports || rec[base] !== key) continue;
-      if (!this.isExpired(row >> 1)) return row;
+      if (!this.isExpired(row >> 1) && !this.flows.isBuried(row >> 1)) return row;
       this.kill(row >> 1);
       return this.find(key, src, dst, ports, hash);
     }
@@ -188,6 +189,8 @@ export class ConntrackTable {
     const rec = this.rec;
     const status = rec[b + R_STATUS];
     if (status & IPS_DYING) return false;
+    // Not counted any more, and put() will take it off.
+    if (this.flows.isBuried(e)) this.count[rec[b] >>> 8]++;
     if (this.memo !== null) this.forget(e);
     if (this.k.consulted.recording > 0) this.k.consulted.connectionGone(e);
     rec[b + R_STATUS] = status | IPS_DYING;
@@ -200,6 +203,27 @@ export class ConntrackTable {
     }
     this.put(e);
     return true;
+  }
+
+  /**
+   * kill() for all entries of a leaf of `flows`, in the time of one: they count no longer and nobody finds
+   * them, and give up their rows when their tuple is asked for or the collector comes by. False, and nothing
+   * is done, when somebody may know entries by their rows: a frame, or a list of translations.
+   */
+  bury(leaf: number): boolean {
+    const { flows, k } = this;
+    if (k.skb.live > 0 || flows.shared[leaf] !== 0) return false;
+    k.consulted.changed(Noted.UDP_FLOWS, flows.dst[leaf], flows.noteOf(leaf));
+    this.count[flows.ns[leaf]] -= flows.size[leaf];
+    flows.bury(leaf);
+    return true;
+  }
+
+  /** A walk that goes by this entry stands on its leaf. */
+  consult(f: number, e: number): void {
+    const { flows } = this;
+    const leaf = flows.leaf[e];
+    if (leaf >= 0) this.k.consulted.note(f, Noted.UDP_FLOWS, flows.dst[leaf], flows.noteOf(leaf));
   }
 
   /**
@@ -246,7 +270,7 @@ export class ConntrackTable {
   /** In the table, expired or not. */
   isLive(e: number): boolean {
     const b = e * REC;
-    if (this.rec[b] === -1) return false;
+    if (this.rec[b] === -1 || this.flows.isBuried(e)) return false;
     return (this.rec[b + R_STATUS] & (IPS_CONFIRMED | IPS_DYING)) === IPS_CONFIRMED;
   }
 
@@ -276,14 +300,15 @@ export class ConntrackTable {
   }
 
   /**
-   * One step of gc_worker: the next row, removed when it expired, or when its namespace is above 95 % and it
-   * may go.
+   * One step of gc_worker: the next row, removed when it expired or is buried, or when its namespace is above
+   * 95 % and it may go.
    */
   private visit(): void {
     if (this.ids.used === 0) return;
     if (this.hand >= this.ids.used) this.hand = 0;
     const e = this.hand++;
     if (this.pressure > 0) this.pressure--;
+    if (this.flows.isBuried(e)) this.kill(e);
     if (!this.isLive(e)) return;
     if (this.isExpired(e)) this.kill(e);
     else if (this.pressure > 0 && this.isCrowded(e) && this.canEarlyDrop(e)) this.kill(e);
@@ -325,7 +350,8 @@ export class ConntrackTable {
       if (r === 0) continue;
       const e = (r - 1) >> 1;
       const b = e * REC;
-      if (this.rec[b] >>> 8 !== ns || (this.rec[b + R_STATUS] & IPS_ASSURED && !this.isExpired(e))) continue;
+      if (this.rec[b] >>> 8 !== ns || this.flows.isBuried(e)) continue;
+      if (this.rec[b + R_STATUS] & IPS_ASSURED && !this.isExpired(e)) continue;
       this.stat(ns, ST_EARLY_DROP);
       return this.kill(e);
     }

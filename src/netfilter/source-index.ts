@@ -39,8 +39,12 @@ export class SourceIndex {
     this.index.insert(h, e);
   }
 
+  has(e: number): boolean {
+    return e < this.linked.length && this.linked[e] !== 0;
+  }
+
   remove(e: number): void {
-    if (e >= this.linked.length || this.linked[e] === 0) return;
+    if (!this.has(e)) return;
     this.linked[e] = 0;
     const next = this.next[e];
     const prev = this.prev[e];

@@ -97,15 +97,16 @@ export function hasFlows(
   return false;
 }
 
-/** Entries that are looked at together before they go. */
+/** Entries that are looked at together before they go. More are buried. */
 const TOGETHER = 64;
 const together = new Int32Array(TOGETHER);
 /** Keeps the loads of lookAhead from being dropped. */
 const seen = new Int32Array(1);
 
-/** nf_ct_delete for every entry of a leaf. A thousand flows lie in as many places: see lookAhead. */
+/** nf_ct_delete for every entry of a leaf. A thousand flows lie in as many places: see bury and lookAhead. */
 export function killLeaf(t: ConntrackTable, leaf: number): void {
   const { flows } = t;
+  if (flows.size[leaf] > TOGETHER && t.bury(leaf)) return;
   let e = flows.child[leaf];
   while (e >= 0) {
     let n = 0;

@@ -6,12 +6,13 @@
 //   (destination, port, reply source)            ->  leaf of one node
 //
 // so that an endpoint that goes costs the nodes that have flows to it, and its flows there. kube-proxy reads
-// the whole table instead; the same entries go.
+// the whole table instead; the same entries go. A leaf of many entries is buried: it leaves the tree at once,
+// and its entries, which nobody finds any more, give up their rows one by one (ConntrackTable.bury).
 
-import { growI32, Ids } from "../core/columns.ts";
-import { HashIndex, hash4 } from "../core/hash-index.ts";
+import { growI32, growU8, Ids } from "../core/columns.ts";
+import { HashIndex, hash2, hash4 } from "../core/hash-index.ts";
 import type { ConntrackTable } from "./conntrack-table.ts";
-import { R_DST, R_PORTS, REC } from "./nf-conn.ts";
+import { R_DST, R_MASQ, R_PORTS, REC } from "./nf-conn.ts";
 
 const PROTO_UDP = 17;
 /** Namespace of a root group, and reply source of a group that is not a leaf. */
@@ -41,6 +42,11 @@ export class UdpFlows {
   child = new Int32Array(64);
   sibling = new Int32Array(64);
   before = new Int32Array(64);
+  /** Leaves: how many entries, 1 when one of them is on other lists too, and 1 when it is buried. */
+  size = new Int32Array(64);
+  shared = new Uint8Array(64);
+  private buried = new Uint8Array(64);
+  private buriedCount = 0;
   // Leaves: their source group and their neighbours in it.
   private source = new Int32Array(64);
   peer = new Int32Array(64);
@@ -69,6 +75,8 @@ export class UdpFlows {
     const dport = rec[b + R_PORTS] & 0xffff;
     const leaf = this.ensure(LEVEL_LEAF, ns, dst, dport, rec[b + 5]);
     const head = this.child[leaf];
+    this.size[leaf]++;
+    if (rec[b + R_MASQ] >= 0 || t.sources.has(e)) this.shared[leaf] = 1;
     this.leaf[e] = leaf;
     this.next[e] = head;
     this.prev[e] = -1;
@@ -80,12 +88,36 @@ export class UdpFlows {
     const leaf = this.leaf[e];
     if (leaf < 0) return;
     this.leaf[e] = -1;
+    this.size[leaf]--;
     const next = this.next[e];
     const prev = this.prev[e];
     if (next >= 0) this.prev[next] = prev;
     if (prev >= 0) this.next[prev] = next;
     else this.child[leaf] = next;
-    if (this.child[leaf] < 0) this.drop(leaf);
+    if (this.child[leaf] >= 0) return;
+    if (this.buried[leaf] === 0) return this.drop(leaf);
+    this.buried[leaf] = 0;
+    this.buriedCount--;
+    this.ids.give(leaf);
+  }
+
+  /** Nobody finds the leaf any more; it goes with its last entry. */
+  bury(leaf: number): void {
+    this.cut(leaf);
+    this.buried[leaf] = 1;
+    this.buriedCount++;
+  }
+
+  /** Is this an entry of a buried leaf? */
+  isBuried(e: number): boolean {
+    if (this.buriedCount === 0) return false;
+    const leaf = this.leaf[e];
+    return leaf >= 0 && this.buried[leaf] !== 0;
+  }
+
+  /** With its destination, what a note says of a leaf: the same on every node, as long as there is one. */
+  noteOf(leaf: number): number {
+    return hash2(this.from[leaf], this.dport[leaf]);
   }
 
   /** The group of all nodes with flows to this destination, or -1; its children are the nodes. */
@@ -149,6 +181,8 @@ export class UdpFlows {
     this.from[g] = from;
     this.parent[g] = parent;
     this.child[g] = -1;
+    this.size[g] = 0;
+    this.shared[g] = 0;
     this.before[g] = -1;
     this.sibling[g] = -1;
     if (parent >= 0) {
@@ -183,6 +217,11 @@ export class UdpFlows {
   }
 
   private drop(g: number): void {
+    this.cut(g);
+    this.ids.give(g);
+  }
+
+  private cut(g: number): void {
     this.index.remove(hash4(this.ns[g], this.dst[g], (this.dport[g] << 3) | this.level[g], this.from[g]), g);
     if (this.level[g] === LEVEL_LEAF) this.leaveSource(g);
     const p = this.parent[g];
@@ -194,7 +233,6 @@ export class UdpFlows {
       else this.child[p] = next;
       if (this.child[p] < 0) this.drop(p);
     }
-    this.ids.give(g);
   }
 
   private growGroups(): void {
@@ -203,9 +241,10 @@ export class UdpFlows {
     this.dst = growI32(this.dst, n);
     this.dport = growI32(this.dport, n);
     this.from = growI32(this.from, n);
-    const level = new Uint8Array(n);
-    level.set(this.level);
-    this.level = level;
+    this.level = growU8(this.level, n);
+    this.size = growI32(this.size, n);
+    this.shared = growU8(this.shared, n);
+    this.buried = growU8(this.buried, n);
     this.parent = growI32(this.parent, n);
     this.child = growI32(this.child, n);
     this.sibling = growI32(this.sibling, n);

@@ -40,20 +40,22 @@ export const Noted = {
   POLICY: 12,
   /** Connections of IPVS that a client's port may have. a: hash of the client (netfilter/ip-vs-conn.ts). */
   IP_VS: 13,
+  /** UDP flows that end together. a: destination, b: UdpFlows.noteOf. */
+  UDP_FLOWS: 14,
 
   // Effects. Bytes are told as what the frame had more than its IP packet.
   /** a: device, b: bytes more. */
-  RX: 14,
-  TX: 15,
+  RX: 15,
+  TX: 16,
   /** a: NIC, b: bytes more. */
-  NIC_SENT: 16,
-  NIC_RECEIVED: 17,
+  NIC_SENT: 17,
+  NIC_RECEIVED: 18,
   /** A source address was seen on its port. a: row of the forwarding database. */
-  LEARN: 18,
+  LEARN: 19,
   /** A neighbour entry was used. a: row. */
-  USE: 19,
+  USE: 20,
   /** A packet deserved a redirect that its sender would ignore. a: row of ip/peers.ts. */
-  REDIRECT: 20,
+  REDIRECT: 21,
 } as const;
 export const FIRST_EFFECT: number = Noted.RX;
 

@@ -243,6 +243,10 @@ export class FlowCache implements Entries {
     if (begin !== o || skb.off[f] + skb.len[f] - o !== start[s + S_LENGTH]) return;
     // A mark opens what may be shut for the next packet, which has none.
     if (skb.mark[f] !== 0 || !areSteady(this.t, consulted, slot)) return;
+    for (let c = 0; c < consulted.connectionCount[slot]; c++) {
+      this.t.consult(f, consulted.connections[slot * CONNECTIONS_MAX + c] >> 1);
+    }
+    if (consulted.slot[f] < 0) return;
     const from = slot * NOTES_MAX * NOTE_WORDS;
     const count = consulted.count[slot];
     const p = this.paths.of(from, count);

@@ -45,6 +45,44 @@ test("a removed endpoint: its UDP entries go, the others and TCP stay", (t) => {
   lab.close(t);
 });
 
+for (const isHeld of [false, true]) {
+  const how = isHeld ? "while a frame is under way: one by one" : "all in the time of one";
+  test(`an endpoint of many flows goes, ${how}`, (t) => {
+    const { lab, table, ep, send } = cluster();
+    const { t: ct } = lab.nf;
+    const flows = 100;
+    const two = ep(2);
+    for (let port = 1; port <= flows; port++) t.is(send(t, port), "10.244.2.2:53");
+    ep(3);
+    const held = isHeld ? lab.udp(`${POD}:500`, `${VIP}:53`) : -1;
+    table.removeEndpoint(two);
+    t.deepEqual(lab.list(), []);
+    t.is(ct.count[lab.ns], 0, "nf_conntrack_count");
+    t.is(ct.ids.live, isHeld ? 0 : flows);
+    if (held >= 0) t.is(lab.end(t, lab.forward(held)).split(" > ")[1], "10.244.2.3:53");
+    // Known ones meet what is left of the old connection; new ones have the collector look.
+    for (let port = flows - 9; port <= flows + 40; port++) t.is(send(t, port), "10.244.2.3:53");
+    t.is(lab.list().length, isHeld ? 51 : 50);
+    t.is(ct.count[lab.ns], lab.list().length);
+    lab.close(t);
+    ct.flush(lab.ns);
+    t.is(ct.ids.live, 0);
+    t.is(ct.flows.ids.live, 0, "groups left");
+  });
+}
+
+test("entries of a leaf that goes at once make room in a full table", (t) => {
+  const { lab, table, ep, send } = cluster();
+  const two = ep(2);
+  lab.k.setNsSysctl(lab.ns, "net.netfilter.nf_conntrack_max", 80);
+  for (let port = 1; port <= 80; port++) send(t, port);
+  ep(3);
+  table.removeEndpoint(two);
+  for (let port = 101; port <= 180; port++) t.is(send(t, port), "10.244.2.3:53");
+  t.is(lab.list().length, 80);
+  lab.close(t);
+});
+
 test("serving is what counts: neither readiness, terminating, nor the port", (t) => {
   const { lab, table, dns, ep, send } = cluster();
   const e = ep(2);

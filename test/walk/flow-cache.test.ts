@@ -139,6 +139,36 @@ for (const cni of CNI_MODES) {
   });
 }
 
+test("many answered flows of a pod that is no endpoint any more, which goes on living", (t) => {
+  const flows = 300;
+  const describe = (b: TopologyBuilder): void => {
+    const vnet = b.vnet("prod", { addressSpace: ["10.224.0.0/12"] });
+    const aks = b.cluster("aks", { subnet: vnet.subnet("nodes", "10.224.0.0/16") });
+    aks.nodes(2);
+    aks.deployment("web", { replicas: 2, udpEcho: 7, node: "n1" });
+    aks.service("web", { port: 7, protocol: "UDP" });
+    aks.pod("client", { node: "n0" });
+  };
+  const net = both(t, describe, (net) => {
+    net.traffic({ from: "client", to: "web:7", flows, rate: flows * 10, frameBytes: 64 });
+    net.run({ until: sec(3) });
+    const pod = net.hosts.host("web-0").dev;
+    const got = (): number => {
+      net.walk.cache.flush();
+      return net.walk.k.dev.rxPackets[pod]!;
+    };
+    const before = got();
+    t.true(before > (flows / 2) * 25);
+    net.soon.ready("web-0", false);
+    const entries = net.walk.nf.t.ids.live;
+    net.run({ until: net.now });
+    t.is(net.walk.nf.t.ids.live, entries, "buried");
+    net.run({ until: sec(4) });
+    t.is(got(), before);
+  });
+  t.true(net.walk.spared > flows * 20);
+});
+
 for (const delay of [0, us(300)]) {
   test(`through a peering and a gateway to a site, ${delay} ns away, and when that is cut`, (t) => {
     const describe = (t: TopologyBuilder): void => {
