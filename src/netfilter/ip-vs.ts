@@ -30,7 +30,7 @@ import { schedule } from "./ip-vs-sched.ts";
 import { mayBegin, setTcpState, UDP_TIMEOUT } from "./ip-vs-tcp.ts";
 import { MASQUERADE_MARK } from "./kube-endpoint.ts";
 import { isNodePortAddress } from "./kube-external.ts";
-import { usableServers } from "./kube-ip-vs.ts";
+import { positionOf, usableServers } from "./kube-ip-vs.ts";
 import type { Netfilter } from "./netfilter.ts";
 import { R_ENDPOINT, R_PORTS, R_REPLY, R_REVISION, R_SERVICE, R_SRC, R_STATUS, REC } from "./nf-conn.ts";
 import type { ServiceTable } from "./service-table.ts";
@@ -163,7 +163,7 @@ function scheduleNew(nf: Netfilter, f: number, key: number, l4: number, hook: nu
   let i = -1;
   if (table.affinity[p] > 0) {
     template = conns.findIn(key, client, 0, vaddr, vport);
-    if (template >= 0) i = serverOf(table, s, conns, template);
+    if (template >= 0 && conns.service[template] === s) i = positionOf(table, conns.seq[template]);
   }
   if (i < 0) i = schedule(nf.ipvs.scheduler[ns], services, s, conns, table, client, vaddr);
   const e = table.lists.rows[i];
@@ -179,14 +179,6 @@ function scheduleNew(nf: Netfilter, f: number, key: number, l4: number, hook: nu
   // KUBE-LOOP-BACK: a pod that reaches itself.
   if (client === epIp[e]) skb.mark[f] |= MASQUERADE_MARK;
   return c;
-}
-
-/** The position of the template's server among the usable ones, -1 when it is not one of them. */
-function serverOf(table: ServiceTable, s: number, conns: IpVsConns, template: number): number {
-  if (conns.service[template] !== s) return -1;
-  const { rows, count } = table.lists;
-  for (let i = 0; i < count; i++) if (table.epSeq[rows[i]] === conns.seq[template]) return i;
-  return -1;
 }
 
 /** ip_vs_sched_persist: the client's template, pointing to this server. */

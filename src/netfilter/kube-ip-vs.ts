@@ -8,6 +8,7 @@ import { Scope } from "../node/in-ifaddr.ts";
 import { DevKind } from "../node/net-device.ts";
 import { ipv4IsLoopback } from "../wire/address.ts";
 import { IPV4_DST, IPV4_PROTOCOL, IPV4_SRC, PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
+import { firstAfter } from "./endpoint-lists.ts";
 import { NF_ACCEPT, NF_REJECT } from "./enums.ts";
 import { ANY_LOCAL } from "./frontends.ts";
 import type { IpVsOptions } from "./ip-vs-state.ts";
@@ -19,7 +20,10 @@ const DUMMY = "kube-ipvs0";
 
 // ---- rules ----
 
-/** Nat PREROUTING and OUTPUT for the first packet of a connection: KUBE-SERVICES and what it jumps to. */
+/**
+ * Nat PREROUTING and OUTPUT for the first packet of a connection: KUBE-SERVICES and what it jumps to. True
+ * when that ends in ACCEPT, so that no later chain sees the packet: to an address of a Service.
+ */
 export function markForIpVs(
   nf: Netfilter,
   f: number,
@@ -27,21 +31,22 @@ export function markForIpVs(
   dst: number,
   proto: number,
   dport: number,
-): void {
+): boolean {
   const { skb } = nf.k;
   const ns = skb.ns[f];
   const src = skb.view.getInt32(skb.l3[f] + IPV4_SRC);
-  if (ipv4IsLoopback(src)) return;
+  if (ipv4IsLoopback(src)) return false;
   const revision = nf.revision(ns);
   const { frontends } = table;
-  if (table.find(dst, proto, dport, revision) >= 0 && isMasqueraded(nf, ns, table, src, proto, dport)) {
-    skb.mark[f] |= MASQUERADE_MARK;
-  }
-  if (frontends.ids.live === 0) return;
+  const isClusterIp = table.find(dst, proto, dport, revision) >= 0;
+  if (isClusterIp && isMasqueraded(nf, ns, table, src, proto, dport)) skb.mark[f] |= MASQUERADE_MARK;
+  if (frontends.ids.live === 0) return isClusterIp;
   let x = frontends.find(dst, proto, dport, revision);
+  const isService = isClusterIp || x >= 0;
   // KUBE-NODE-PORT asks for a local address only, whichever it is.
   if (x < 0 && isLocalAddress(nf.k, ns, dst)) x = frontends.find(ANY_LOCAL, proto, dport, revision);
   if (x >= 0 && frontends.local[x] === 0) skb.mark[f] |= MASQUERADE_MARK;
+  return isService;
 }
 
 /** KUBE-CLUSTER-IP. Without a detector: who took a Service's address as source, which is the node itself. */
@@ -95,8 +100,14 @@ export function usableServers(
   const { lists } = table;
   table.choose(p, ns, revision, own);
   if (own && lists.count === 0) table.choose(p, ns, revision, false);
-  for (let i = 0; i < lists.count; i++) if (table.epSeq[lists.rows[i]] === seq) return i;
-  return -1;
+  return positionOf(table, seq);
+}
+
+/** Where the endpoint with this sequence number stands in table.lists, or -1. */
+export function positionOf(table: ServiceTable, seq: number): number {
+  const { rows, count } = table.lists;
+  const i = firstAfter(rows, count, table.epSeq, seq - 1);
+  return i < count && table.epSeq[rows[i]] === seq ? i : -1;
 }
 
 // ---- kube-ipvs0 ----

@@ -44,8 +44,9 @@ export function natDstRules(nf: Netfilter, f: number): number {
   const dport = v.getUint16(l3 + ((v.getUint8(l3) & 15) << 2) + 2);
   const dst = v.getInt32(l3 + IPV4_DST);
   if (nf.balance[ns] === Balance.IPVS) {
-    markForIpVs(nf, f, table, dst, proto, dport);
-    return nf.hostPorts.ids.live === 0 ? NF_ACCEPT : natHostPort(nf, f, dst, proto, dport);
+    const isService = markForIpVs(nf, f, table, dst, proto, dport);
+    if (isService || nf.hostPorts.ids.live === 0) return NF_ACCEPT;
+    return natHostPort(nf, f, dst, proto, dport);
   }
   const p = table.find(dst, proto, dport, revision);
   if (p < 0) {

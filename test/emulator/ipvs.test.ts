@@ -1,6 +1,7 @@
 // kube-proxy's ipvs mode (K 2.1, 2.4, 2.5, K 1.4): what clients see of it, and what the node has of it.
 
 import test from "ava";
+import { openSnapshot } from "../../src/emulator/define.ts";
 import type { Net } from "../../src/emulator/net.ts";
 import {
   type ClusterOptions,
@@ -10,7 +11,8 @@ import {
 } from "../../src/emulator/spec.ts";
 import { ms, sec } from "../../src/emulator/units.ts";
 import { explainText } from "../../src/observe/explain-text.ts";
-import { formatIpv4 } from "../../src/wire/address.ts";
+import { formatIpv4, formatMac } from "../../src/wire/address.ts";
+import { icmpErrorFrame, ipPacketOf, udpFrame } from "../../src/wire/build.ts";
 import { cluster, type Describe, end, linesOf } from "./kit.ts";
 
 const UDP = { port: 80, targetPort: 8080, protocol: "UDP" } as const;
@@ -27,7 +29,7 @@ function world(service: Service, ipvs: IpvsOptions = {}, options: Partial<Cluste
     aks.service("web", service);
     aks.pod("a", { node: "n0", labels: {} });
     aks.pod("c", { node: "n2", labels: {} });
-    t.vm("vm", { subnet: { path: "prod/nodes" } });
+    t.vm("vm", { subnet: { path: "prod/nodes" }, udpEcho: 7 });
   };
   return cluster(describe, { kubeProxy: { mode: "ipvs", ipvs }, ...options }, 3);
 }
@@ -451,4 +453,114 @@ test("explain says what IPVS did", (t) => {
   t.regex(text, /DNAT 10\.0\.0\.11:80 -> \S+ by IPVS \(service default\/web:80, endpoint 3 of 3, revision/);
   t.regex(text, /SNAT \S+ -> 10\.0\.0\.11:80 by IPVS \(reply of service default\/web:80\)/);
   end(t, net);
+});
+
+const MODES = ["round-robin", "iptables", "nftables", "ipvs"] as const;
+
+test("#139276 a port MASQUERADE chose may be a NodePort: conntrack knows the answer before any rule does", (t) => {
+  for (const mode of MODES) {
+    const ports = [
+      { ...UDP, nodePort: 30_080 },
+      { ...TCP, name: "tcp", port: 81, nodePort: 30_080 },
+    ];
+    const net = world({ type: "NodePort", ports }, {}, { cni: "azure-overlay", kubeProxy: { mode } });
+    // The search for a port begins at 1024 + this.
+    Object.assign(net.walk.nf.portRandom, { u32: () => (30_080 - 1024) * 0x10000 });
+    t.not(who(net, "n0", `${VIP}:80`), "-", mode);
+    t.is(dial(net, "n0", `${VIP}:81`), "hello", mode);
+    const remote = net.show("n0", "conntrack").match(/dport=(80|81) .* dport=30080 /g);
+    t.is(remote?.length, 2, `${mode}: both have it`);
+    // ip-masq-agent keeps a pod's own port.
+    const sent = net.soon.udp("a", "vm:7", "x", { sourcePort: 30_080 });
+    net.run({ for: ms(5) });
+    t.is(sent.reply?.from, addressOf(net, "vm"), mode);
+    end(t, net);
+  }
+});
+
+test("a port that is used again at once begins a new connection (kernel 5.9, #93297)", (t) => {
+  const net = world(TCP);
+  const takers: string[] = [];
+  for (let i = 0; i < 3; i++) {
+    const c = net.soon.connect("a", `${VIP}:80`, { port: 5000 });
+    net.soon.send(c, "hello");
+    net.run({ for: ms(20) });
+    t.is(c.text, "hello", `without the delay of a SYN sent again: ${i}`);
+    takers.push(/sport=5000 dport=80 src=(\S+) /.exec(net.show("n0", "conntrack"))?.[1] ?? "");
+    c.reset();
+    net.run({ for: ms(5) });
+  }
+  t.deepEqual(
+    takers,
+    ["web-2", "web-1", "web-0"].map((pod) => addressOf(net, pod)),
+  );
+  end(t, net);
+});
+
+test("#66651 a host port of the same number stays behind the Service's address", (t) => {
+  const net = cluster(
+    (aks) => {
+      aks.deployment("web", { replicas: 1, node: "n1", udpEcho: 8080 });
+      aks.service("web", UDP);
+      const containerPorts = [{ containerPort: 8080, hostPort: 80, protocol: "UDP" }] as const;
+      aks.pod("taker", { node: "n0", udpEcho: 8080, containerPorts: [...containerPorts], labels: {} });
+      aks.pod("a", { node: "n0", labels: {} });
+    },
+    { kubeProxy: { mode: "ipvs" } },
+  );
+  t.is(who(net, "a", "n0:80"), "taker");
+  t.is(who(net, "a", `${VIP}:80`), "web-0");
+  end(t, net);
+});
+
+test("an error about an answer, addressed to the ClusterIP, goes on to the server", (t) => {
+  const net = world(UDP);
+  t.is(sayFrom(net, 5000), "web-2");
+  const { dev } = net.walk.k;
+  const eth0 = net.hosts.device("a/eth0");
+  const mac = (d: number): string => formatMac(dev.macHi[d]!, dev.macLo[d]!);
+  const back = { srcMac: mac(eth0), dstMac: mac(dev.peer[eth0]!), src: addressOf(net, "a"), dst: VIP };
+  const answer = udpFrame({ src: VIP, sport: 80, dst: addressOf(net, "a"), dport: 5000, payload: "x" });
+  const seen: string[] = [];
+  net.walk.k.watch = {
+    arrived: (f) => {
+      const { skb } = net.walk.k;
+      const inner = skb.l3[f]! + 28;
+      const at = `${formatIpv4(skb.view.getInt32(inner + 12))}:${skb.view.getUint16(inner + 20)}`;
+      seen.push(`${net.walk.k.ns.name[skb.ns[f]!]} ${at}`);
+    },
+    dropped: () => {},
+  };
+  net.soon.sendFrame("a/eth0", icmpErrorFrame({ ...back, type: 3, code: 3, quote: ipPacketOf(answer) }));
+  net.run({ for: ms(5) });
+  t.deepEqual(seen, [`web-2 ${addressOf(net, "web-2")}:8080`]);
+  net.walk.k.watch = null;
+  end(t, net);
+});
+
+test("rules that somebody deletes come back with kube-proxy's next look", (t) => {
+  const net = world(UDP);
+  t.is(who(net, "a", `${VIP}:80`), "web-2");
+  net.soon.flushRules("n0");
+  net.run({ for: ms(1) });
+  t.is(who(net, "a", `${VIP}:80`), "ECONNREFUSED", "the address is the node's still");
+  net.run({ for: sec(30) });
+  t.is(who(net, "a", `${VIP}:80`), "web-2", "and its turns begin anew");
+  end(t, net);
+});
+
+test("a snapshot holds connections, turns and time-outs", (t) => {
+  const net = world({ ports: [UDP, { ...TCP, name: "tcp", port: 81 }] });
+  const c = net.soon.connect("a", `${VIP}:81`);
+  net.soon.send(c, "one ");
+  t.is(who(net, "a", `${VIP}:80`, 2), "web-2 web-1");
+  const other = openSnapshot(net.snapshot());
+  for (const one of [net, other]) {
+    t.is(who(one, "a", `${VIP}:80`, 2), "web-0 web-2");
+    one.run({ for: sec(310) });
+  }
+  t.is(other.show("n0", "nat"), net.show("n0", "nat"));
+  t.is(other.show("n0", "conntrack"), net.show("n0", "conntrack"));
+  end(t, net);
+  end(t, other);
 });
