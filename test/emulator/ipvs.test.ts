@@ -457,7 +457,7 @@ test("explain says what IPVS did", (t) => {
 
 const MODES = ["round-robin", "iptables", "nftables", "ipvs"] as const;
 
-test("#139276 a port MASQUERADE chose may be a NodePort: conntrack knows the answer before any rule does", (t) => {
+test("#139276 a port MASQUERADE chose may be a NodePort: conntrack knows the answer first", (t) => {
   for (const mode of MODES) {
     const ports = [
       { ...UDP, nodePort: 30_080 },

@@ -1,5 +1,5 @@
-// A Service is deleted while a connection to it is in use. In the ipvs mode its address goes from kube-ipvs0 at
-// once, so what the client sends is no longer the node's business, and nobody tells the client.
+// A Service is deleted while a connection to it is in use. In the ipvs mode its address goes from kube-ipvs0
+// at once, so what the client sends is no longer the node's business, and nobody tells the client.
 
 import { ms } from "vnetem";
 import { cluster, ECHO, incident, TCP } from "./incident.ts";

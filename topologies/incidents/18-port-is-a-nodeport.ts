@@ -1,5 +1,5 @@
-// A connection of the node has a source port that is some Service's NodePort. In the ipvs mode the NodePort is a
-// virtual service of the node's address, and IPVS schedules whatever SYN or datagram comes to it without
+// A connection of the node has a source port that is some Service's NodePort. In the ipvs mode the NodePort
+// is a virtual service of the node's address, and IPVS schedules whatever SYN or datagram comes to it without
 // asking conntrack: the answer goes to a pod of the Service. A port that MASQUERADE chose does no harm, as
 // conntrack translates the answer back before IPVS sees it (test/emulator/ipvs.test.ts).
 

@@ -1,6 +1,6 @@
-// externalTrafficPolicy Local in the ipvs mode, on a node without an endpoint: the NodePort leads to the others,
-// without SNAT, so that pods may use it. A client from outside reaches one, whose answer takes the short way
-// and comes from an address the client never asked.
+// externalTrafficPolicy Local in the ipvs mode, on a node without an endpoint: the NodePort leads to the
+// others, without SNAT, so that pods may use it. A client from outside reaches one, whose answer takes the
+// short way and comes from an address the client never asked.
 
 import { ask, cluster, ECHO, incident, NODES, UDP } from "./incident.ts";
 
