@@ -4,8 +4,10 @@
 // the tables that brought the frame there. Payload, sequence and (one in 1,024) all checksums are looked at
 // by the sinks, socket/sink.ts.
 
+import { htonl } from "../src/core/byte-order.ts";
 import type { ServiceTable } from "../src/netfilter/service-table.ts";
 import type { Kernel, PacketWatch } from "../src/node/kernel.ts";
+import { vecNs, vecWord } from "../src/node/vector.ts";
 import { IPV4_DST } from "../src/wire/ipv4.ts";
 
 const REASONS = 256;
@@ -66,6 +68,22 @@ export class DeliveryCheck implements PacketWatch {
     const dst = skb.view.getInt32(skb.l3[f] + IPV4_DST);
     if (ns >= this.owned.length || this.owned[ns] === 0 || this.address[ns] !== dst) this.wrongOwner++;
     else if (this.servicePort >= 0 && this.servedAt[ns] !== this.table.revision) this.askTable(ns, dst);
+  }
+
+  /** The same of a vector. */
+  arrivedTogether(n: number, flow: number): void {
+    if (flow >= this.flowEnd) return;
+    const { words } = this.k.skb;
+    const { address, servedAt, owned, servicePort } = this;
+    const { revision } = this.table;
+    this.delivered += n;
+    this.last = this.k.packets + n;
+    for (let i = 0; i < n; i++) {
+      const ns = vecNs[i];
+      const dst = htonl(words[vecWord[i] + (IPV4_DST >> 2)]);
+      if (ns >= owned.length || owned[ns] === 0 || address[ns] !== dst) this.wrongOwner++;
+      else if (servicePort >= 0 && servedAt[ns] !== revision) this.askTable(ns, dst);
+    }
   }
 
   dropped(f: number, reason: number): void {

@@ -45,7 +45,7 @@ export const FUNCTIONS: Readonly<Record<string, Readonly<Record<string, string>>
     forget: FORGET,
     tell: FORGET,
   },
-  "src/walk/flow-emit": { "": MATCH, lookAhead: LOOK_AHEAD, fill: WRITE, write: WRITE, batch: DELIVER },
+  "src/walk/flow-emit": { "": MATCH, lookAhead: LOOK_AHEAD, write: WRITE, batch: DELIVER, tell: DELIVER },
   "src/walk/flow-paths": { "": REMEMBER, count: MATCH, evict: FORGET, effect: FORGET, flush: FORGET },
 };
 /** What the cache's other files do is done for every frame. */

@@ -5,8 +5,8 @@
 
 import { assert } from "./assert.ts";
 
-/** Bytes kept free before a new frame, for headers pushed later: whole words, for who writes by words. */
-export const HEADROOM = 68;
+/** Bytes kept free before a new frame, for headers pushed later: whole words of 64 bits (words, longs). */
+export const HEADROOM = 72;
 const LARGE_SLOT = 65_536 + 256;
 
 export class Slab {
@@ -14,14 +14,13 @@ export class Slab {
   readonly view: DataView;
   /** Private, so that a snapshot has the bytes once. */
   readonly #words: Int32Array;
+  readonly #longs: BigInt64Array;
   /** First byte of the frame, absolute in the slab. */
   readonly off: Int32Array;
   /** Length of the frame in bytes. */
   readonly len: Int32Array;
-  /**
-   * What a slot still holds that take() gave out: whoever takes it again finds it there. 0 for nothing known.
-   */
-  readonly holds: Int32Array;
+  /** Number of the template that a free slot still holds, as take() was given it; 0 for nothing known. */
+  private readonly holds: Int32Array;
   readonly capacity: number;
   readonly smallBytes: number;
   private readonly small: number;
@@ -45,6 +44,7 @@ export class Slab {
     this.bytes = new Uint8Array(small * this.stride + large * LARGE_SLOT);
     this.view = new DataView(this.bytes.buffer);
     this.#words = new Int32Array(this.bytes.buffer);
+    this.#longs = new BigInt64Array(this.bytes.buffer);
     this.off = new Int32Array(this.capacity);
     this.len = new Int32Array(this.capacity).fill(-1);
     this.holds = new Int32Array(this.capacity);
@@ -66,6 +66,11 @@ export class Slab {
     return this.#words;
   }
 
+  /** By twos: V8 copies one into another of its kind without making a bigint. */
+  get longs(): BigInt64Array {
+    return this.#longs;
+  }
+
   /** A slot for a frame of `len` bytes, its content undefined; -1 when none is free. */
   alloc(len: number): number {
     let f: number;
@@ -83,31 +88,36 @@ export class Slab {
   }
 
   /**
-   * Up to `n` slots for frames of `len` bytes at once, into the first places of `frames`; how many. Each
-   * holds what `holds` says.
+   * Up to `n` slots for ordinary frames at once, each with the bytes of `template`, whose number is `alike`;
+   * how many. A slot that held them before is not written again: templates of one number may only differ
+   * where every frame is written to.
+   * @param frames the slots
+   * @param words index in `words` of the first byte of each
    */
-  take(len: number, n: number, frames: Int32Array): number {
-    if (len > this.smallBytes) {
-      const f = this.alloc(len);
-      frames[0] = f;
-      return f < 0 ? 0 : 1;
-    }
-    const { free, off, len: lens, stride } = this;
+  take(template: Uint8Array, alike: number, n: number, frames: Int32Array, words: Int32Array): number {
+    const { free, len, holds, stride } = this;
+    const { length } = template;
     const count = n < this.freeTop ? n : this.freeTop;
     const top = this.freeTop - 1;
     for (let i = 0; i < count; i++) {
       const f = free[top - i];
       frames[i] = f;
-      off[f] = Math.imul(f, stride) + HEADROOM;
-      lens[f] = len;
+      words[i] = (Math.imul(f, stride) + HEADROOM) >> 2;
+      len[f] = length;
+      if (holds[f] !== alike) this.hold(f, template, alike);
     }
     this.freeTop -= count;
     return count;
   }
 
+  private hold(f: number, template: Uint8Array, alike: number): void {
+    this.off[f] = this.start(f) + HEADROOM;
+    this.bytes.set(template, this.off[f]);
+    this.holds[f] = alike;
+  }
+
   /** Gives back what take() gave, so that the next take() gives the same slots in the same order. */
   releaseAll(frames: Int32Array, n: number): void {
-    if (n > 0 && frames[0] >= this.small) return this.release(frames[0]);
     const { free, len } = this;
     const top = this.freeTop + n - 1;
     for (let i = 0; i < n; i++) {

@@ -34,7 +34,7 @@ function received(net: Net, cluster: Cluster, service: Service): { [pod: string]
         const isTarget = service.ports.some(
           (sp) => targetOf(workload, sp) === port && sp.protocol === protocol,
         );
-        if (isTarget) count += sock.rxPackets[s];
+        if (isTarget) count += sock.received(s);
       }
       for (const sp of service.ports) {
         if (sp.protocol === PROTO_TCP) count += connectionsTo(net, pods.ns[p], targetOf(workload, sp));

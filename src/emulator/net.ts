@@ -321,7 +321,7 @@ export class Net {
       this.pods.hostNetwork[p] === 0 || [...udpEcho, ...udpSink].includes(sock.localPort[s]);
     let count = 0;
     for (let s = sock.ofNs.firstOf(this.pods.ns[p]); s >= 0; s = sock.ofNs.next[s])
-      if (isOwn(s)) count += sock.rxPackets[s];
+      if (isOwn(s)) count += sock.received(s);
     return count;
   }
 

@@ -46,6 +46,11 @@ export interface FrameOwner {
 /** Told where watched packets end: the handles a script holds. */
 export interface PacketWatch {
   arrived(f: number): void;
+  /**
+   * The first `n` packets of the vector (vector.ts), all of the traffic source that has flow `flow`. Who does
+   * not say is told of each, with the frame's columns as they would be.
+   */
+  arrivedTogether?(n: number, flow: number): void;
   dropped(f: number, reason: number): void;
 }
 

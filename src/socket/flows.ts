@@ -13,11 +13,13 @@ export const FLOW_SOURCE = 1;
 export const FLOW_NEXT = 2;
 /** Highest sequence number that arrived, 0 when none. */
 export const FLOW_LAST = 3;
-/** Which of the 64 sequence numbers up to FLOW_LAST arrived: bit n of the two words is FLOW_LAST - n. */
+/**
+ * Which of the 64 sequence numbers up to FLOW_LAST have not arrived: bit n of the two words is FLOW_LAST - n.
+ * And how many up to FLOW_LAST have not. So one that arrives in order moves FLOW_LAST and nothing else.
+ */
 export const FLOW_WINDOW = 4;
 export const FLOW_WINDOW_HIGH = 5;
-/** Different packets that arrived. */
-export const FLOW_RECEIVED = 6;
+export const FLOW_MISSING = 6;
 /** Serial number of the sink that got the last one, 0 before. */
 export const FLOW_SINK = 7;
 
@@ -62,7 +64,10 @@ export class Flows {
   /** Different packets of `count` flows that arrived, as their rows tell. */
   received(first: number, count: number): number {
     let sum = 0;
-    for (let flow = first; flow < first + count; flow++) sum += this.cells[flow * FLOW_WORDS + FLOW_RECEIVED];
+    for (let flow = first; flow < first + count; flow++) {
+      const c = flow * FLOW_WORDS;
+      sum += this.cells[c + FLOW_LAST] - this.cells[c + FLOW_MISSING];
+    }
     return sum;
   }
 

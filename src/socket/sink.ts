@@ -3,6 +3,8 @@
 // itself checks the checksums of all it walks; the flow cache does not). Nothing in the kernel corresponds to
 // it.
 
+import { htonl } from "../core/byte-order.ts";
+import { vecFrame, vecNs, vecSock, vecWord } from "../node/vector.ts";
 import { icmpv4Checksum, icmpv4ChecksumField } from "../wire/icmpv4.ts";
 import { IPV4_SIZE, ipv4Checksum, ipv4HeaderChecksum, PROTO_ICMP } from "../wire/ipv4.ts";
 import { UDP_SIZE, udpChecksumIntact } from "../wire/udp.ts";
@@ -10,7 +12,7 @@ import {
   FLOW_LAST,
   FLOW_MAGIC,
   FLOW_MAGIC_WORD,
-  FLOW_RECEIVED,
+  FLOW_MISSING,
   FLOW_SHIFT,
   FLOW_SINK,
   FLOW_SOURCE,
@@ -18,12 +20,14 @@ import {
   FLOW_WINDOW_HIGH,
   FLOW_WORDS,
 } from "./flows.ts";
-import { SINK_WORDS, SinkStat } from "./sinks.ts";
+import { SINK_SHIFT, SINK_WORDS, SinkStat } from "./sinks.ts";
 import type { Sockets } from "./sockets.ts";
 import { SourceStat, STATS_WORDS } from "./sources.ts";
 
 /** Bytes of the payload before the pattern: magic, flow, sequence number. */
 export const PAYLOAD_HEAD = 12;
+/** Words of an IP packet before its payload. */
+const PAYLOAD_WORD = (IPV4_SIZE + UDP_SIZE) >> 2;
 /** One packet of so many is checked to the last byte, whichever sinks they reach: none may live long. */
 const CHECK_EVERY = 1024;
 
@@ -82,80 +86,70 @@ export function sinkReceive(
 }
 
 /**
- * Counts `n` frames of the traffic source `source` for the sinks of the sockets `socks`. They were made
- * together and arrive at the same instant, each an IP packet of the source's length without options.
+ * Counts the first `n` packets of the vector for the sinks they are for: UDP datagrams of the traffic source
+ * `source` in IP headers without options, made at this instant.
  */
-export function sinkReceiveAll(
-  s: Sockets,
-  source: number,
-  frames: Int32Array,
-  socks: Int32Array,
-  n: number,
-): void {
-  const { sources } = s;
-  const l4Length = sources.ipLen[source] - IPV4_SIZE;
-  const head = IPV4_SIZE + UDP_SIZE;
+export function sinkReceiveAll(s: Sockets, source: number, n: number): void {
+  const { stats } = s.sources;
+  const stat = source * STATS_WORDS;
   for (let i = 0; i < n; i++) {
     const from = i;
-    i = receiveUsual(s, source, frames, socks, i, n);
-    const stat = source * STATS_WORDS;
-    if (i > from) {
-      sources.stats[stat + SourceStat.PACKETS] += i - from;
-      sources.stats[stat + SourceStat.LATENCY_MIN] = 0;
-    }
-    if (i === n) return;
-    const sock = socks[i];
-    sinkReceive(s, s.sink[sock], s.group[sock], -1, frames[i], s.k.skb.off[frames[i]] + head);
-    s.rxPackets[sock]++;
-    s.rxBytes[sock] += l4Length - UDP_SIZE;
+    i = receiveUsual(s, source, i, n);
+    stats[stat + SourceStat.PACKETS] += i - from;
+    if (i > from) stats[stat + SourceStat.LATENCY_MIN] = 0;
+    if (i < n) receiveOne(s, i);
   }
 }
 
+/** sinkReceive() of packet `i` of the vector. */
+function receiveOne(s: Sockets, i: number): void {
+  const { skb, clock } = s.k;
+  const f = vecFrame[i];
+  const sock = vecSock[i];
+  const o = skb.off[f];
+  skb.l3[f] = o;
+  skb.l4[f] = o + IPV4_SIZE;
+  skb.ns[f] = vecNs[i];
+  skb.born[f] = clock.now;
+  sinkReceive(s, s.sink[sock], s.group[sock], -1, f, o + IPV4_SIZE + UDP_SIZE);
+}
+
 /**
- * sinkReceive() of frames from the `first` on as long as each is the next one of a flow that its sink has
- * already taken packets of, and none is checked to its last byte; the number of the first that is not so.
+ * sinkReceive() of packets from the `first` on as long as each is the next one of a flow of which its sink
+ * had the last one and nothing is missing lately, and none is checked to its last byte; the number of the
+ * first that is not so.
  */
-function receiveUsual(
-  s: Sockets,
-  source: number,
-  frames: Int32Array,
-  socks: Int32Array,
-  first: number,
-  n: number,
-): number {
-  const { sinks, sink, rxPackets, rxBytes } = s;
-  const { view, off } = s.k.skb;
+function receiveUsual(s: Sockets, source: number, first: number, n: number): number {
+  const { sinks, sink } = s;
+  const { words } = s.k.skb;
   const found = sinks.cells;
-  const { cells, used } = s.flows;
+  const { cells } = s.flows;
+  const firstFlow = s.sources.firstFlow[source];
+  const endFlow = firstFlow + s.sources.flowCount[source];
+  const magic = htonl(s.flows.magic(firstFlow));
   const ipLen = s.sources.ipLen[source];
-  const payloadLen = s.sources.payloadLen[source];
-  const { turn } = sinks;
-  const left = CHECK_EVERY - 1 - turn;
+  const left = CHECK_EVERY - 1 - sinks.turn;
   const end = n - first < left ? n : first + left;
   let i = first;
   for (; i < end; i++) {
-    const payload = off[frames[i]] + IPV4_SIZE + UDP_SIZE;
-    const sock = socks[i];
-    const flow = view.getInt32(payload + 4);
-    if (flow < 0 || flow >= used) break;
+    const payload = vecWord[i] + PAYLOAD_WORD;
+    const flow = htonl(words[payload + 1]);
+    const seq = htonl(words[payload + 2]);
+    if (words[payload] !== magic || flow < firstFlow || flow >= endFlow) break;
     const c = flow << FLOW_SHIFT;
-    const at = sink[sock] << 4;
-    const seq = view.getInt32(payload + 8);
-    if (cells[c + FLOW_MAGIC] !== view.getInt32(payload) || cells[c + FLOW_SOURCE] !== source) break;
-    if (cells[c + FLOW_SINK] !== found[at + SinkStat.SERIAL] || ((seq - cells[c + FLOW_LAST]) | 0) !== 1)
+    const at = sink[vecSock[i]] << SINK_SHIFT;
+    if (cells[c + FLOW_SINK] !== found[at + SinkStat.SERIAL]) break;
+    if (
+      ((cells[c + FLOW_LAST] + 1) | 0) !== seq ||
+      (cells[c + FLOW_WINDOW] | cells[c + FLOW_WINDOW_HIGH]) !== 0
+    )
       break;
-    const low = cells[c + FLOW_WINDOW];
-    cells[c + FLOW_WINDOW_HIGH] = (cells[c + FLOW_WINDOW_HIGH] << 1) | (low >>> 31);
-    cells[c + FLOW_WINDOW] = (low << 1) | 1;
     cells[c + FLOW_LAST] = seq;
-    cells[c + FLOW_RECEIVED]++;
     found[at + SinkStat.PACKETS]++;
     found[at + SinkStat.BYTES] += ipLen;
     found[at + SinkStat.LATENCY_MIN] = 0;
-    rxPackets[sock]++;
-    rxBytes[sock] += payloadLen;
   }
-  sinks.turn = turn + i - first;
+  sinks.turn += i - first;
   return i;
 }
 
@@ -195,7 +189,7 @@ function count(s: Sockets, sink: number, c: number, o: number, seq: number): voi
   if (ahead > 0) {
     shiftWindow(cells, c, ahead);
     cells[c + FLOW_LAST] = seq;
-    cells[c + FLOW_RECEIVED]++;
+    cells[c + FLOW_MISSING] += ahead - 1;
     return;
   }
   const age = -ahead;
@@ -206,29 +200,26 @@ function count(s: Sockets, sink: number, c: number, o: number, seq: number): voi
   }
   const word = age < 32 ? FLOW_WINDOW : FLOW_WINDOW_HIGH;
   const bit = 1 << (age & 31);
-  if (cells[c + word] & bit) {
+  if ((cells[c + word] & bit) === 0) {
     sinks.cells[at + SinkStat.DUPLICATE]++;
     stats[o + SourceStat.DUPLICATE]++;
     return;
   }
-  cells[c + word] |= bit;
-  cells[c + FLOW_RECEIVED]++;
+  cells[c + word] ^= bit;
+  cells[c + FLOW_MISSING]--;
   sinks.cells[at + SinkStat.REORDERED]++;
   stats[o + SourceStat.REORDERED]++;
 }
 
-/** Moves the window up by `n` numbers and marks the newest. */
+/** Moves the window up by `n` numbers, of which only the newest has arrived. */
 function shiftWindow(cells: Int32Array, c: number, n: number): void {
   const low = cells[c + FLOW_WINDOW];
-  if (n === 1) {
-    cells[c + FLOW_WINDOW_HIGH] = (cells[c + FLOW_WINDOW_HIGH] << 1) | (low >>> 31);
-    cells[c + FLOW_WINDOW] = (low << 1) | 1;
-  } else if (n < 32) {
+  if (n < 32) {
     cells[c + FLOW_WINDOW_HIGH] = (cells[c + FLOW_WINDOW_HIGH] << n) | (low >>> (32 - n));
-    cells[c + FLOW_WINDOW] = (low << n) | 1;
+    cells[c + FLOW_WINDOW] = (low << n) | ((1 << n) - 2);
   } else {
-    cells[c + FLOW_WINDOW_HIGH] = n < 64 ? low << (n - 32) : 0;
-    cells[c + FLOW_WINDOW] = 1;
+    cells[c + FLOW_WINDOW_HIGH] = n < 64 ? (low << (n - 32)) | ((1 << (n - 32)) - 1) : -1;
+    cells[c + FLOW_WINDOW] = -2;
   }
 }
 

@@ -4,7 +4,8 @@
 import { growF64, Ids } from "../core/columns.ts";
 
 /** Numbers of a sink, and where each stands in its row. */
-export const SINK_WORDS = 16;
+export const SINK_SHIFT = 4;
+export const SINK_WORDS = 1 << SINK_SHIFT;
 export const SinkStat = {
   /** Datagrams that carry a flow of a traffic source and arrived where they should. */
   PACKETS: 0,
@@ -52,6 +53,14 @@ export class Sinks {
 
   remove(row: number): void {
     this.ids.give(row);
+  }
+
+  /** Packets that came to it, whosoever they were. */
+  received(row: number): number {
+    const { PACKETS, FOREIGN, WRONG, CORRUPT } = SinkStat;
+    return (
+      this.stat(row, PACKETS) + this.stat(row, FOREIGN) + this.stat(row, WRONG) + this.stat(row, CORRUPT)
+    );
   }
 
   /** One of its numbers: a value of SinkStat. */

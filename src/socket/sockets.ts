@@ -71,6 +71,7 @@ export class Sockets {
   error = new Uint8Array(64);
   /** Traffic group of a sink, which the sender's must equal; 0 takes any. */
   group = new Int32Array(64);
+  /** Of what is no sink (received()). */
   rxPackets = new Float64Array(64);
   rxBytes = new Float64Array(64);
   rxDropped = new Float64Array(64);
@@ -157,6 +158,11 @@ export class Sockets {
   accepts(row: number, saddr: number, sport: number): boolean {
     const port = this.remotePort[row];
     return port === 0 || (port === sport && this.remoteAddr[row] === saddr);
+  }
+
+  /** Datagrams the socket took. */
+  received(row: number): number {
+    return this.sink[row] >= 0 ? this.sinks.received(this.sink[row]) : this.rxPackets[row];
   }
 
   /** The slot of `byPort` where a walk over all sockets of a port starts; step with `sharing`. */

@@ -120,6 +120,7 @@ function deliver(s: Sockets, sock: number, f: number): number {
     s.arrivals++;
   } else if (s.kind[sock] === SocketKind.SINK) {
     sinkReceive(s, s.sink[sock], s.group[sock], -1, f, l4 + UDP_SIZE);
+    return 0;
   } else if (s.kind[sock] === SocketKind.ANSWER) {
     const length = s.answer(sock, f, l4 + UDP_SIZE, end);
     if (length >= 0) reply(s, sock, f, s.tcpScratch, 0, length);

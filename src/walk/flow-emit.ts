@@ -3,18 +3,20 @@
 // delivered one step after the other; what is left out is looking everything up again. Between the packets
 // nothing else is under way, so each has ended before the next one is made (Sockets.sent).
 //
-// A batch is a vector of frames. It is gone through once per step, and no loop calls anything for a usual
-// packet: V8 then keeps every column in a register, and the processor waits for many cache lines at once.
+// A batch is a vector (node/vector.ts), gone through once per step: a step reads few columns, which V8 looks
+// up anew for each packet, and the processor waits for the cache lines of many packets at once.
 
 import { htonl } from "../core/byte-order.ts";
 import { growI32 } from "../core/columns.ts";
 import { hash4 } from "../core/hash-index.ts";
+import type { PacketWatch } from "../node/kernel.ts";
 import { Stage } from "../node/stage.ts";
+import { VECTOR_MAX, vecFrame, vecNs, vecSock, vecWord } from "../node/vector.ts";
 import { FLOW_NEXT, FLOW_SHIFT } from "../socket/flows.ts";
 import { sinkReceiveAll } from "../socket/sink.ts";
 import { SocketKind, type Sockets } from "../socket/sockets.ts";
 import { csumFinish, csumFold } from "../wire/checksum.ts";
-import { IPV4_DST, IPV4_SIZE, IPV4_SRC, IPV4_TOS, IPV4_TTL, PROTO_UDP } from "../wire/ipv4.ts";
+import { IPV4_DST, IPV4_SIZE, IPV4_TOS, IPV4_TTL, PROTO_UDP } from "../wire/ipv4.ts";
 import { UDP_LENGTH, UDP_SIZE } from "../wire/udp.ts";
 import type { FlowCache } from "./flow-cache.ts";
 import {
@@ -40,8 +42,6 @@ import {
   HOP,
 } from "./flow-entry.ts";
 
-/** Packets gone through together: as many frames as the processor's first cache holds beside the tables. */
-const BATCH = 64;
 const PAYLOAD = IPV4_SIZE + UDP_SIZE;
 /** Flows of a source that the caches hold at once, about. */
 const FEW = 4096;
@@ -68,9 +68,7 @@ const SUM = 11;
 
 // Words of a frame that begins with its IP header.
 const W_TTL = IPV4_TTL >> 2;
-const W_SRC = IPV4_SRC >> 2;
 const W_DST = IPV4_DST >> 2;
-const W_PORTS = IPV4_SIZE >> 2;
 const W_UDP_LENGTH = (IPV4_SIZE + UDP_LENGTH) >> 2;
 const W_MAGIC = PAYLOAD >> 2;
 const W_FLOW = W_MAGIC + 1;
@@ -85,9 +83,8 @@ export class FlowEmitter {
   /** Until when what was found in this state is so. */
   private validUntil = 0;
   private state = 0;
-  // Of each packet of a batch: frame, receiving socket.
-  private readonly frames = new Int32Array(BATCH);
-  private readonly socks = new Int32Array(BATCH);
+  /** `rows` by twos. */
+  private longs = new BigInt64Array(this.rows.buffer);
   /** Keeps the loads of lookAhead() from being dropped. */
   touched = 0;
 
@@ -102,13 +99,15 @@ export class FlowEmitter {
     const { s } = this;
     const { k, sources } = s;
     if (!k.consulted.enabled || k.observing || sources.proto[row] !== PROTO_UDP) return 0;
-    if (k.softnet.size > 0 || k.backlog.size > 0) return 0;
+    if (k.softnet.size > 0 || k.backlog.size > 0 || sources.ipLen[row] > k.skb.smallBytes) return 0;
     const end = sources.firstFlow[row] + sources.flowCount[row];
-    if (end * ROW > this.rows.length)
+    if (end * ROW > this.rows.length) {
       this.rows = growI32(this.rows, Math.max(end * ROW, this.rows.length * 2));
+      this.longs = new BigInt64Array(this.rows.buffer);
+    }
     let sent = 0;
     while (sent < n) {
-      const wanted = n - sent < BATCH ? n - sent : BATCH;
+      const wanted = n - sent < VECTOR_MAX ? n - sent : VECTOR_MAX;
       const done = this.batch(row, wanted);
       sent += done;
       if (done < wanted) break;
@@ -118,24 +117,25 @@ export class FlowEmitter {
 
   /** Each packet ends before time goes on: made together, they arrive together. */
   private batch(row: number, n: number): number {
-    const { s, frames } = this;
+    const { s } = this;
     const { k, sources } = s;
-    const { skb } = k;
-    const length = sources.ipLen[row];
     const first = sources.firstFlow[row];
     const end = first + sources.flowCount[row];
     const cursor = first + sources.cursor[row];
     const matched = this.match(row, n, cursor, first, end);
     if (matched === 0) return 0;
-    const count = skb.take(length, matched, frames);
-    this.fill(row, count);
+    const template = sources.template[row];
+    // Of templates of a length, what write() leaves differs by the type of service only.
+    const alike = 1 + ((template.length << 8) | template[IPV4_TOS]);
+    const count = k.skb.take(template, alike, matched, vecFrame, vecWord);
     this.write(row, count, cursor, first, end);
-    this.count(count, length, cursor, first, end);
+    this.count(count, template.length, cursor, first, end);
     sources.cursor[row] = (sources.cursor[row] + count) % sources.flowCount[row];
-    if (k.watch !== null) for (let i = 0; i < count; i++) k.watch.arrived(frames[i]);
-    sinkReceiveAll(s, row, frames, this.socks, count);
+    if (k.watch !== null) this.tell(k.watch, count, cursor, first, end);
+    k.packets += count;
+    sinkReceiveAll(s, row, count);
     k.delivered += count;
-    skb.releaseAll(frames, count);
+    k.skb.releaseAll(vecFrame, count);
     return count;
   }
 
@@ -153,7 +153,7 @@ export class FlowEmitter {
       flow = first + ((flow - first + known - i) % (end - first));
       i = known;
       if (i === n || !this.check(row, flow)) return i;
-      this.socks[i] = this.rows[flow * ROW + SOCK];
+      this.receivedBy(i, flow * ROW);
       if (++flow === end) flow = first;
     }
   }
@@ -182,16 +182,22 @@ export class FlowEmitter {
 
   /** From packet `from` on: the first of the `n` whose flow is not known to be as it was. */
   private matchKnown(from: number, n: number, cursor: number, first: number, end: number): number {
-    const { rows, socks, state } = this;
+    const { rows, state } = this;
     let flow = cursor;
     let i = from;
     for (; i < n; i++) {
       const x = flow << ROW_SHIFT;
       if (rows[x + STATE] !== state) break;
-      socks[i] = rows[x + SOCK];
+      vecNs[i] = rows[x + NS];
+      vecSock[i] = rows[x + SOCK];
       if (++flow === end) flow = first;
     }
     return i;
+  }
+
+  private receivedBy(i: number, x: number): void {
+    vecNs[i] = this.rows[x + NS];
+    vecSock[i] = this.rows[x + SOCK];
   }
 
   /** True when the next packet of a flow need not walk; its row is set. */
@@ -279,58 +285,48 @@ export class FlowEmitter {
 
   // ---- the frames ----
 
-  /** What all packets of such a length have in common: a slot that held one still has it. */
-  private fill(row: number, n: number): void {
-    const { frames } = this;
-    const { skb } = this.s.k;
-    const { holds } = skb;
-    const template = this.s.sources.template[row];
-    const alike = 1 + ((template.length << 8) | template[IPV4_TOS]);
-    for (let i = 0; i < n; i++) {
-      const f = frames[i];
-      if (holds[f] === alike) continue;
-      skb.bytes.set(template, skb.off[f]);
-      skb.l3[f] = skb.off[f];
-      skb.l4[f] = skb.off[f] + IPV4_SIZE;
-      holds[f] = alike;
-    }
-  }
-
   /** What differs from packet to packet, as it arrives: headers, checksums, the head of the payload. */
   private write(row: number, n: number, cursor: number, first: number, end: number): void {
-    const { frames, rows, s } = this;
-    const { k } = s;
-    const { words, off, born, ns, dev, tag, packet } = k.skb;
+    const { rows, longs, s } = this;
+    const { words, longs: bytes } = s.k.skb;
     const { cells } = s.flows;
     const lengthHalf = (s.sources.ipLen[row] - IPV4_SIZE) << 16;
     const magic = htonl(s.flows.magic(first));
-    const { packets } = k;
-    const { now } = k.clock;
     let flow = cursor;
     for (let i = 0; i < n; i++) {
-      const f = frames[i];
       const x = flow << ROW_SHIFT;
       const next = (flow << FLOW_SHIFT) + FLOW_NEXT;
       const seq = cells[next];
       cells[next] = (seq + 1) | 0;
       const sum = csumFinish(csumFold((rows[x + SUM] + (seq >>> 16) + (seq & 0xffff)) | 0));
-      const w = off[f] >> 2;
-      words[w + W_TTL] = rows[x + TTL_WORD];
-      words[w + W_SRC] = rows[x + SRC_WORD];
-      words[w + W_DST] = rows[x + DST_WORD];
-      words[w + W_PORTS] = rows[x + PORTS_WORD];
+      const w = vecWord[i];
+      bytes[(w + W_TTL) >> 1] = longs[(x + TTL_WORD) >> 1];
+      bytes[(w + W_DST) >> 1] = longs[(x + DST_WORD) >> 1];
       words[w + W_UDP_LENGTH] = htonl(lengthHalf | (sum === 0 ? 0xffff : sum));
       words[w + W_MAGIC] = magic;
       words[w + W_FLOW] = rows[x + FLOW_WORD];
       words[w + W_SEQ] = htonl(seq);
-      born[f] = now;
-      packet[f] = packets + 1 + i;
-      ns[f] = rows[x + NS];
-      dev[f] = rows[x + DEV];
-      tag[f] = flow;
       if (++flow === end) flow = first;
     }
-    k.packets = packets + n;
+  }
+
+  /** The watch is told of all at once, or of each with the columns of its frame. */
+  private tell(watch: PacketWatch, n: number, cursor: number, first: number, end: number): void {
+    if (watch.arrivedTogether !== undefined) return watch.arrivedTogether(n, first);
+    const { k } = this.s;
+    const { skb } = k;
+    for (let i = 0, flow = cursor; i < n; i++) {
+      const f = vecFrame[i];
+      skb.l3[f] = skb.off[f];
+      skb.l4[f] = skb.off[f] + IPV4_SIZE;
+      skb.born[f] = k.clock.now;
+      skb.packet[f] = k.packets + 1 + i;
+      skb.ns[f] = vecNs[i];
+      skb.dev[f] = this.rows[flow * ROW + DEV];
+      skb.tag[f] = flow;
+      if (++flow === end) flow = first;
+      watch.arrived(f);
+    }
   }
 
   /** What the entries and their paths will tell. */

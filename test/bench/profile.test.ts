@@ -30,7 +30,7 @@ const ROWS: readonly (readonly [string, string])[] = [
   ["find@src/walk/flow-cache < batch@src/walk/flow-emit", stages.MATCH],
   ["receiveUsual@src/socket/sink < batch@src/walk/flow-emit", stages.SINK],
   ["tcpPacket@src/netfilter/tcp-tracker < track@src/walk/flow-tracker", stages.MATCH],
-  ["arrived@bench/check < batch@src/walk/flow-emit", stages.CHECK],
+  ["arrivedTogether@bench/check < tell@src/walk/flow-emit", stages.CHECK],
   ["take@src/core/slab < batch@src/walk/flow-emit", stages.DELIVER],
   ["frame@src/walk/walk < drain@src/walk/walk", stages.BETWEEN],
   ["shift@src/core/ring < drain@src/walk/walk", stages.EVENTS],

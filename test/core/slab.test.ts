@@ -1,5 +1,6 @@
 // The frame slab: slots are apart, reused hottest first, freed once; when none is free there is none.
 
+import { endianness } from "node:os";
 import test from "ava";
 import fc from "fast-check";
 import { AssertionError } from "../../src/core/assert.ts";
@@ -67,4 +68,34 @@ test("freeing a frame twice stops the program", (t) => {
   const large = slab.alloc(5000);
   slab.release(large);
   t.throws(() => slab.release(large), { instanceOf: AssertionError });
+});
+
+test("slots taken together hold their template, whoever had them meanwhile, and come back in order", (t) => {
+  const slab = new Slab(8, 1, 100);
+  const template = Uint8Array.from({ length: 60 }, (_, i) => i + 1);
+  const other = template.map((b) => 255 - b);
+  const [frames, words] = [new Int32Array(16), new Int32Array(16)];
+  const contents = (n: number): number[][] =>
+    [...frames.subarray(0, n)].map((f) => [...slab.bytes.subarray(slab.off[f], slab.off[f]! + slab.len[f]!)]);
+  t.is(slab.take(template, 1, 3, frames, words), 3);
+  t.deepEqual(contents(3), [[...template], [...template], [...template]]);
+  for (let i = 0; i < 3; i++) t.is(words[i]! * 4, slab.off[frames[i]!]!);
+  t.is(slab.words[words[0]!], slab.view.getInt32(slab.off[frames[0]!]!, endianness() === "LE"));
+  t.is(slab.longs.length * 8, slab.bytes.length);
+  const first = [...frames.subarray(0, 3)];
+  slab.releaseAll(frames, 3);
+  const f = slab.alloc(70);
+  slab.off[f]! += 14;
+  slab.bytes.fill(0, slab.off[f]!, slab.off[f]! + 70);
+  slab.release(f);
+  t.is(slab.take(template, 1, 16, frames, words), 8);
+  t.deepEqual([...frames.subarray(0, 3)], first);
+  t.deepEqual(contents(8), Array(8).fill([...template]));
+  t.is(slab.alloc(60), -1);
+  slab.releaseAll(frames, 8);
+  t.is(slab.take(other, 2, 2, frames, words), 2);
+  t.deepEqual(contents(2), [[...other], [...other]]);
+  slab.releaseAll(frames, 2);
+  t.throws(() => slab.releaseAll(frames, 1), { instanceOf: AssertionError });
+  t.is(slab.live, 0);
 });
