@@ -4,6 +4,7 @@
 import { Random } from "../src/core/random.ts";
 import { defineTopology } from "../src/emulator/define.ts";
 import type { Net } from "../src/emulator/net.ts";
+import type { PropagationOptions } from "../src/emulator/spec.ts";
 import { type BuildResult, machine, round } from "./result.ts";
 
 export interface BuildSize {
@@ -48,7 +49,11 @@ export function buildBench(size: BuildSize = LARGEST, seed = 1): BuildResult {
   };
 }
 
-export function buildLargest(size: BuildSize): { net: Net; workloads: number; perWorkload: number } {
+/** @param propagation how changes reach the nodes; default at once */
+export function buildLargest(
+  size: BuildSize,
+  propagation?: PropagationOptions,
+): { net: Net; workloads: number; perWorkload: number } {
   const workloads = Math.round(size.services * OWN_PODS);
   const perWorkload = Math.round(size.pods / workloads);
   const topology = defineTopology({ seed: 1, frames: 4096 }, (t) => {
@@ -58,6 +63,7 @@ export function buildLargest(size: BuildSize): { net: Net; workloads: number; pe
       cni: "azure-overlay",
       podCidr: "100.64.0.0/10",
       serviceCidr: "172.16.0.0/16",
+      ...(propagation === undefined ? {} : { kubeProxy: { propagation } }),
     });
     aks.nodes(size.nodes);
     for (let i = 0; i < workloads; i++) aks.deployment(`w${i}`, { replicas: perWorkload, udpEcho: PORT });

@@ -295,7 +295,7 @@ function buildText(r: BuildResult): string {
 }
 
 function controlText(r: ControlResult): string {
-  const { rollout: o, replacements: p, endpointChange: e } = r;
+  const { rollout: o, replacements: p, endpointChange: e, propagatedChange: d } = r;
   const took = `${o.seconds} s of the processor for ${o.virtualSeconds} s`;
   const table = plainTable();
   table.push(
@@ -306,6 +306,7 @@ function controlText(r: ControlResult): string {
     ],
     ["replacements", `${count(p.perSecond)} per second of a core: ${count(p.count)} in ${p.seconds} s`],
     [`an endpoint's change, ${count(e.nodes)} nodes`, `${e.medianUs} µs (median), ${e.mostUs} µs at most`],
+    ["each in its own time", `${d.medianUs} µs (median), ${d.mostUs} µs at most`],
     ["machine", `Node ${r.node}, ${r.cpu}`],
   );
   return `control\n${table.toString()}`;

@@ -89,7 +89,7 @@ export class Cluster {
     this.pods = pods;
     this.cni = cni;
     this.proxies = new Proxies(propagation, walk.k.options.seed);
-    this.proxy = { ...proxy, delayed: !this.proxies.immediate };
+    this.proxy = proxy;
     this.control = new ControlPlane(this, control.seed, control.settings ?? {});
   }
 
@@ -98,7 +98,7 @@ export class Cluster {
     const n = this.nodes.push(node) - 1;
     const { ns } = node;
     this.cni.setUpNode(node.cni);
-    this.proxies.addNode();
+    this.proxies.addNode(ns);
     this.attachProxy(n);
     if (node.zone >= 0) this.table.setZone(ns, node.zone);
     this.room.set(n, 0);
@@ -109,7 +109,8 @@ export class Cluster {
   attachProxy(n: number): void {
     const { ns, nic } = this.nodes[n];
     const nodeIp = this.walk.vnet.primaryAddress(nic);
-    this.walk.nf.attachServices(ns, this.table, { ...this.proxy, nodeIp });
+    const { delayed } = this.proxies;
+    this.walk.nf.attachServices(ns, this.table, { ...this.proxy, nodeIp, delayed });
     this.enforce(ns);
   }
 

@@ -14,6 +14,8 @@ const OPS = 64;
 export class Clock {
   /** The present, nanoseconds since the start of the emulation. */
   now = 0;
+  /** Where the present run ends: the clock goes no further. */
+  until = 0;
   size = 0;
   /** The event taken last by take(). */
   op = 0;
@@ -33,6 +35,16 @@ export class Clock {
   /** Time of the next event, or NEVER. */
   next(): number {
     return this.size === 0 ? NEVER : this.time[0];
+  }
+
+  /**
+   * Moves now to a time before the next event and within the run: who has deadlines of its own handles one
+   * after the other without an event for each. False when an event is needed.
+   */
+  moveTo(time: number): boolean {
+    if (time > this.until || time >= this.next()) return false;
+    this.now = time;
+    return true;
   }
 
   at(time: number, op: number, a: number, b: number): void {

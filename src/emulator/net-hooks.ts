@@ -22,7 +22,7 @@ export function connectHooks(net: Net): void {
     else if (op === Op.RESOLVER) stepLookup(net, a, b);
     else if (op === Op.PROXY_SYNC) {
       const cluster = net.hosts.clusters[clusterOfEvent(a)];
-      cluster.proxies.event(cluster, nodeOfEvent(a), b);
+      cluster.proxies.event(cluster, nodeOfEvent(a));
     } else if (op === Op.CONTROL) net.hosts.clusters[a].control.fire(b);
   };
   walk.sock.tcp.program = (row, events) => {

@@ -91,6 +91,8 @@ export const ProxyFlag = {
   CLEANUP_ASKED: 256,
   LOCALHOST_PORTS: 512,
   IP_VS: 1024,
+  /** It has UDP service ports to reconcile. */
+  STALE: 2048,
 } as const;
 
 export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
@@ -298,6 +300,7 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
     const list = this.stale[ns];
     if (list.includes(port)) return;
     const byItself = !(this.flags[ns] & (ProxyFlag.DELAYED | ProxyFlag.CLEANUP_ASKED));
+    this.flags[ns] |= ProxyFlag.STALE;
     if (list.push(port) === 1 && byItself) this.staleNodes.push(ns);
   }
 
@@ -404,6 +407,8 @@ export class Netfilter implements FrameOwner, DeviceListener, ServiceListener {
   }
 
   private reconcile(ns: number): void {
+    if ((this.flags[ns] & ProxyFlag.STALE) === 0) return;
+    this.flags[ns] &= ~ProxyFlag.STALE;
     const table = this.services[this.table[ns]];
     for (const port of this.stale[ns])
       reconcilePort(this.t, this.destinations, table, ns, port, this.revision(ns));

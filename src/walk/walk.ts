@@ -114,6 +114,7 @@ export class Walk {
   /** Runs all events up to and including `until` (ns), then moves the clock there. */
   run(until: number): void {
     const { clock } = this.k;
+    clock.until = until;
     this.drain();
     while (clock.size > (until === NEVER ? endless(clock) : 0) && clock.next() <= until) {
       clock.take();
