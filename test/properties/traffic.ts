@@ -36,6 +36,7 @@ interface Asked {
   sent: Sent;
   /** Endpoints of the Service when it was sent; null when it was sent to no Service. */
   endpoints: string[] | null;
+  isPing: boolean;
 }
 
 export function traffic(run: TrafficRun, order: WorldOptions["order"] = (names) => names): TrafficResult {
@@ -62,7 +63,7 @@ export function traffic(run: TrafficRun, order: WorldOptions["order"] = (names) 
   }
   faults.push(...ledger.faults());
   if (!corrupting) faults.push(...badFrames(net.walk.k.capture).slice(0, 3));
-  if (late === 0) faults.push(...misdelivered(asked));
+  if (late === 0) faults.push(...misdelivered(net, asked));
   for (const { report } of streams)
     if (late === 0 && report().misdelivered > 0) faults.push("a stream went astray");
   if (calm) faults.push(...lost(net, asked, streams), ...unevenTurns(net, asked));
@@ -90,7 +91,7 @@ function ask(r: Random, net: Net, calm: boolean): Asked[] {
     const time = r.below(LENGTH);
     const size = chance(r, 0.9) || calm ? r.below(100) : r.below(4000);
     const port = calm || chance(r, 0.7) ? {} : { sourcePort: 5000 + r.below(3) };
-    const one: Asked = { from, to, sent: undefined as never, endpoints: null };
+    const one: Asked = { from, to, sent: undefined as never, endpoints: null, isPing: false };
     // Who is an endpoint is known when it is sent; and who sends may have gone by then.
     net.at(time).call(() => {
       if (net.hosts.find(from) === null || net.hosts.find(to.split(":")[0]!) === null) {
@@ -99,8 +100,8 @@ function ask(r: Random, net: Net, calm: boolean): Asked[] {
       if (net.hosts.find(from) === null) return;
       const service = net.deliveries().find((d) => d.name === to.split(":")[0]);
       one.endpoints = service === undefined ? null : Object.keys(service.pods);
-      one.sent =
-        chance(r, 0.9) || calm ? net.soon.udp(from, to, size, port) : net.soon.ping(from, to, { size });
+      one.isPing = !(chance(r, 0.9) || calm);
+      one.sent = one.isPing ? net.soon.ping(from, to, { size }) : net.soon.udp(from, to, size, port);
       asked.push(one);
     });
   }
@@ -163,15 +164,18 @@ function disturbances(r: Random, net: Net): boolean {
 
 /**
  * Whoever got a datagram is the one it was sent to, or an endpoint of the Service, by then or when it was
- * sent.
+ * sent. A ping of a ClusterIP is answered by the node in the ipvs mode (K 2.1).
  */
-function misdelivered(asked: Asked[]): string[] {
-  return asked.flatMap(({ from, to, sent, endpoints }) => {
+function misdelivered(net: Net, asked: Asked[]): string[] {
+  const isIpvs = net.spec.clusters.some(({ kubeProxy }) => kubeProxy?.mode === "ipvs");
+  return asked.flatMap(({ from, to, sent, endpoints, isPing }) => {
     const got = sent.deliveredTo;
     const name = to.split(":")[0]!;
     const right = endpoints === null ? [name] : endpoints;
     const endpoint = endpoints !== null && got?.startsWith(`${name}-`);
-    if (got === null || endpoint || right.includes(got) || /^\d/.test(name)) return [];
+    const answeredByNode =
+      isIpvs && isPing && endpoints !== null && net.hosts.find(got ?? "")?.kind === "node";
+    if (got === null || endpoint || answeredByNode || right.includes(got) || /^\d/.test(name)) return [];
     return [`${from} -> ${to} (${right.join()}) reached ${got}`];
   });
 }
