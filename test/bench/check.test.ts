@@ -58,7 +58,7 @@ test("a packet that is not as long as its source says", (t) => {
   t.is(k.skb.live, 0);
 });
 
-/** Writes into each frame of the flow cache between its socket and its sink; `at` counts from the IP header. */
+/** Writes into each frame of the flow cache between socket and sink. @param at from the IP header on */
 function damage(rig: Rig, at: number, ...bytes: number[]): void {
   const { check } = rig;
   const arrived = check.arrivedTogether.bind(check);
