@@ -69,8 +69,6 @@ export class Sources {
    */
   headerSum = new Int32Array(16);
   datagramSum = new Int32Array(16);
-  /** Grows with every source that goes or whose namespace does. */
-  gone = 0;
   readonly ids = new Ids();
 
   add(ns: number): number {
@@ -104,7 +102,6 @@ export class Sources {
     this.ns[row] = -1;
     this.running[row] = 0;
     this.generation[row]++;
-    this.gone++;
     if (ns < 0) return;
     if (this.firstOfNs[ns] === row) this.firstOfNs[ns] = this.next[row];
     else {

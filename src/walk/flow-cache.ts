@@ -35,7 +35,6 @@ import type { Fabric } from "../vnet/fabric.ts";
 import { ETHERNET_SIZE } from "../wire/ethernet.ts";
 import { IPV4_DST, IPV4_SIZE, IPV4_SRC, IPV4_TTL, PROTO_TCP } from "../wire/ipv4.ts";
 import {
-  E_BINDINGS,
   E_DEV,
   E_DST,
   E_FLAGS,
@@ -48,7 +47,7 @@ import {
   E_PATH,
   E_PORTS,
   E_SEGMENT,
-  E_SINK,
+  E_SENDER,
   E_SRC,
   E_STAGE,
   E_TTL,
@@ -102,8 +101,8 @@ export class FlowCache implements Entries {
   private readonly ids = new Ids();
   readonly index = new HashIndex(64);
   private hand = 0;
-  /** Grows when an entry goes that traffic sources use. */
-  forgotten = 0;
+  /** Of an entry that goes: the flow of a traffic source that used it. */
+  unlearn: (flow: number) => void = () => {};
   /**
    * Hashes of entries that went, each where its low bits say: their flows are remembered from their first
    * packet.
@@ -370,7 +369,7 @@ export class FlowCache implements Entries {
     words[w + E_PATH] = p;
     words[w + E_GENERATION] = this.paths.generation[p];
     words[w + E_LENGTH] = start[s + S_LENGTH];
-    words[w + E_SINK] = words[w + E_BINDINGS] = -1;
+    words[w + E_SENDER] = -1;
     const n = i * FLOW;
     flows[n + F_LAST] = this.k.clock.now;
     flows[n + F_PACKETS] = flows[n + F_BYTES] = 0;
@@ -467,7 +466,7 @@ export class FlowCache implements Entries {
     this.connections.remove(i);
     this.flowRecords.remove(i);
     if (this.words[w + E_SEGMENT] >= 0) this.segments.remove(this.words[w + E_SEGMENT]);
-    if (this.words[w + E_SINK] >= 0) this.forgotten++;
+    if (this.words[w + E_SENDER] >= 0) this.unlearn(this.words[w + E_SENDER]);
     const hash = this.words[w + E_HASH];
     this.former[hash & FORMER_MASK] = hash;
     this.index.remove(hash, i);

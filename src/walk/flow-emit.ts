@@ -20,17 +20,13 @@ import { IPV4_DST, IPV4_SIZE, IPV4_TOS, IPV4_TTL, PROTO_UDP } from "../wire/ipv4
 import { UDP_LENGTH, UDP_SIZE } from "../wire/udp.ts";
 import type { FlowCache } from "./flow-cache.ts";
 import {
-  E_BINDINGS,
   E_DEV,
-  E_DST,
   E_LENGTH,
   E_NEW_DST,
   E_NEW_PORTS,
   E_NEW_SRC,
   E_PATH,
-  E_PORTS,
-  E_SINK,
-  E_SRC,
+  E_SENDER,
   E_STAGE,
   E_TTL,
   ENTRY,
@@ -46,12 +42,13 @@ const PAYLOAD = IPV4_SIZE + UDP_SIZE;
 /** Flows of a source that the caches hold at once, about. */
 const FEW = 4096;
 
-// Of each flow of a source, a row of words, one cache line: the state of the emulation in which it was found
-// that its packets need not walk, how they are counted, where they arrive and, as words of the frame in
-// network order, what all of them have in common.
+// Of each flow of a source, a row of words, one cache line: by what it is known that its packets need not
+// walk, how they are counted, where they arrive and, as words of the frame in network order, what all of them
+// have in common.
 const ROW_SHIFT = 4;
 const ROW = 1 << ROW_SHIFT;
-const STATE = 0;
+/** FlowEmitter.era in which it was found; 0 when nothing of the row is so. */
+const ERA = 0;
 const ENTRY_OF = 1;
 const PATH = 2;
 const SOCK = 3;
@@ -65,6 +62,9 @@ const PORTS_WORD = 9;
 const FLOW_WORD = 10;
 /** One's-complement sum of the datagram but for the sequence number. */
 const SUM = 11;
+/** Of the path, and Sockets.bindings of the namespace where packets arrive, as they were. */
+const GENERATION = 12;
+const BINDINGS = 13;
 
 // Words of a frame that begins with its IP header.
 const W_TTL = IPV4_TTL >> 2;
@@ -78,11 +78,12 @@ export class FlowEmitter {
   private readonly cache: FlowCache;
   private readonly s: Sockets;
   private rows = new Int32Array(ROW * 64);
-  /** Grows when a way that was found to be current ended by itself; from 1, since 0 is no state. */
-  private expired = 1;
-  /** Until when what was found in this state is so. */
-  private validUntil = 0;
-  private state = 0;
+  /** Sources.generation of each source whose flows have rows. */
+  private sources = new Int32Array(16);
+  /** Grows when an entry that was found to be current may have ended for want of packets. */
+  private era = 1;
+  /** When that is. */
+  private idleFrom = Number.MAX_VALUE;
   /** `rows` by twos. */
   private longs = new BigInt64Array(this.rows.buffer);
   /** Keeps the loads of lookAhead() from being dropped. */
@@ -92,6 +93,9 @@ export class FlowEmitter {
     this.cache = cache;
     this.s = s;
     s.fromMemory = (row, n) => this.emit(row, n);
+    cache.unlearn = (flow) => {
+      this.rows[flow * ROW + ERA] = 0;
+    };
   }
 
   /** Sends up to `n` packets of a source, until one has to walk; how many were sent. */
@@ -100,11 +104,7 @@ export class FlowEmitter {
     const { k, sources } = s;
     if (!k.consulted.enabled || k.observing || sources.proto[row] !== PROTO_UDP) return 0;
     if (k.softnet.size > 0 || k.backlog.size > 0 || sources.ipLen[row] > k.skb.smallBytes) return 0;
-    const end = sources.firstFlow[row] + sources.flowCount[row];
-    if (end * ROW > this.rows.length) {
-      this.rows = growI32(this.rows, Math.max(end * ROW, this.rows.length * 2));
-      this.longs = new BigInt64Array(this.rows.buffer);
-    }
+    if (this.sources[row] !== sources.generation[row]) this.meet(row);
     let sent = 0;
     while (sent < n) {
       const wanted = n - sent < VECTOR_MAX ? n - sent : VECTOR_MAX;
@@ -113,6 +113,20 @@ export class FlowEmitter {
       if (done < wanted) break;
     }
     return sent;
+  }
+
+  /** A source that was not there before: its flows may have been another's. */
+  private meet(row: number): void {
+    const { sources } = this.s;
+    const first = sources.firstFlow[row];
+    const end = first + sources.flowCount[row];
+    if (end * ROW > this.rows.length) {
+      this.rows = growI32(this.rows, Math.max(end * ROW, this.rows.length * 2));
+      this.longs = new BigInt64Array(this.rows.buffer);
+    }
+    for (let flow = first; flow < end; flow++) this.rows[flow * ROW + ERA] = 0;
+    if (row >= this.sources.length) this.sources = growI32(this.sources, row * 2);
+    this.sources[row] = sources.generation[row];
   }
 
   /** Each packet ends before time goes on: made together, they arrive together. */
@@ -143,9 +157,10 @@ export class FlowEmitter {
 
   /** How many of the next `n` packets need not walk; their rows and receivers are set. */
   private match(row: number, n: number, cursor: number, first: number, end: number): number {
-    const { cache, s } = this;
-    const state = (cache.forgotten + cache.paths.ended + s.rebounds + s.sources.gone + this.expired) | 0;
-    if (state !== this.state || s.k.clock.now >= this.validUntil) this.renew(state);
+    if (this.s.k.clock.now >= this.idleFrom) {
+      this.era++;
+      this.idleFrom = Number.MAX_VALUE;
+    }
     if (end - first > FEW) this.lookAhead(n, cursor, first, end);
     let flow = cursor;
     for (let i = 0; ; i++) {
@@ -158,23 +173,15 @@ export class FlowEmitter {
     }
   }
 
-  private renew(state: number): void {
-    if (state === this.state) {
-      this.expired++;
-      this.state = (state + 1) | 0;
-    } else this.state = state;
-    this.validUntil = Number.MAX_VALUE;
-  }
-
-  /** A look at every entry, which lets the processor wait for all of them at once. */
+  /** A look at all that is needed of each, which lets the processor wait for all of it at once. */
   private lookAhead(n: number, cursor: number, first: number, end: number): void {
     const { rows } = this;
-    const { words, flows } = this.cache;
+    const { flows } = this.cache;
     let flow = cursor;
     let touched = 0;
     for (let i = 0; i < n; i++) {
       const e = rows[(flow << ROW_SHIFT) + ENTRY_OF];
-      touched ^= words[Math.imul(e, ENTRY)] ^ flows[Math.imul(e, FLOW)];
+      touched ^= flows[Math.imul(e, FLOW)];
       if (++flow === end) flow = first;
     }
     this.touched = touched;
@@ -182,13 +189,19 @@ export class FlowEmitter {
 
   /** From packet `from` on: the first of the `n` whose flow is not known to be as it was. */
   private matchKnown(from: number, n: number, cursor: number, first: number, end: number): number {
-    const { rows, state } = this;
+    const { rows, era, s } = this;
+    const { generation, validUntil } = this.cache.paths;
+    const { bindings } = s;
+    const { now } = s.k.clock;
     let flow = cursor;
     let i = from;
     for (; i < n; i++) {
       const x = flow << ROW_SHIFT;
-      if (rows[x + STATE] !== state) break;
-      vecNs[i] = rows[x + NS];
+      const p = rows[x + PATH];
+      if (rows[x + ERA] !== era || rows[x + GENERATION] !== generation[p] || now >= validUntil[p]) break;
+      const ns = rows[x + NS];
+      if (rows[x + BINDINGS] !== bindings[ns]) break;
+      vecNs[i] = ns;
       vecSock[i] = rows[x + SOCK];
       if (++flow === end) flow = first;
     }
@@ -203,32 +216,54 @@ export class FlowEmitter {
   /** True when the next packet of a flow need not walk; its row is set. */
   private check(row: number, flow: number): boolean {
     const { cache, rows, s } = this;
-    const { k, sources } = s;
-    const key = (sources.ns[row] << 8) | PROTO_UDP;
-    const port = sources.firstPort[row] + flow - sources.firstFlow[row];
-    const ports = (port << 16) | sources.port[row];
-    const i = this.find(flow, key, sources.src[row], sources.dst[row], ports);
-    if (i < 0) return false;
-    const { words, flows, paths } = cache;
-    const w = i * ENTRY;
-    if (sources.ipLen[row] > words[w + E_LENGTH] || sources.ttl[row] <= words[w + E_TTL]) return false;
-    if (!cache.isCurrent(i, k.clock.now)) return false;
-    const ns = k.dev.ns[words[w + E_DEV]];
-    const sock = words[w + E_BINDINGS] === s.bindings[ns] ? words[w + E_SINK] : this.receiver(w, ns);
-    if (sock < 0) return false;
     const x = flow * ROW;
-    rows[x + STATE] = this.state;
-    rows[x + ENTRY_OF] = i;
-    rows[x + PATH] = words[w + E_PATH];
-    rows[x + SOCK] = sock;
-    rows[x + DEV] = words[w + E_DEV];
-    rows[x + NS] = ns;
-    this.prepare(row, flow, x, w);
+    if (rows[x + ERA] === 0 && !this.find(row, flow, x)) return false;
+    const { words, flows, paths } = cache;
+    const i = rows[x + ENTRY_OF];
+    const w = i * ENTRY;
+    const { now } = s.k.clock;
+    if (!cache.isCurrent(i, now)) return false;
+    const ns = rows[x + NS];
+    if (rows[x + BINDINGS] !== s.bindings[ns]) {
+      rows[x + SOCK] = this.receiver(w, ns);
+      rows[x + BINDINGS] = s.bindings[ns];
+    }
+    if (rows[x + SOCK] < 0) return false;
+    const p = words[w + E_PATH];
+    rows[x + ERA] = this.era;
+    rows[x + PATH] = p;
+    rows[x + GENERATION] = paths.generation[p];
     // Every packet puts the end of its connections off; nothing brings it nearer.
     const idle = flows[i * FLOW + F_LAST] + flows[i * FLOW + F_IDLE];
-    const until = paths.validUntil[words[w + E_PATH]];
-    if (idle < this.validUntil) this.validUntil = idle;
-    if (until < this.validUntil) this.validUntil = until;
+    if (idle < this.idleFrom) this.idleFrom = idle;
+    return true;
+  }
+
+  /** Finds the entry of a flow, when it has one that takes its packets. */
+  private find(row: number, flow: number, x: number): boolean {
+    const { cache, rows, s } = this;
+    const { sources } = s;
+    const key = (sources.ns[row] << 8) | PROTO_UDP;
+    const ports = ((sources.firstPort[row] + flow - sources.firstFlow[row]) << 16) | sources.port[row];
+    const src = sources.src[row];
+    const dst = sources.dst[row];
+    const i = cache.find(key, src, dst, ports, hash4(key, src, dst, ports));
+    if (i < 0) return false;
+    const { words } = cache;
+    const w = i * ENTRY;
+    if (sources.ipLen[row] > words[w + E_LENGTH] || sources.ttl[row] <= words[w + E_TTL]) return false;
+    // A source that sends the same from the same address and port.
+    if (words[w + E_SENDER] >= 0) cache.unlearn(words[w + E_SENDER]);
+    words[w + E_SENDER] = flow;
+    const dev = words[w + E_DEV];
+    const ns = s.k.dev.ns[dev];
+    rows[x + ERA] = -1;
+    rows[x + ENTRY_OF] = i;
+    rows[x + DEV] = dev;
+    rows[x + NS] = ns;
+    rows[x + SOCK] = this.receiver(w, ns);
+    rows[x + BINDINGS] = s.bindings[ns];
+    this.prepare(row, flow, x, w);
     return true;
   }
 
@@ -250,17 +285,6 @@ export class FlowEmitter {
     rows[x + SUM] = csumFold(s.sources.datagramSum[row] + addresses + halves(ports) + halves(flow));
   }
 
-  /** The entry of a flow, or -1: the one of last time when it still is the flow's. */
-  private find(flow: number, key: number, src: number, dst: number, ports: number): number {
-    const { words } = this.cache;
-    const i = this.rows[flow * ROW + ENTRY_OF];
-    const w = i * ENTRY;
-    if (words[w + E_PORTS] === ports && words[w + E_SRC] === src && words[w + E_DST] === dst) {
-      if (words[w] === key && words[w + E_PATH] >= 0) return i;
-    }
-    return this.cache.find(key, src, dst, ports, hash4(key, src, dst, ports));
-  }
-
   /** The sink that an entry's packets are for, -1 when a program or nobody takes them. */
   private receiver(w: number, ns: number): number {
     const { s } = this;
@@ -277,10 +301,7 @@ export class FlowEmitter {
         ports >>> 16,
       );
     }
-    if (sock >= 0 && s.kind[sock] !== SocketKind.SINK) sock = -1;
-    words[w + E_SINK] = sock;
-    words[w + E_BINDINGS] = s.bindings[ns];
-    return sock;
+    return sock >= 0 && s.kind[sock] === SocketKind.SINK ? sock : -1;
   }
 
   // ---- the frames ----

@@ -4,7 +4,7 @@
 export const HOP = 256;
 
 // Words of an entry; the key (flow-start.ts) is the first.
-export const ENTRY = 18;
+export const ENTRY = 17;
 export const E_SRC = 1;
 export const E_DST = 2;
 export const E_PORTS = 3;
@@ -25,11 +25,8 @@ export const E_FLAGS = 14;
 export const FLAG_BITS = 16;
 /** Row of flow-segment.ts, -1 for a way from socket to socket that brings no connection along. */
 export const E_SEGMENT = 15;
-/**
- * Sink that gets the packets of a traffic source, -1 for any other receiver, as Sockets.bindings was then.
- */
-export const E_SINK = 16;
-export const E_BINDINGS = 17;
+/** Flow of a traffic source whose packets flow-emit.ts makes by this entry, -1 for none. */
+export const E_SENDER = 16;
 
 // Numbers of an entry that may be large: times in ns.
 export const FLOW = 4;

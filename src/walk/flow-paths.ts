@@ -31,8 +31,6 @@ export class FlowPaths {
   bytes = new Float64Array(64);
   last = new Float64Array(64);
   validUntil = new Float64Array(64);
-  /** Grows whenever packets stop going a path. */
-  ended = 0;
   private state = new Uint8Array(64);
   private notes = new Int32Array(64 * WORDS);
   private noteCount = new Int32Array(64);
@@ -138,7 +136,6 @@ export class FlowPaths {
     this.flush(p);
     this.state[p] = GONE;
     this.generation[p]++;
-    this.ended++;
     this.index.remove(this.hash[p], p);
     this.k.consulted.release(this.firstLink[p]);
     this.ids.give(p);
@@ -148,7 +145,6 @@ export class FlowPaths {
     if (this.state[p] !== CURRENT) return;
     this.flush(p);
     this.state[p] = SUSPENDED;
-    this.ended++;
     this.validUntil[p] = 0;
     this.heirs.clear(p);
   }
