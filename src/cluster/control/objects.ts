@@ -152,76 +152,59 @@ export interface Pod {
   unschedulable: string;
 }
 
-export interface ReplicaSet {
+/** What makes pods out of a template. */
+interface Owner {
   namespace: string;
   name: string;
   labels: Labels;
-  selector: LabelSelector;
   template: PodTemplate;
-  replicas: number;
+  created: number;
+}
+
+/** One of apps/v1. */
+interface App extends Owner {
+  selector: LabelSelector;
   minReady: number;
+}
+
+export interface ReplicaSet extends App {
+  replicas: number;
   /** Key of its Deployment; empty: none. */
   owner: string;
   hash: string;
   revision: number;
-  created: number;
   pods: Set<Pod>;
 }
 
-export interface Deployment {
-  namespace: string;
-  name: string;
-  labels: Labels;
-  selector: LabelSelector;
-  template: PodTemplate;
+export interface Deployment extends App {
   replicas: number;
-  minReady: number;
   recreate: boolean;
   /** Counts, or shares such as "25%". */
   maxSurge: number | string;
   maxUnavailable: number | string;
   historyLimit: number;
   paused: boolean;
-  created: number;
   /** Replicas the ReplicaSets were last scaled to together: a change is a scaling. */
   scaledTo: number;
   sets: ReplicaSet[];
 }
 
-export interface StatefulSet {
-  namespace: string;
-  name: string;
-  labels: Labels;
-  selector: LabelSelector;
-  template: PodTemplate;
+export interface StatefulSet extends App {
   replicas: number;
-  minReady: number;
   parallel: boolean;
   onDelete: boolean;
   partition: number;
   start: number;
-  created: number;
   pods: Set<Pod>;
 }
 
-export interface DaemonSet {
-  namespace: string;
-  name: string;
-  labels: Labels;
-  selector: LabelSelector;
-  template: PodTemplate;
-  minReady: number;
+export interface DaemonSet extends App {
   onDelete: boolean;
   maxUnavailable: number | string;
-  created: number;
   pods: Set<Pod>;
 }
 
-export interface Job {
-  namespace: string;
-  name: string;
-  labels: Labels;
-  template: PodTemplate;
+export interface Job extends Owner {
   /** Null: one success ends it. */
   completions: number | null;
   parallelism: number;
@@ -233,7 +216,6 @@ export interface Job {
   condition: "" | "Complete" | "Failed";
   /** No pod is made before this time: back-off after a failure. */
   notBefore: number;
-  created: number;
   finished: number;
   pods: Set<Pod>;
 }

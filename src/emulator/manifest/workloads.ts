@@ -4,7 +4,7 @@
 import type { ControlPlane } from "../../cluster/control/control-plane.ts";
 import { daemonTemplate } from "../../cluster/control/daemon-set.ts";
 import { templateHash } from "../../cluster/control/names.ts";
-import { keyOf, type PodTemplate } from "../../cluster/control/objects.ts";
+import { keyOf, type Pod, type PodTemplate } from "../../cluster/control/objects.ts";
 import { admitTemplate, createPod } from "../../cluster/control/pod.ts";
 import { selectorMatches } from "../../cluster/labels.ts";
 import type { StrategyManifest, WorkloadManifest } from "./kinds.ts";
@@ -42,15 +42,14 @@ export function deployment(m: WorkloadManifest, c: ObjectContext): Apply {
   const { rollingUpdate } = spec.strategy ?? {};
   const { maxSurge = "25%", maxUnavailable = "25%" } = rollingUpdate ?? {};
   return (cp) => {
-    const key = `${c.namespace}/${c.name}`;
-    const known = cp.deployments.get(key);
+    const replicas = spec.replicas ?? 1;
     const wanted = {
       namespace: c.namespace,
       name: c.name,
       labels,
       selector,
       template: admitTemplate(cp, template),
-      replicas: spec.replicas ?? 1,
+      replicas,
       minReady: (spec.minReadySeconds ?? 0) * SECOND,
       recreate,
       maxSurge,
@@ -58,15 +57,26 @@ export function deployment(m: WorkloadManifest, c: ObjectContext): Apply {
       historyLimit: spec.revisionHistoryLimit ?? 10,
       paused: spec.paused === true,
     };
-    if (known === undefined) {
-      const fresh = { ...wanted, created: cp.now, scaledTo: wanted.replicas, sets: [] };
-      cp.deployments.set(key, fresh);
-    } else {
-      Object.assign(known, wanted);
-      for (const rs of known.sets) rs.minReady = known.minReady;
-    }
-    cp.enqueue(keyOf("Deployment", wanted));
+    const fresh = { created: cp.now, scaledTo: replicas, sets: [] };
+    const now = put(cp, "Deployment", cp.deployments, wanted, fresh);
+    for (const rs of now.sets) rs.minReady = now.minReady;
   };
+}
+
+/** The object as it is wanted: made, or changed in place. Its controller looks at it. */
+function put<T extends { namespace: string; name: string }, Fresh extends keyof T>(
+  cp: ControlPlane,
+  kind: string,
+  objects: Map<string, T>,
+  wanted: Omit<T, Fresh> & { namespace: string; name: string },
+  fresh: Pick<T, Fresh>,
+): T {
+  const key = `${wanted.namespace}/${wanted.name}`;
+  const known = objects.get(key);
+  const now = known === undefined ? ({ ...wanted, ...fresh } as unknown as T) : Object.assign(known, wanted);
+  objects.set(key, now);
+  cp.enqueue(keyOf(kind, wanted));
+  return now;
 }
 
 // True: Recreate.
@@ -99,8 +109,6 @@ export function replicaSet(m: WorkloadManifest, c: ObjectContext): Apply {
   const { spec = {} } = m;
   const { selector, template, labels } = selected(m, c);
   return (cp) => {
-    const key = `${c.namespace}/${c.name}`;
-    const known = cp.replicaSets.get(key);
     const full = admitTemplate(cp, template);
     const wanted = {
       namespace: c.namespace,
@@ -110,12 +118,10 @@ export function replicaSet(m: WorkloadManifest, c: ObjectContext): Apply {
       template: full,
       replicas: spec.replicas ?? 1,
       minReady: (spec.minReadySeconds ?? 0) * SECOND,
-      owner: known?.owner ?? "",
       hash: templateHash(full),
     };
-    if (known !== undefined) Object.assign(known, wanted);
-    else cp.replicaSets.set(key, { ...wanted, revision: 0, created: cp.now, pods: new Set() });
-    cp.enqueue(keyOf("ReplicaSet", wanted));
+    const fresh = { owner: "", revision: 0, created: cp.now, pods: new Set<Pod>() };
+    put(cp, "ReplicaSet", cp.replicaSets, wanted, fresh);
   };
 }
 
@@ -128,7 +134,6 @@ export function statefulSet(m: WorkloadManifest, c: ObjectContext): Apply {
   notNegative(c.say, "spec.updateStrategy.rollingUpdate.partition", updateStrategy?.rollingUpdate?.partition);
   notNegative(c.say, "spec.ordinals.start", ordinals?.start);
   return (cp) => {
-    const key = `${c.namespace}/${c.name}`;
     const wanted = {
       namespace: c.namespace,
       name: c.name,
@@ -142,10 +147,7 @@ export function statefulSet(m: WorkloadManifest, c: ObjectContext): Apply {
       partition: updateStrategy?.rollingUpdate?.partition ?? 0,
       start: ordinals?.start ?? 0,
     };
-    const known = cp.statefulSets.get(key);
-    if (known !== undefined) Object.assign(known, wanted);
-    else cp.statefulSets.set(key, { ...wanted, created: cp.now, pods: new Set() });
-    cp.enqueue(keyOf("StatefulSet", wanted));
+    put(cp, "StatefulSet", cp.statefulSets, wanted, { created: cp.now, pods: new Set<Pod>() });
   };
 }
 
@@ -159,7 +161,6 @@ export function daemonSet(m: WorkloadManifest, c: ObjectContext): Apply {
     c.skip("spec.updateStrategy.rollingUpdate.maxSurge", "is not modelled");
   }
   return (cp) => {
-    const key = `${c.namespace}/${c.name}`;
     const wanted = {
       namespace: c.namespace,
       name: c.name,
@@ -170,10 +171,7 @@ export function daemonSet(m: WorkloadManifest, c: ObjectContext): Apply {
       onDelete: updateStrategy?.type === "OnDelete",
       maxUnavailable: updateStrategy?.rollingUpdate?.maxUnavailable ?? 1,
     };
-    const known = cp.daemonSets.get(key);
-    if (known !== undefined) Object.assign(known, wanted);
-    else cp.daemonSets.set(key, { ...wanted, created: cp.now, pods: new Set() });
-    cp.enqueue(keyOf("DaemonSet", wanted));
+    put(cp, "DaemonSet", cp.daemonSets, wanted, { created: cp.now, pods: new Set<Pod>() });
   };
 }
 
@@ -189,28 +187,21 @@ export function job(m: WorkloadManifest, c: ObjectContext): Apply {
   }
   const { completions, parallelism = 1, backoffLimit = 6 } = spec;
   return (cp) => {
-    const key = `${c.namespace}/${c.name}`;
-    const known = cp.jobs.get(key);
-    if (known !== undefined) known.parallelism = parallelism;
-    else {
-      cp.jobs.set(key, {
-        namespace: c.namespace,
-        name: c.name,
-        labels: m.metadata?.labels ?? {},
-        template: admitTemplate(cp, template),
-        completions: completions ?? (spec.parallelism === undefined ? 1 : null),
-        parallelism,
-        backoffLimit,
-        succeeded: 0,
-        failed: 0,
-        condition: "",
-        notBefore: 0,
-        created: cp.now,
-        finished: 0,
-        pods: new Set(),
-      });
-    }
-    cp.enqueue(`Job/${key}`);
+    // A Job's other fields do not change.
+    const wanted = { namespace: c.namespace, name: c.name, parallelism };
+    put(cp, "Job", cp.jobs, wanted, {
+      labels: m.metadata?.labels ?? {},
+      template: admitTemplate(cp, template),
+      completions: completions ?? (spec.parallelism === undefined ? 1 : null),
+      backoffLimit,
+      succeeded: 0,
+      failed: 0,
+      condition: "",
+      notBefore: 0,
+      created: cp.now,
+      finished: 0,
+      pods: new Set(),
+    });
   };
 }
 
