@@ -171,7 +171,8 @@ export class NetworkPolicies {
     return inNamespace && (podSelector === undefined || selectorMatches(podSelector, labels));
   }
 
-  private namespaceLabels(namespace: string): Labels {
+  /** With the name, which every namespace has as a label. */
+  namespaceLabels(namespace: string): Labels {
     return { ...this.namespaces.get(namespace), [NAME_LABEL]: namespace };
   }
 

@@ -61,6 +61,8 @@ export class ControlPlane {
   /** Pods the scheduler has to place, and those it could not. */
   toSchedule: Pod[] = [];
   readonly unschedulable = new Set<Pod>();
+  /** Bound pods that care which pods are beside them. */
+  readonly particular = new Set<Pod>();
   /** Where the next search for feasible nodes begins (nextStartNodeIndex). */
   nextNode = 0;
   /** It has objects: its clocks run. */

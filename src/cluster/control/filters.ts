@@ -1,5 +1,5 @@
 // Which nodes a pod may run on: the filters of kube-scheduler's default profile in their order, each with its
-// own words (pkg/scheduler/framework/plugins). Absent: affinity between pods, volumes.
+// own words (pkg/scheduler/framework/plugins). Absent: volumes.
 
 import { conflicts, type HostPort } from "../host-ports.ts";
 import { selectorMatches } from "../labels.ts";
@@ -12,6 +12,7 @@ import type {
   SpreadConstraint,
   Taint,
 } from "./objects.ts";
+import { keptOut, type Neighbours, neighboursOf } from "./pod-affinity.ts";
 import { hostPortsOf } from "./stand-in.ts";
 
 /** node.kubernetes.io/unschedulable, the taint of a cordoned node. */
@@ -35,7 +36,8 @@ export function admits(template: PodTemplate, node: ControlledNode): boolean {
   return nodeTerms.length === 0 || nodeTerms.some((term) => term.every((r) => holds(r, node)));
 }
 
-function holds({ key, operator, values }: NodeRequirement, node: ControlledNode): boolean {
+/** One requirement of a node selector. */
+export function holds({ key, operator, values }: NodeRequirement, node: ControlledNode): boolean {
   const value = Object.hasOwn(node.labels, key) ? node.labels[key] : undefined;
   switch (operator) {
     case "In":
@@ -74,6 +76,8 @@ export interface Attempt {
   requests: Requests;
   hard: readonly SpreadState[];
   ports: readonly HostPort[];
+  /** Null: nobody is particular. */
+  neighbours: Neighbours | null;
 }
 
 /** Pods per value of a hard constraint's topology. */
@@ -87,7 +91,8 @@ export interface SpreadState {
 export function newAttempt(cp: ControlPlane, pod: Pod): Attempt {
   const hard = pod.template.spread.filter((c) => c.hard).map((c) => spreadState(cp, pod, c));
   const ports = hostPortsOf(pod.template);
-  return { pod, requests: requestsOf(pod.template), hard, ports };
+  const neighbours = neighboursOf(cp, pod);
+  return { pod, requests: requestsOf(pod.template), hard, ports, neighbours };
 }
 
 export function spreadState(cp: ControlPlane, pod: Pod, constraint: SpreadConstraint): SpreadState {
@@ -109,7 +114,7 @@ export const counted = (pod: Pod, other: Pod, c: SpreadConstraint): boolean =>
 /** Null: the pod fits. Otherwise why not, as the scheduler words it. */
 export function whyNot(
   cp: ControlPlane,
-  { pod, requests, hard, ports }: Attempt,
+  { pod, requests, hard, ports, neighbours }: Attempt,
   n: number,
 ): readonly string[] | null {
   const node = cp.nodes[n];
@@ -137,7 +142,8 @@ export function whyNot(
       return ["node(s) didn't match pod topology spread constraints"];
     }
   }
-  return null;
+  const why = neighbours === null ? null : keptOut(node, pod, neighbours);
+  return why === null ? null : [why];
 }
 
 // Of pods that are there, and of those that are bound and not there yet.

@@ -26,6 +26,13 @@ export function bind(cp: ControlPlane, pod: Pod, n: number): void {
   node.usedMemory += memory;
   node.starting++;
   count(cp, pod, 1);
+  if (pod.template.affinity !== undefined) cp.particular.add(pod);
+  // Who waits for a pod to be near may have found it.
+  for (const other of cp.unschedulable) {
+    if ((other.template.affinity?.required.length ?? 0) === 0) continue;
+    cp.retryScheduling();
+    break;
+  }
   cp.podChanged(pod);
   if (isHeard(cp, n)) startSoon(cp, pod);
 }
@@ -167,6 +174,7 @@ function leaveNode(cp: ControlPlane, pod: Pod): void {
   node.usedMemory -= memory;
   if (pod.phase === "Pending") node.starting--;
   count(cp, pod, -1);
+  cp.particular.delete(pod);
 }
 
 // ---- containers that end ----

@@ -74,6 +74,27 @@ export interface NodeRequirement {
   values: readonly string[];
 }
 
+/** A PodAffinityTerm. */
+export interface PodTerm {
+  /** Null: no pod. */
+  selector: LabelSelector | null;
+  /** Both without content: the pod's own namespace. */
+  namespaces: readonly string[];
+  namespaceSelector: LabelSelector | null;
+  topologyKey: string;
+}
+
+/** Affinity beyond what a node must be. */
+export interface Affinity {
+  /** Pods to be near, and to be apart from, of podAffinity and podAntiAffinity. */
+  required: readonly PodTerm[];
+  forbidden: readonly PodTerm[];
+  /** Weights of podAntiAffinity are negative. */
+  preferred: readonly { term: PodTerm; weight: number }[];
+  /** Of nodeAffinity. */
+  preferredNodes: readonly { term: NodeTerm; weight: number }[];
+}
+
 export interface PodTemplate {
   labels: Labels;
   annotations: Labels;
@@ -90,6 +111,8 @@ export interface PodTemplate {
   nodeTerms: readonly NodeTerm[];
   tolerations: readonly Toleration[];
   spread: readonly SpreadConstraint[];
+  /** Absent: none. */
+  affinity?: Affinity;
 }
 
 export interface ContainerStatus {

@@ -97,4 +97,8 @@ function refuse(cp: ControlPlane, attempt: Attempt): void {
 }
 
 /** Whether fewer pods on the node would help (Unschedulable, not UnschedulableAndUnresolvable). */
-const RESOLVABLE = /^(?:Insufficient|Too many pods|node\(s\) didn't match pod topology spread constraints$)/;
+const RESOLVABLE = new RegExp(
+  "^(?:Insufficient|Too many pods|" +
+    "node\\(s\\) didn't match pod (?:topology spread constraints|anti-affinity rules)$|" +
+    "node\\(s\\) didn't satisfy existing pods anti-affinity rules$)",
+);

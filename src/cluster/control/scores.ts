@@ -1,10 +1,11 @@
 // Which of the nodes that fit is best: the scores of kube-scheduler's default profile with their weights, on
 // the same scale of 0 to 100 (pkg/scheduler/framework/plugins: noderesources, tainttoleration,
-// podtopologyspread). Absent: ImageLocality, preferred affinities.
+// podtopologyspread, nodeaffinity, interpodaffinity). Absent: ImageLocality.
 
 import type { ControlPlane } from "./control-plane.ts";
-import { type Attempt, counted, tolerates } from "./filters.ts";
+import { type Attempt, counted, holds, tolerates } from "./filters.ts";
 import type { ControlledNode, SpreadConstraint } from "./objects.ts";
+import { preferencePoints } from "./pod-affinity.ts";
 
 const MOST = 100;
 /** What a container without requests counts for when nodes are compared (GetNonzeroRequests). */
@@ -12,6 +13,7 @@ const DEFAULT_CPU = 100;
 const DEFAULT_MEMORY = 200 * 1024 * 1024;
 const TAINT_WEIGHT = 3;
 const SPREAD_WEIGHT = 2;
+const AFFINITY_WEIGHT = 2;
 
 /** Scores of the nodes, in their order. */
 export function scoreNodes(cp: ControlPlane, attempt: Attempt, feasible: readonly number[]): number[] {
@@ -21,6 +23,8 @@ export function scoreNodes(cp: ControlPlane, attempt: Attempt, feasible: readonl
   const scores = feasible.map((n) => resourceScore(cp.nodes[n], cpu, memory));
   const hasSoftTaints = feasible.some((n) => cp.nodes[n].taints.length > 0);
   if (hasSoftTaints) addTaints(cp, attempt, feasible, scores);
+  addNodeAffinity(cp, attempt, feasible, scores);
+  addPodAffinity(cp, attempt, feasible, scores);
   // Without constraints of its own, pods of one owner keep apart (system defaults).
   if (pod.template.spread.length === 0) {
     const placed = cp.placed.get(pod.owner);
@@ -62,6 +66,47 @@ function resourceScore(node: ControlledNode, cpu: number, memory: number): numbe
   const m = Math.min(1, (node.usedMemory + memory) / node.memory);
   const least = Math.floor((Math.floor((1 - c) * MOST) + Math.floor((1 - m) * MOST)) / 2);
   return least + Math.floor((1 - Math.abs(c - m) / 2) * MOST);
+}
+
+// Preferred terms of nodeAffinity, as shares of the best node's.
+function addNodeAffinity(
+  cp: ControlPlane,
+  { pod }: Attempt,
+  feasible: readonly number[],
+  scores: number[],
+): void {
+  const preferred = pod.template.affinity?.preferredNodes ?? [];
+  if (preferred.length === 0) return;
+  const points = feasible.map((n) =>
+    preferred.reduce(
+      (sum, { term, weight }) => (term.every((r) => holds(r, cp.nodes[n])) ? sum + weight : sum),
+      0,
+    ),
+  );
+  const most = Math.max(...points);
+  if (most === 0) return;
+  for (const [i, p] of points.entries()) scores[i] += AFFINITY_WEIGHT * Math.floor((MOST * p) / most);
+}
+
+// From the worst to the best.
+function addPodAffinity(
+  cp: ControlPlane,
+  { pod }: Attempt,
+  feasible: readonly number[],
+  scores: number[],
+): void {
+  const points = preferencePoints(cp, pod, feasible);
+  if (points === null) return;
+  let most = Number.NEGATIVE_INFINITY;
+  let least = Number.POSITIVE_INFINITY;
+  for (const p of points) {
+    most = Math.max(most, p);
+    least = Math.min(least, p);
+  }
+  if (most === least) return;
+  for (const [i, p] of points.entries()) {
+    scores[i] += AFFINITY_WEIGHT * Math.floor((MOST * (p - least)) / (most - least));
+  }
 }
 
 function addTaints(cp: ControlPlane, { pod }: Attempt, feasible: readonly number[], scores: number[]): void {

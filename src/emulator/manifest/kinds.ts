@@ -48,6 +48,25 @@ export interface RequirementManifest {
   values?: readonly string[];
 }
 
+export interface NodeTermManifest {
+  matchExpressions?: readonly RequirementManifest[];
+}
+
+export interface PodTermManifest {
+  labelSelector?: LabelSelector;
+  namespaces?: readonly string[];
+  namespaceSelector?: LabelSelector;
+  topologyKey?: string;
+}
+
+export interface PodAffinityManifest {
+  requiredDuringSchedulingIgnoredDuringExecution?: readonly PodTermManifest[];
+  preferredDuringSchedulingIgnoredDuringExecution?: readonly {
+    weight?: number;
+    podAffinityTerm?: PodTermManifest;
+  }[];
+}
+
 export interface PodSpecManifest {
   containers?: readonly ContainerManifest[];
   initContainers?: readonly ContainerManifest[];
@@ -58,11 +77,15 @@ export interface PodSpecManifest {
   affinity?: {
     nodeAffinity?: {
       requiredDuringSchedulingIgnoredDuringExecution?: {
-        nodeSelectorTerms?: readonly { matchExpressions?: readonly RequirementManifest[] }[];
+        nodeSelectorTerms?: readonly NodeTermManifest[];
       };
+      preferredDuringSchedulingIgnoredDuringExecution?: readonly {
+        weight?: number;
+        preference?: NodeTermManifest;
+      }[];
     };
-    podAffinity?: unknown;
-    podAntiAffinity?: unknown;
+    podAffinity?: PodAffinityManifest;
+    podAntiAffinity?: PodAffinityManifest;
   };
   tolerations?: readonly {
     key?: string;

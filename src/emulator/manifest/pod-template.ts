@@ -12,6 +12,7 @@ import type {
 } from "../../cluster/control/objects.ts";
 import { parseIpv4 } from "../../wire/address.ts";
 import { PROTOCOLS } from "../hosts.ts";
+import { affinityOf, nodeTerm } from "./affinity.ts";
 import type {
   ContainerManifest,
   MetadataManifest,
@@ -36,7 +37,6 @@ import {
 const SECOND = 1_000_000_000;
 const GRACE = 30;
 const EFFECTS = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
-const OPERATORS = ["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"];
 
 export interface TemplateContext {
   say: Say;
@@ -60,9 +60,7 @@ export function podTemplate(
   supported(say, at("spec.restartPolicy"), restartPolicy, c.policies);
   notNegative(say, at("spec.terminationGracePeriodSeconds"), terminationGracePeriodSeconds);
   const containers = containersOf(spec?.containers, at("spec.containers"), say);
-  for (const field of ["podAffinity", "podAntiAffinity"] as const) {
-    if (spec?.affinity?.[field]) c.skip(at(`spec.affinity.${field}`), "is not modelled");
-  }
+  const affinity = affinityOf(spec?.affinity, at("spec.affinity"), say);
   return {
     labels: metadata?.labels ?? {},
     annotations: metadata?.annotations ?? {},
@@ -76,6 +74,7 @@ export function podTemplate(
     nodeTerms: nodeTerms(spec, at, say),
     tolerations: tolerations(spec, at("spec.tolerations"), say),
     spread: spread(spec, at("spec.topologySpreadConstraints"), say),
+    ...(affinity === null ? {} : { affinity }),
   };
 }
 
@@ -211,15 +210,7 @@ function nodeTerms(spec: PodSpecManifest | undefined, at: (field: string) => str
   if (rule !== undefined && (rule.nodeSelectorTerms ?? []).length === 0) {
     required(say, path, "must have at least one node selector term");
   }
-  return (rule?.nodeSelectorTerms ?? []).map((term, i) =>
-    (term.matchExpressions ?? []).map(({ key = "", operator = "", values = [] }, j) => {
-      const one = `${path}[${i}].matchExpressions[${j}]`;
-      if (!OPERATORS.includes(operator)) {
-        invalid(say, `${one}.operator`, operator, "not a valid selector operator");
-      }
-      return { key, operator: operator as NodeTerm[number]["operator"], values };
-    }),
-  );
+  return (rule?.nodeSelectorTerms ?? []).map((term, i) => nodeTerm(term, `${path}[${i}]`, say));
 }
 
 function tolerations(spec: PodSpecManifest | undefined, path: string, say: Say): Toleration[] {

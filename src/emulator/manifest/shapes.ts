@@ -67,6 +67,21 @@ const container = object({
 
 const nodeTerm = object({ matchExpressions: list(requirement), matchFields: list(requirement) });
 
+const podTerm = object({
+  labelSelector,
+  namespaces: list(string),
+  namespaceSelector: labelSelector,
+  topologyKey: string,
+  ...anyOf("matchLabelKeys", "mismatchLabelKeys"),
+});
+
+const podAffinity = object({
+  requiredDuringSchedulingIgnoredDuringExecution: list(podTerm),
+  preferredDuringSchedulingIgnoredDuringExecution: list(
+    object({ weight: integer, podAffinityTerm: podTerm }),
+  ),
+});
+
 const podSpec = object({
   containers: list(container),
   initContainers: list(container),
@@ -77,10 +92,12 @@ const podSpec = object({
   affinity: object({
     nodeAffinity: object({
       requiredDuringSchedulingIgnoredDuringExecution: object({ nodeSelectorTerms: list(nodeTerm) }),
-      preferredDuringSchedulingIgnoredDuringExecution: any,
+      preferredDuringSchedulingIgnoredDuringExecution: list(
+        object({ weight: integer, preference: nodeTerm }),
+      ),
     }),
-    podAffinity: any,
-    podAntiAffinity: any,
+    podAffinity,
+    podAntiAffinity: podAffinity,
   }),
   tolerations: list(
     object({ key: string, operator: string, value: string, effect: string, tolerationSeconds: integer }),
