@@ -48,6 +48,9 @@ const EFFORT: Effort = {
   slice: 0.25,
 };
 
+/** Cached packets come in vectors: it takes more of them until V8 has seen enough. */
+const CACHED = 6;
+
 /** @param beside what else is done, slice by slice */
 export async function measure(
   scenario: TrafficScenario,
@@ -61,7 +64,8 @@ export async function measure(
   const rig = new Rig({ scenario, flows, frameBytes, flowCache, services, cni, backends });
   // Room that was made before the first flow is the flows' as well.
   const empty = { ...flowMemory(rig.net.walk), conntrack: 0, flowCache: 0 };
-  const warm = scenario === "connect" ? effort.warmPackets : Math.max(2 * flows, effort.warmPackets);
+  const steady = scenario !== "connect" && flowCache;
+  const warm = steady ? Math.max(2 * flows, CACHED * effort.warmPackets) : effort.warmPackets;
   warmUp(rig, warm, churnPerSecond > 0 ? effort.warmReplacements : 0);
   const allocated = await bytesPerPacket((n) => walkPackets(rig, n), effort.heapPackets);
   const filled = flowMemory(rig.net.walk);
