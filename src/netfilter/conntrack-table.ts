@@ -23,12 +23,11 @@ import {
   TCP_CONNTRACK_FIN_WAIT,
 } from "./enums.ts";
 import {
-  A_CREATED,
-  A_ID,
   ACCT,
   R_DST,
   R_ENDPOINT,
   R_HASH,
+  R_ID,
   R_MASQ,
   R_PORTS,
   R_REPLY_HASH,
@@ -138,10 +137,10 @@ export class ConntrackTable {
     rec[b + R_ENDPOINT] = -1;
     rec[b + R_REVISION] = 0;
     rec[b + R_HASH] = hash;
+    rec[b + R_ID] = this.nextId;
+    this.nextId = (this.nextId + 1) | 0;
     const a = e * ACCT;
-    for (let i = 0; i < A_ID; i++) acct[a + i] = 0;
-    acct[a + A_ID] = this.nextId++;
-    acct[a + A_CREATED] = this.k.clock.now;
+    for (let i = 0; i < ACCT; i++) acct[a + i] = 0;
     if ((key & 0xff) === PROTO_TCP) {
       if ((e + 1) * TCPI > this.tcp.length) this.tcp = growI32(this.tcp, this.capacity * TCPI);
       this.tcp.fill(0, e * TCPI, (e + 1) * TCPI);

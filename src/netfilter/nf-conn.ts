@@ -25,9 +25,11 @@ export const R_REVISION = 12;
 /** Hashes of the two tuples as indexed. */
 export const R_HASH = 13;
 export const R_REPLY_HASH = 14;
+/** In order of creation; the difference of two, as int32, says which came later. */
+export const R_ID = 15;
 
-// Words in `acct`: the second cache line. Times are nanoseconds.
-export const ACCT = 8;
+// Words in `acct`. Times are nanoseconds.
+export const ACCT = 6;
 /** When the entry expires; before confirmation, how long it will live from then on. */
 export const A_TIMEOUT = 0;
 /** UDP: a packet after this instant makes the flow a stream. */
@@ -35,9 +37,6 @@ export const A_STREAM = 1;
 /** Packets and bytes of the original direction; those of the reply direction stand two words after. */
 export const A_PACKETS = 2;
 export const A_BYTES = 3;
-/** A number no other entry ever had, in order of creation. */
-export const A_ID = 6;
-export const A_CREATED = 7;
 
 // Words in `tcp`: struct ip_ct_tcp. Six per direction, then the shared ones.
 export const TCPI = 24;

@@ -12,10 +12,10 @@ import {
   TCP_CONNTRACK_NAMES,
 } from "../netfilter/enums.ts";
 import {
-  A_ID,
   A_TIMEOUT,
   ACCT,
   R_DST,
+  R_ID,
   R_PORTS,
   R_REPLY,
   R_SRC,
@@ -66,7 +66,7 @@ export function conntrack(w: Walk, ns: number): ConntrackInfo[] {
     const listed = (t.rec[e * REC + R_STATUS] & IPS_NAT_CLASH) === 0 && !t.isExpired(e);
     if (t.isLive(e) && listed && t.rec[e * REC] >>> 8 === ns) rows.push(e);
   }
-  rows.sort((a, b) => t.acct[a * ACCT + A_ID] - t.acct[b * ACCT + A_ID]);
+  rows.sort((a, b) => (t.rec[a * REC + R_ID] - t.rec[b * REC + R_ID]) | 0);
   return rows.map((e) => entryInfo(w, e));
 }
 

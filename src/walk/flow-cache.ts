@@ -92,9 +92,9 @@ export class FlowCache implements Entries {
   private readonly vnet: Fabric;
   words = new Int32Array(ENTRY * 64);
   flows = new Float64Array(FLOW * 64);
-  /** Connections of each entry, entry * 2 + direction of the connection, and their timeouts, ns. */
+  /** Connections of each entry, entry * 2 + direction of the connection, and their timeouts, s. */
   private readonly connections: FlowLinks;
-  private timeouts = new Float64Array(CONNECTIONS_MAX * 64);
+  private timeouts = new Int32Array(CONNECTIONS_MAX * 64);
   /** Flow records of each entry, row * 2 + 1 on the way out of the NIC. */
   private readonly flowRecords: FlowLinks;
   private capacity = 64;
@@ -379,7 +379,7 @@ export class FlowCache implements Entries {
     this.connections.add(i, consulted.connections, from, count);
     for (let c = 0; c < count; c++) {
       const timeout = consulted.seconds[from + c] * SECOND;
-      this.timeouts[i * CONNECTIONS_MAX + c] = timeout;
+      this.timeouts[i * CONNECTIONS_MAX + c] = consulted.seconds[from + c];
       // Of TCP the tracker says, segment by segment.
       if (timeout > 0 && timeout < flows[n + F_IDLE]) flows[n + F_IDLE] = timeout;
     }
@@ -435,7 +435,7 @@ export class FlowCache implements Entries {
       const row = this.connections.rows[i * CONNECTIONS_MAX + c];
       if (row < 0) continue;
       const a = (row >> 1) * ACCT;
-      const until = flows[n + F_LAST] + this.timeouts[i * CONNECTIONS_MAX + c];
+      const until = flows[n + F_LAST] + this.timeouts[i * CONNECTIONS_MAX + c] * SECOND;
       if (until > t.acct[a + A_TIMEOUT]) t.acct[a + A_TIMEOUT] = until;
       t.acct[a + A_PACKETS + (row & 1) * 2] += packets;
       t.acct[a + A_BYTES + (row & 1) * 2] += bytes;
@@ -489,7 +489,7 @@ export class FlowCache implements Entries {
     this.words = growI32(this.words, this.capacity * ENTRY);
     this.flows = growF64(this.flows, this.capacity * FLOW);
     this.connections.grow(this.capacity);
-    this.timeouts = growF64(this.timeouts, this.capacity * CONNECTIONS_MAX);
+    this.timeouts = growI32(this.timeouts, this.capacity * CONNECTIONS_MAX);
     this.flowRecords.grow(this.capacity);
   }
 }

@@ -14,7 +14,7 @@ import {
   type TrafficScenario,
 } from "../../bench/rig.ts";
 import { CNI_MODES } from "../../src/emulator/spec.ts";
-import { A_ID, ACCT, REC } from "../../src/netfilter/nf-conn.ts";
+import { R_ID, REC } from "../../src/netfilter/nf-conn.ts";
 import { PROTO_UDP } from "../../src/wire/ipv4.ts";
 
 const LITTLE: Effort = { warmPackets: 2 * BATCH, warmReplacements: 2, heapPackets: 2 * BATCH, slice: 0.01 };
@@ -196,7 +196,7 @@ test("connect: every packet is a new connection, and the table stays as large as
   const { t: table } = rig.net.walk.nf;
   const newest = (): number => {
     let id = 0;
-    for (let e = 0; e < table.ids.used; e++) id = Math.max(id, table.acct[e * ACCT + A_ID]);
+    for (let e = 0; e < table.ids.used; e++) id = Math.max(id, table.rec[e * REC + R_ID]!);
     return id;
   };
   const before = newest();

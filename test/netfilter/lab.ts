@@ -12,9 +12,9 @@ import {
 } from "../../src/netfilter/hooks.ts";
 import { Netfilter, type Prefix } from "../../src/netfilter/netfilter.ts";
 import {
-  A_ID,
   A_TIMEOUT,
   ACCT,
+  R_ID,
   R_PORTS,
   R_REPLY,
   R_SRC,
@@ -204,7 +204,7 @@ export class Lab {
     const { t } = this.nf;
     const rows: number[] = [];
     for (let e = 0; e < t.ids.used; e++) if (t.isLive(e) && !t.isExpired(e)) rows.push(e);
-    rows.sort((a, b) => t.acct[a * ACCT + A_ID] - t.acct[b * ACCT + A_ID]);
+    rows.sort((a, b) => t.rec[a * REC + R_ID]! - t.rec[b * REC + R_ID]!);
     return rows.map((e) => this.line(e));
   }
 
