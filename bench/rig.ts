@@ -102,9 +102,11 @@ export class Rig {
     for (let p = 0; p < pods.ids.used; p++) this.check.own(pods.ns[p], pods.ip[p]);
     this.backends = workloads.filter((w) => w.labels.app === "web").flatMap((w) => w.pods);
     const to = hosts.destination(viaService ? "web" : `web-0:${PORT}`, PROTO_UDP);
-    for (let c = 0, left = ports; c < clients; c++, left -= PORTS_PER_CLIENT) {
+    // As many each, since they take turns.
+    for (let c = 0; c < clients; c++) {
+      const share = Math.floor((ports * (c + 1)) / clients) - Math.floor((ports * c) / clients);
       const options = { proto: PROTO_UDP, dst: to.addr, port: PORT, firstPort: FIRST_PORT, frameBytes };
-      const own = { ...options, flows: Math.min(left, PORTS_PER_CLIENT) };
+      const own = { ...options, flows: share };
       const row = sourceOpen(walk.sock, hosts.host(`client-${c}`).ns, own);
       if (row < 0) throw new Error(`no source of ${own.flows} flows of ${frameBytes}-byte frames`);
       this.sources.push(row);

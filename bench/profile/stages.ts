@@ -15,6 +15,7 @@ export const WRITE = "flow cache: write the frame";
 export const DELIVER = "flow cache: slot, columns, delivery";
 export const REMEMBER = "flow cache: remember a flow";
 export const FORGET = "flow cache: forget, tell counters";
+export const LEGS = "legs: the way between two hooks";
 export const SINK = "sink: payload, sequence, checksums";
 export const EVENTS = "walk: events and queues";
 export const BETWEEN = "walk: between stages";
@@ -44,6 +45,9 @@ export const FUNCTIONS: Readonly<Record<string, Readonly<Record<string, string>>
     forget: FORGET,
     tell: FORGET,
   },
+  "src/walk/flow-leg": { "": LEGS, begin: REMEMBER, remember: REMEMBER },
+  "src/walk/leg-end": { "": LEGS },
+  "src/walk/leg-stages": { "": LEGS },
   "src/walk/flow-steady": { "": REMEMBER },
   "src/walk/flow-emit": { "": MATCH, lookAhead: LOOK_AHEAD, write: WRITE, batch: DELIVER, tell: DELIVER },
   "src/walk/flow-paths": { "": REMEMBER, count: MATCH, evict: FORGET, effect: FORGET, flush: FORGET },

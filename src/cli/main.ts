@@ -117,7 +117,7 @@ function addBench(vnetem: Command): Command {
     .description(
       "throughput of l2, pod, vip, connect, bulk, request, http, idle, tap, build, control, or micro",
     )
-    .option("--flows <n>", "flows", "1000")
+    .option("--flows <n>", "flows; default 1000, for connect 100000")
     .option("--bytes <n>", "bytes of an Ethernet frame with its checksum", "64")
     .option("--churn <n>", "pod replacements per second", "0")
     .option("--no-flow-cache", "let every packet walk")

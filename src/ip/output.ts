@@ -85,8 +85,8 @@ export function ipRouteMeHarder(ip: Ip, f: number): Stage {
   return Stage.HOOK_POST_ROUTING;
 }
 
-// The route may choose the source address by those of its device.
-function noteOutput(ip: Ip, f: number, ns: number): void {
+/** For the flow cache: the route may choose the source address by those of its device. */
+export function noteOutput(ip: Ip, f: number, ns: number): void {
   const { skb, consulted } = ip.k;
   consulted.note(f, Noted.NAMESPACE, ns, 0);
   consulted.note(f, Noted.DEVICE, skb.outDev[f], 0);

@@ -57,6 +57,8 @@ export const Noted = {
   /** A packet deserved a redirect that its sender would ignore. a: row of ip/peers.ts. */
   REDIRECT: 21,
 } as const;
+const RECURS = 1;
+const PART = 2;
 export const FIRST_EFFECT: number = Noted.RX;
 
 /** Frames under record at one time; any more walk unrecorded and are recorded later. */
@@ -96,8 +98,8 @@ export class Consulted {
   readonly slot: Int32Array;
   /** Frame of each slot, -1 when it is free. */
   private readonly frame = new Int32Array(RECORDS_MAX).fill(-1);
-  /** Notes of each slot, NOTE_WORDS each: kind, a, b. */
-  readonly notes = new Int32Array(RECORDS_MAX * NOTES_MAX * NOTE_WORDS);
+  /** Notes of each slot, NOTE_WORDS each: kind, a, b; then room for what walk/flow-leg.ts puts together. */
+  readonly notes = new Int32Array((RECORDS_MAX + 3) * NOTES_MAX * NOTE_WORDS);
   readonly count = new Int32Array(RECORDS_MAX);
   /**
    * Connections the walk of each slot went through: entry * 2 + direction, and how long they live now (s).
@@ -105,11 +107,13 @@ export class Consulted {
   readonly connections = new Int32Array(RECORDS_MAX * CONNECTIONS_MAX);
   readonly seconds = new Int32Array(RECORDS_MAX * CONNECTIONS_MAX);
   readonly connectionCount = new Int32Array(RECORDS_MAX);
-  /** 1 when the flow had an entry before: it will be worth one again. */
+  /** RECURS when the flow had an entry before: it will be worth one again; PART of what is no flow's. */
   private readonly recurs = new Uint8Array(RECORDS_MAX);
   /** Flow records that let it pass: row * 2, and 1 more on its way out of the NIC. */
   readonly flowRecords = new Int32Array(RECORDS_MAX * FLOW_RECORDS_MAX);
   readonly flowRecordCount = new Int32Array(RECORDS_MAX);
+  /** 1 when more than addresses decided (ports()) since a leg began (walk/flow-leg.ts). */
+  readonly byPorts = new Uint8Array(RECORDS_MAX);
   evict: Evict = () => {};
   suspend: Suspend = () => {};
   /** Tells every counter and timeout what did not walk: for whoever reads them. */
@@ -150,12 +154,22 @@ export class Consulted {
     const s = this.freeSlots[--this.freeCount];
     this.slot[f] = s;
     this.frame[s] = f;
-    this.recurs[s] = recurs ? 1 : 0;
+    this.recurs[s] = recurs ? RECURS : 0;
     this.count[s] = 0;
     this.connectionCount[s] = 0;
     this.flowRecordCount[s] = 0;
     this.recording++;
     return s;
+  }
+
+  /** Puts a frame under record for a part of its way alone. */
+  beginPart(f: number): void {
+    const s = this.begin(f, true);
+    if (s >= 0) this.recurs[s] = PART;
+  }
+
+  isPart(s: number): boolean {
+    return this.recurs[s] === PART;
   }
 
   /** The frame ended, or met something that no later frame may be spared. */
@@ -197,8 +211,15 @@ export class Consulted {
     if (s < 0) return;
     const n = this.flowRecordCount[s];
     if (n === FLOW_RECORDS_MAX) return this.giveUp(f);
+    this.byPorts[s] = 1;
     this.flowRecords[s * FLOW_RECORDS_MAX + n] = row;
     this.flowRecordCount[s] = n + 1;
+  }
+
+  /** More than addresses decided: what happens holds for this flow only. */
+  ports(f: number): void {
+    const s = this.slot[f];
+    if (s >= 0) this.byPorts[s] = 1;
   }
 
   /** The frame is the first of a connection. Most connections are short: what they do is not remembered. */

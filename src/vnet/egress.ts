@@ -176,6 +176,10 @@ function groupRefusal(v: Fabric, f: number, nic: number): number {
   return macIsMulticast(hi) ? Drop.VNET_MULTICAST : 0;
 }
 
+/** UDP ports that the fabric's own rules name: what has none of them passes all of these. */
+export const isReservedPort = (port: number): boolean =>
+  port === HOST_RESERVED_PORT || port === DHCP_SERVER_PORT || port === DHCP_CLIENT_PORT;
+
 /** V31-V33: GRE, IP-in-IP, DHCP between guests (either way, and relayed), UDP from the host's own port. */
 function protocolRefusal(v: Fabric, f: number): number {
   const { skb } = v.k;
@@ -187,6 +191,8 @@ function protocolRefusal(v: Fabric, f: number): number {
   if (ipv4TotalLength(view, ip) - ipv4HeaderLength(view, ip) < UDP_SIZE) return Drop.VNET_INVALID;
   const source = udpSourcePort(view, skb.l4[f]);
   const destination = udpDestinationPort(view, skb.l4[f]);
+  if (!isReservedPort(source) && !isReservedPort(destination)) return 0;
+  if (v.k.consulted.recording > 0) v.k.consulted.ports(f);
   if (source === HOST_RESERVED_PORT) return Drop.VNET_BLOCKED;
   const toServer = destination === DHCP_SERVER_PORT;
   const fromServer = source === DHCP_SERVER_PORT;

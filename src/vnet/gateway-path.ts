@@ -76,6 +76,8 @@ export function throughTunnel(v: Fabric, f: number, connection: number): number 
   const ip = skb.l3[f];
   const length = ipv4TotalLength(view, ip);
   if (length > TUNNEL_MTU) return Drop.VNET_TUNNEL_MTU;
+  // A SYN may be changed, or a packet that has none of its options looked at.
+  if (v.k.consulted.recording > 0) v.k.consulted.ports(f);
   const clamp = v.gateways.connections[connection].clampMss;
   const tcp = skb.l4[f];
   if (clamp === 0 || ipv4Protocol(view, ip) !== PROTO_TCP || tcp + 20 > ip + length) return 0;

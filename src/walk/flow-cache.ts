@@ -233,7 +233,7 @@ export class FlowCache implements Entries {
   private remember(f: number, stage: number, onWire: boolean): void {
     const { consulted, skb, dev } = this.k;
     const slot = consulted.slot[f];
-    if (slot < 0) return;
+    if (slot < 0 || consulted.isPart(slot)) return;
     const s = slot * START;
     const { start } = this;
     const v = skb.view;

@@ -32,8 +32,9 @@ export class FlowPaths {
   last = new Float64Array(64);
   validUntil = new Float64Array(64);
   private state = new Uint8Array(64);
-  private notes = new Int32Array(64 * WORDS);
-  private noteCount = new Int32Array(64);
+  /** NOTES_MAX of each path, as in Consulted, and how many it has. */
+  notes = new Int32Array(64 * WORDS);
+  noteCount = new Int32Array(64);
   private hash = new Int32Array(64);
   private firstLink = new Int32Array(64);
   private readonly heirs = new FlowHeirs();

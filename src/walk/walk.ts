@@ -65,7 +65,9 @@ import { brNfRoute } from "./bridge-route.ts";
 import { FlowCache } from "./flow-cache.ts";
 import { FlowEmitter } from "./flow-emit.ts";
 import { HOP } from "./flow-entry.ts";
+import { FlowLegs } from "./flow-leg.ts";
 import { ipVsNatXmit } from "./ip-vs-xmit.ts";
+import { LEG_STAGES } from "./leg-stages.ts";
 
 /** Where frames begin that a link or the fabric has held: the flow cache looks at them there. */
 const isOutOfHold = (stage: Stage): boolean =>
@@ -83,6 +85,7 @@ export class Walk {
   readonly vnet: Fabric;
   /** Memo of the walk for steady flows; off until enabled. */
   readonly cache: FlowCache;
+  readonly legs: FlowLegs;
   readonly emitter: FlowEmitter;
   /** Frames walked so far, how often the flow cache spared one its way, events handled. */
   walked = 0;
@@ -102,6 +105,7 @@ export class Walk {
     this.vnet = new Fabric(k, fabric, limits);
     this.sock.routeError = (ns, dst, src) => routeErrno(ipRouteOutput(this.ip, ns, dst, src));
     this.cache = new FlowCache(k, this.link, this.ip, this.nf, this.vnet);
+    this.legs = new FlowLegs(k, this.ip, this.cache);
     this.emitter = new FlowEmitter(this.cache, this.sock);
     this.sock.sent = () => this.drain();
     this.link.fdb.settle = () => this.cache.paths.flushAll();
@@ -221,12 +225,20 @@ export class Walk {
       if (receiver >= HOP && !alone) return this.wait(f, receiver);
       if (receiver > 0) return this.receive(f, (receiver & (HOP - 1)) as Stage);
     }
+    const { legs } = this;
+    legs.enter(f, first);
+    const byLegs = consulted.enabled && !k.observing;
     const mark = k.backlog.size;
     this.walked++;
     let stage = first;
+    let was: Stage = Stage.DONE;
     const noting = k.notes.stages;
     for (let n = 0; stage !== Stage.DONE; n++) {
       assert(n < STAGES_MAX, "a frame that never ends");
+      if (byLegs && LEG_STAGES[stage] !== 0) {
+        stage = legs.next(f, was, stage, mark === 0 && this.underWay === 0);
+      }
+      was = stage;
       if (noting) k.note(f, NoteKind.STAGE, stage, 0, 0, 0, 0);
       switch (stage) {
         // A pod sends: routing, its own hooks (a plain pod has none), the Ethernet header, the veth.
@@ -329,6 +341,7 @@ export class Walk {
 
         // In the ipvs mode of kube-proxy requests to Services reach the node itself, which sends them on.
         case Stage.IP_VS_NAT_XMIT:
+          legs.enter(f, stage);
           stage = ipVsNatXmit(ip, nf, f);
           break;
 
