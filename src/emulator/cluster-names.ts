@@ -3,7 +3,7 @@
 // domain is what the platform's resolver says to the node's VNet: CoreDNS forwards it, here without frames.
 // Absent: AAAA data, zone transfers, SOA in negative answers, additional sections, caches.
 
-import type { Cluster, Service } from "../cluster/cluster.ts";
+import { type Cluster, type Service, type ServicePort, targetOf } from "../cluster/cluster.ts";
 import { EndpointCondition } from "../netfilter/endpoint-lists.ts";
 import { formatIpv4 } from "../wire/address.ts";
 import { DnsRcode, type DnsRecord } from "../wire/dns.ts";
@@ -24,6 +24,8 @@ const PROTOCOL_NAMES: Readonly<Record<number, string>> = {
 interface Endpoint {
   ip: number;
   host: string;
+  /** Where it answers for a port of the Service; 0: nowhere. */
+  port: (port: ServicePort) => number;
 }
 
 /** @param node number of the node whose CoreDNS is asked */
@@ -141,11 +143,16 @@ function portRecords(
   if (type !== "SRV") return some(name, type, []);
   const base = `${service.name}.${service.namespace}.svc.${cluster.domain}`;
   const headless = service.clusterIp === 0;
-  const targets = headless ? endpointsOf(cluster, service).map((e) => `${e.host}.${base}`) : [base];
+  const targets = headless
+    ? endpointsOf(cluster, service).map((e) => ({ target: `${e.host}.${base}`, port: e.port }))
+    : [{ target: base, port: (p: ServicePort) => p.port }];
   if (targets.length === 0) return NOTHING;
   const weight = Math.floor(100 / (targets.length * ports.length)) || 1;
   const data = ports.flatMap((p) =>
-    targets.map((target) => ({ priority: 0, weight, port: headless ? p.targetPort : p.port, target })),
+    targets.flatMap(({ target, port }) => {
+      const number = port(p);
+      return number === 0 ? [] : [{ priority: 0, weight, port: number, target }];
+    }),
   );
   return some(name, "SRV", data);
 }
@@ -158,13 +165,18 @@ function endpointsOf(cluster: Cluster, service: Service): Endpoint[] {
     for (const p of pods.oldestFirst(workload.pods)) {
       if ((cluster.conditions(p, service) & EndpointCondition.READY) === 0) continue;
       const own = workload.subdomain === service.name ? (workload.hostname ?? pods.name[p]) : undefined;
-      found.push({ ip: pods.ip[p], host: own ?? formatIpv4(pods.ip[p]).replaceAll(".", "-") });
+      const host = own ?? formatIpv4(pods.ip[p]).replaceAll(".", "-");
+      found.push({ ip: pods.ip[p], host, port: (port) => targetOf(workload, port) });
     }
   }
-  for (const { ip, conditions, hostname } of cluster.slices.of(service).flatMap((s) => s.endpoints)) {
-    if (ip === 0 || (conditions & EndpointCondition.READY) === 0) continue;
-    if (found.some((e) => e.ip === ip)) continue;
-    found.push({ ip, host: hostname || formatIpv4(ip).replaceAll(".", "-") });
+  for (const { ports, endpoints } of cluster.slices.of(service)) {
+    for (const { ip, conditions, hostname } of endpoints) {
+      if (ip === 0 || (conditions & EndpointCondition.READY) === 0) continue;
+      if (found.some((e) => e.ip === ip)) continue;
+      const port = ({ name, protocol }: ServicePort): number =>
+        ports.find((p) => p.name === name && p.protocol === protocol)?.port ?? 0;
+      found.push({ ip, host: hostname || formatIpv4(ip).replaceAll(".", "-"), port });
+    }
   }
   return found;
 }

@@ -113,6 +113,9 @@ export interface PodTemplate {
   spread: readonly SpreadConstraint[];
   /** Absent: none. */
   affinity?: Affinity;
+  /** Its pods' name in the headless Service `subdomain`; absent: none. A StatefulSet's have their own. */
+  hostname?: string;
+  subdomain?: string;
 }
 
 export interface ContainerStatus {

@@ -20,7 +20,11 @@ export function workloadRow(cp: ControlPlane, pod: Pod): number {
   if (known !== undefined) return known;
   const ports = pod.template.containers.flatMap((c) => c.ports);
   const echoes = pod.template.containers.flatMap(echoPorts);
+  const { hostname = "", subdomain = "" } = pod.template;
+  // StatefulSets name each of their pods (updateIdentity in pkg/controller/statefulset).
+  const host = pod.ordinal >= 0 ? pod.name : hostname;
   const row = cp.cluster.addWorkload({
+    ...(host === "" || subdomain === "" ? {} : { hostname: host, subdomain }),
     app: appOf(cp, pod),
     name: isOwn ? pod.name : pod.owner.slice(pod.owner.lastIndexOf("/") + 1),
     numbered: true,

@@ -101,6 +101,8 @@ export interface PodSpecManifest {
     labelSelector?: LabelSelector;
   }[];
   hostNetwork?: boolean;
+  hostname?: string;
+  subdomain?: string;
 }
 
 export interface PodTemplateManifest {
@@ -119,6 +121,7 @@ export interface WorkloadManifest {
     paused?: boolean;
     strategy?: StrategyManifest;
     updateStrategy?: StrategyManifest & { rollingUpdate?: { partition?: number } };
+    serviceName?: string;
     podManagementPolicy?: string;
     ordinals?: { start?: number };
     completions?: number;

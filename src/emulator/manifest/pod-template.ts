@@ -60,6 +60,9 @@ export function podTemplate(
   supported(say, at("spec.restartPolicy"), restartPolicy, c.policies);
   notNegative(say, at("spec.terminationGracePeriodSeconds"), terminationGracePeriodSeconds);
   const containers = containersOf(spec?.containers, at("spec.containers"), say);
+  const { hostname, subdomain } = spec ?? {};
+  if (hostname) checkName(say, at("spec.hostname"), hostname, "label");
+  if (subdomain) checkName(say, at("spec.subdomain"), subdomain, "label");
   const affinity = affinityOf(spec?.affinity, at("spec.affinity"), say);
   return {
     labels: metadata?.labels ?? {},
@@ -75,6 +78,8 @@ export function podTemplate(
     tolerations: tolerations(spec, at("spec.tolerations"), say),
     spread: spread(spec, at("spec.topologySpreadConstraints"), say),
     ...(affinity === null ? {} : { affinity }),
+    ...(hostname ? { hostname } : {}),
+    ...(subdomain ? { subdomain } : {}),
   };
 }
 

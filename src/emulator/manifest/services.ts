@@ -23,6 +23,7 @@ export function serviceSpec(m: ServiceManifest, c: ObjectContext): ServiceSpec {
     namespace: c.namespace,
     ports,
     selector: spec.selector ?? {},
+    labels: m.metadata?.labels,
     type,
     // "" is how a manifest says that it wants one.
     clusterIP: spec.clusterIP === "" ? undefined : spec.clusterIP,

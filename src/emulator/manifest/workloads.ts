@@ -139,7 +139,7 @@ export function statefulSet(m: WorkloadManifest, c: ObjectContext): Apply {
       name: c.name,
       labels,
       selector,
-      template: admitTemplate(cp, template),
+      template: admitTemplate(cp, spec.serviceName ? { ...template, subdomain: spec.serviceName } : template),
       replicas: spec.replicas ?? 1,
       minReady: (spec.minReadySeconds ?? 0) * SECOND,
       parallel: podManagementPolicy === "Parallel",
