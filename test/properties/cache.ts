@@ -8,6 +8,7 @@ import type { CniMode, NetworkPolicyOptions, PolicyPeer } from "../../src/emulat
 import { ms, sec } from "../../src/emulator/units.ts";
 import { RouteType } from "../../src/ip/fib.ts";
 import { Nud } from "../../src/ip/neigh-table.ts";
+import { FdbFlag } from "../../src/link/fdb.ts";
 import type { NetemConfig } from "../../src/link/netem-config.ts";
 import { DevKind } from "../../src/node/net-device.ts";
 import { nsSysctl } from "../../src/node/sysctl.ts";
@@ -55,6 +56,8 @@ export function runWith({ seed, cni }: CacheRun, flowCache: boolean): CacheResul
   for (let i = between(r, 0, 12); i > 0; i--) change(r, net, names, CHANGES);
   if (chance(azure, 0.4)) net.soon.networkPolicy(pick(azure, POLICIES), randomPolicy(azure));
   for (let i = between(azure, 0, 4); i > 0; i--) change(azure, net, names, AZURE_CHANGES);
+  const bridges = new Random(seed, `cache bridges ${cni}`);
+  for (let i = between(bridges, 0, 3); i > 0; i--) change(bridges, net, names, [forgetAddress]);
   let cached = 0;
   for (let at = STEP; at <= LENGTH; at += STEP) {
     net.run({ until: at });
@@ -252,13 +255,7 @@ export const CHANGES: readonly Change[] = [
     fib.add({ ns, dst, length, type, dev: -1 });
     onOff(net, r.below(ms(40)), () => void (net.walk.k.ns.alive[ns] && fib.remove(ns, dst, length, -1, 0)));
   },
-  (r, net, host) => {
-    const { fdb } = net.walk.link;
-    const { k } = net.walk;
-    const d = anyDevice(r, net, host);
-    if (k.dev.master[d]! >= 0) fdb.removePort(k.dev.master[d]!, d, false);
-    else if (k.dev.kind[d] === DevKind.BRIDGE) fdb.removeAddress(d, k.dev.macHi[d]!, k.dev.macLo[d]!);
-  },
+  forgetAddress,
   (r, net, host) => {
     const d = anyDevice(r, net, host);
     const flag = pick(r, ["HAIRPIN", "ISOLATED", "LEARNING"] as const);
@@ -306,6 +303,25 @@ export const CHANGES: readonly Change[] = [
     });
   },
 ];
+
+/** `bridge fdb` on the bridge of the host: entries deleted, or put on another port. */
+function forgetAddress(r: Random, net: Net, host: string): void {
+  const { fdb } = net.walk.link;
+  const { dev } = net.walk.k;
+  const d = anyDevice(r, net, host);
+  const behind = dev.kind[d] === DevKind.VETH ? dev.peer[d]! : d;
+  const bridge = dev.kind[d] === DevKind.BRIDGE ? d : Math.max(dev.master[d]!, dev.master[behind]!);
+  if (bridge < 0) return;
+  const [rows, ports]: [number[], number[]] = [[], []];
+  for (let row = 0; row < fdb.rows.used; row++) if (fdb.bridge[row] === bridge) rows.push(row);
+  for (let p = 0; p < dev.ids.used; p++) if (dev.master[p] === bridge) ports.push(p);
+  if (rows.length === 0 || ports.length === 0) return;
+  const row = pick(r, rows);
+  const [hi, lo, port] = [fdb.macHi[row]!, fdb.macLo[row]!, pick(r, ports)];
+  if (chance(r, 0.2)) fdb.removePort(bridge, port, false);
+  else if (chance(r, 0.6)) fdb.removeAddress(bridge, hi, lo);
+  else fdb.insert(bridge, port, hi, lo, pick(r, [0, FdbFlag.STATIC]));
+}
 
 function randomPolicy(r: Random): NetworkPolicyOptions {
   const peer = (): PolicyPeer =>
