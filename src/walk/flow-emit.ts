@@ -47,8 +47,9 @@ const FEW = 4096;
 // have in common.
 const ROW_SHIFT = 4;
 const ROW = 1 << ROW_SHIFT;
-/** FlowEmitter.era in which it was found; 0 when nothing of the row is so. */
+/** FlowEmitter.era in which it was found; FOUND: only the entry is known; 0: nothing of the row is so. */
 const ERA = 0;
+const FOUND = -1;
 const ENTRY_OF = 1;
 const PATH = 2;
 const SOCK = 3;
@@ -218,6 +219,7 @@ export class FlowEmitter {
     const { cache, rows, s } = this;
     const x = flow * ROW;
     if (rows[x + ERA] === 0 && !this.find(row, flow, x)) return false;
+    rows[x + ERA] = FOUND;
     const { words, flows, paths } = cache;
     const i = rows[x + ENTRY_OF];
     const w = i * ENTRY;
@@ -257,7 +259,6 @@ export class FlowEmitter {
     words[w + E_SENDER] = flow;
     const dev = words[w + E_DEV];
     const ns = s.k.dev.ns[dev];
-    rows[x + ERA] = -1;
     rows[x + ENTRY_OF] = i;
     rows[x + DEV] = dev;
     rows[x + NS] = ns;

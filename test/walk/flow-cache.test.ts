@@ -8,6 +8,7 @@ import { ms, sec, us } from "../../src/emulator/units.ts";
 import { Nud } from "../../src/ip/neigh-table.ts";
 import { sourceStart } from "../../src/socket/source.ts";
 import { NextHop } from "../../src/vnet/azure.ts";
+import { PROTO_UDP } from "../../src/wire/ipv4.ts";
 import { stateDifference } from "../properties/cache.ts";
 
 /** Runs both ways; the state must be the same. The one with the cache is returned. */
@@ -98,6 +99,22 @@ for (const cni of CNI_MODES) {
     t.true(net.walk.spared >= 6 * rate * 0.99, `${net.walk.spared}`);
   });
 }
+
+test("datagrams for a sink that closes find it so (RFC 1122 section 4.1.3.1)", (t) => {
+  const dropped: number[] = [];
+  both(t, twoVms, (net) => {
+    const { k, sock } = net.walk;
+    net.traffic({ from: "a", to: "b:8080", flows: 5, rate: 1000, frameBytes: 64 });
+    net.run({ until: sec(1) });
+    const { ns, ip } = net.hosts.host("b");
+    const sink = sock.lookup(PROTO_UDP, ns, ip, 8080, net.hosts.host("a").ip, 1);
+    sock.remove(sink);
+    net.run({ until: sec(2) });
+    dropped.push(k.dropped);
+  });
+  t.is(dropped[0], dropped[1]);
+  t.true(dropped[0]! >= 1000);
+});
 
 for (const cni of CNI_MODES) {
   test(`${cni}: one of many flows walks when a neighbour is probed, the others follow`, (t) => {
