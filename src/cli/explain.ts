@@ -4,11 +4,14 @@ import { didYouMean } from "../emulator/hosts.ts";
 import { sec } from "../index.ts";
 import { explainText } from "../observe/explain-text.ts";
 import { UsageError } from "./errors.ts";
-import { openTopology, parseSeed } from "./topology.ts";
+import { openWith } from "./manifest-file.ts";
+import { parseSeed } from "./topology.ts";
 
 export interface ExplainOptions {
   proto?: string;
   seed?: string;
+  /** The topology a manifest is applied to. */
+  on?: string;
   after?: boolean;
   json?: boolean;
 }
@@ -26,10 +29,10 @@ export async function explain(
     const hint = didYouMean(options.proto ?? "", PROTOCOLS);
     throw new UsageError(`--proto takes udp, tcp or icmp, not "${options.proto}"${hint}`);
   }
-  const { topology, run } = await openTopology(file);
+  const { topology, run } = await openWith(file, options.on);
   const net = topology.build(parseSeed(options.seed));
   // Neighbours are known and flows may exist only when the script ran before.
-  if (options.after && run !== null) await run(net);
+  if ((options.after || options.on !== undefined) && run !== null) await run(net);
   else net.run({ until: sec(0) });
   const explanation = net.explain(from, to, { protocol });
   if (options.json) console.log(JSON.stringify(explanation));

@@ -5,13 +5,16 @@ import { didYouMean, UnknownNameError } from "../emulator/hosts.ts";
 import type { Net } from "../index.ts";
 import { GET_WHAT, type GetTable, type GetWhat, getTable } from "../observe/get.ts";
 import { UsageError } from "./errors.ts";
-import { openTopology, parseSeed } from "./topology.ts";
+import { openWith } from "./manifest-file.ts";
+import { parseSeed } from "./topology.ts";
 
 export interface GetCommandOptions {
   cluster?: string;
   namespace?: string;
   output?: string;
   seed?: string;
+  /** The topology a manifest is applied to. */
+  on?: string;
   json?: boolean;
 }
 
@@ -39,7 +42,7 @@ export async function get(file: string, what: string, options: GetCommandOptions
   if (options.output !== undefined && options.output !== "wide") {
     throw new UsageError(`-o takes wide, not "${options.output}"`);
   }
-  const { topology, run } = await openTopology(file);
+  const { topology, run } = await openWith(file, options.on);
   const net = topology.build(parseSeed(options.seed));
   if (run === null) net.run({ until: 0 });
   else await run(net);

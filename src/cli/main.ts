@@ -47,6 +47,7 @@ function program(): Command {
     .description("one packet's way there and back, stage by stage; <to> is name, name:port or address:port")
     .option("--proto <protocol>", "udp, tcp or icmp", "udp")
     .option("--after", "run the topology's script first")
+    .option("--on <topology>", "apply <topology>, a Kubernetes manifest, to the cluster of this one")
     .option("--seed <n>", "another seed than the topology's")
     .option("--json", "print one JSON object and nothing else")
     .action(
@@ -59,6 +60,7 @@ function program(): Command {
     .description(
       "link, addr, route, neigh, fdb, conntrack, nat or drops of a node, pod or VM, after the script has run",
     )
+    .option("--on <topology>", "apply <topology>, a Kubernetes manifest, to the cluster of this one")
     .option("--seed <n>", "another seed than the topology's")
     .option("--json", "print one JSON object and nothing else")
     .action(
@@ -72,6 +74,7 @@ function program(): Command {
     .option("-n, --namespace <name>", "of one namespace only")
     .option("-o, --output <format>", "wide: more columns")
     .option("--cluster <name>", "default the first")
+    .option("--on <topology>", "apply <topology>, a Kubernetes manifest, to the cluster of this one")
     .option("--seed <n>", "another seed than the topology's")
     .option("--json", "print one JSON object and nothing else")
     .action(action(async (file, what, options) => (await import("./get.ts")).get(file, what, options)));

@@ -1,28 +1,14 @@
 // vnetem run app.yaml --on topology: a manifest applied to the cluster of a topology, whose own script does
 // not run; time passes until everything is as it should be, and each Service is tried.
 
-import { readFileSync } from "node:fs";
-import { type ApplyReport, formatTime, type Net, sec } from "../index.ts";
+import { type ApplyReport, formatTime, type Net } from "../index.ts";
 import { getTable } from "../observe/get.ts";
-import { UsageError } from "./errors.ts";
 import { printTable } from "./get.ts";
-
-/** Virtual time a manifest has to become ready. */
-const PATIENCE = sec(600);
-
-export const isManifest = (file: string): boolean => /\.(?:ya?ml|json)$/.test(file);
-
-export function readManifestFile(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    throw new UsageError(`cannot read ${file}: ${(error as Error).message}`);
-  }
-}
+import { checkCluster, PATIENCE } from "./manifest-file.ts";
 
 /** What is wrong in the end, or null. */
 export function runManifest(net: Net, text: string, file: string): string | null {
-  if (net.clusters.length === 0) throw new UsageError("the topology has no cluster to apply a manifest to");
+  checkCluster(net);
   const report = net.apply(text, { file });
   say(net, report);
   const isReady = net.rolledOut({ within: PATIENCE });

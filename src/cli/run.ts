@@ -7,8 +7,9 @@ import { ExpectationError, formatTime, type Net, sec } from "../index.ts";
 import { makeDirectory } from "./directories.ts";
 import { UsageError } from "./errors.ts";
 import { parseSpeed, watch } from "./live.ts";
-import { isManifest, printCluster, readManifestFile, runManifest } from "./run-manifest.ts";
-import { needsTopology, openTopology, parseSeed } from "./topology.ts";
+import { checkOn, readManifestFile } from "./manifest-file.ts";
+import { printCluster, runManifest } from "./run-manifest.ts";
+import { openTopology, parseSeed } from "./topology.ts";
 
 export interface RunOptions {
   seed?: string;
@@ -25,11 +26,7 @@ export interface RunOptions {
 const WITHOUT_SCRIPT = sec(1);
 
 export async function run(file: string, options: RunOptions): Promise<number> {
-  // JSON may be a topology as well: readJson() in topology.ts tells.
-  if (isManifest(file) && !file.endsWith(".json") && options.on === undefined) {
-    throw new UsageError(needsTopology(file));
-  }
-  if (!isManifest(file) && options.on !== undefined) throw new UsageError("--on is for manifests");
+  checkOn(file, options.on);
   if (options.live !== undefined && options.json)
     throw new UsageError("--live and --json exclude each other");
   const speed = options.live === undefined ? null : parseSpeed(options.live);

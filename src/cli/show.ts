@@ -3,10 +3,13 @@
 import { didYouMean } from "../emulator/hosts.ts";
 import { SHOW_WHAT, type ShowWhat, showJson } from "../observe/show.ts";
 import { UsageError } from "./errors.ts";
-import { openTopology, parseSeed } from "./topology.ts";
+import { openWith } from "./manifest-file.ts";
+import { parseSeed } from "./topology.ts";
 
 export interface ShowOptions {
   seed?: string;
+  /** The topology a manifest is applied to. */
+  on?: string;
   json?: boolean;
 }
 
@@ -16,7 +19,7 @@ export async function show(file: string, host: string, what: string, options: Sh
       `there is no table "${what}"${didYouMean(what, SHOW_WHAT)} (${SHOW_WHAT.join(", ")})`,
     );
   }
-  const { topology, run } = await openTopology(file);
+  const { topology, run } = await openWith(file, options.on);
   const net = topology.build(parseSeed(options.seed));
   if (run !== null) await run(net);
   const table = what as ShowWhat;
