@@ -564,3 +564,15 @@ test("a snapshot holds connections, turns and time-outs", (t) => {
   end(t, net);
   end(t, other);
 });
+
+test("IPVS routes what it sends on: the TTL goes down, and ends there when it is 1", (t) => {
+  const net = world(UDP);
+  const dropped = [1, 2].map((ttl) => {
+    net.soon.sysctl("a", "net.ipv4.ip_default_ttl", ttl);
+    const sent = net.soon.udp("a", `${VIP}:80`, "x", { sourcePort: 5000 });
+    net.run({ for: ms(5) });
+    return `${sent.dropReason} ${sent.droppedAt?.split("/")[0]}`;
+  });
+  t.deepEqual(dropped, ["TTL_EXPIRED n0", "TTL_EXPIRED n2"]);
+  end(t, net);
+});
