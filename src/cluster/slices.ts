@@ -39,6 +39,8 @@ export interface Slice {
 export class Slices {
   /** Addresses that pods had where a dump was taken, and those pods' "namespace/name". */
   readonly podOfAddress = new Map<string, string>();
+  /** Pods of a dump, "namespace/name", that their owner makes anew, most with other names. */
+  readonly remade = new Set<string>();
   /** By "namespace/name" of the slice. */
   private readonly all = new Map<string, Slice>();
   /** By "namespace/name" of the Service. */

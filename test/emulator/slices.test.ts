@@ -282,6 +282,63 @@ test("what a dump's controller slices say otherwise than the selectors is told",
   end(t, net);
 });
 
+test("what others in a dump own is made anew by them, and not twice", (t) => {
+  const net = pods();
+  const spec = { containers: [{ name: "a", image: "a", ports: [{ containerPort: 8080, protocol: "UDP" }] }] };
+  const labels = { app: "shop" };
+  const template = { metadata: { labels }, spec };
+  const app = { replicas: 2, selector: { matchLabels: labels }, template };
+  const by = (kind: string, name: string): Fields => ({
+    ownerReferences: [{ kind, name, controller: true }],
+  });
+  const pod = (name: string, podIP: string, owner: Fields, more: Fields = {}): Fields => ({
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, labels: { ...labels, ...more }, ...owner },
+    spec,
+    status: { podIP },
+  });
+  const { objects, skipped } = net.apply(
+    list(
+      { apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "shop" }, spec: app },
+      { apiVersion: "apps/v1", kind: "StatefulSet", metadata: { name: "db" }, spec: app },
+      {
+        apiVersion: "apps/v1",
+        kind: "ReplicaSet",
+        metadata: { name: "shop-5d", ...by("Deployment", "shop") },
+        spec: app,
+      },
+      pod("shop-5d-x", "10.244.9.1", by("ReplicaSet", "shop-5d"), { "pod-template-hash": "5d" }),
+      pod("db-0", "10.244.9.2", by("StatefulSet", "db")),
+      pod("lone", "10.244.9.3", by("ReplicaSet", "of-nobody-here")),
+      service("svc", { selector: labels, ports: [{ port: 80, targetPort: 8080, protocol: "UDP" }] }),
+      slice(
+        "svc-1",
+        "svc",
+        [1, 2, 3].map((i) => ({ addresses: [`10.244.9.${i}`] })),
+        managed("svc-1", "svc", "endpointslice-controller.k8s.io"),
+      ),
+    ),
+  );
+  t.deepEqual(
+    skipped.map(({ path, message }) => [path.split(", ").pop(), message]),
+    [
+      [
+        "Deployment shop",
+        "the Deployment makes what it owns anew: 2 of its objects in the manifest are left out",
+      ],
+      [
+        "StatefulSet db",
+        "the StatefulSet makes what it owns anew: 1 of its objects in the manifest are left out",
+      ],
+    ],
+  );
+  t.is(objects.length, 5);
+  t.true(net.rolledOut({ within: sec(10) }));
+  t.is(net.endpointSlices("svc")[0]!.endpoints.length, 5, "two, two and the one nobody here owns");
+  end(t, net);
+});
+
 test("slices of IPv6 and of names, of no Service, and parts of no use are told and left out", (t) => {
   const net = pods();
   const { skipped } = net.apply(

@@ -17,6 +17,7 @@ import { type ManifestObject, readManifest } from "./documents.ts";
 import { endpointSlice, endpoints } from "./endpoint-slices.ts";
 import type { EndpointSliceManifest, EndpointsManifest, ServiceManifest, WorkloadManifest } from "./kinds.ts";
 import { node } from "./nodes.ts";
+import { ownedObjects } from "./owned.ts";
 import { checkLabels, checkName } from "./rules.ts";
 import { policyOptions, serviceSpec } from "./services.ts";
 import { checkShape, type Findings } from "./shape.ts";
@@ -69,8 +70,10 @@ export function applyManifest(net: Net, row: number, text: string, file: string)
   const addresses = net.serviceAddresses[row];
   const cluster = net.clusters[row];
   const before = addresses.copy();
-  noteAddresses(cluster, objects);
+  const owned = ownedObjects(objects, skipped);
+  noteAddresses(cluster, objects, owned);
   const steps = objects.flatMap((object) => {
+    if (owned.has(object)) return [];
     const apply = prepare(net, row, object, { problems, skipped, wrongTypes: 0 });
     return apply === null ? [] : [{ object, apply }];
   });
@@ -100,11 +103,19 @@ export function applyManifest(net: Net, row: number, text: string, file: string)
 }
 
 // Where a dump says which address a pod had, slices that name it mean the pod.
-function noteAddresses(cluster: Cluster, objects: readonly ManifestObject[]): void {
-  for (const { kind, namespace, name, value } of objects) {
+// Pods that are made anew have other names.
+function noteAddresses(
+  cluster: Cluster,
+  objects: readonly ManifestObject[],
+  owned: ReadonlySet<ManifestObject>,
+): void {
+  const { slices } = cluster;
+  for (const object of objects) {
+    const { kind, namespace, name, value } = object;
     const status = value.status as { podIP?: unknown } | null | undefined;
+    if (kind === "Pod" && owned.has(object)) slices.remade.add(`${namespace}/${name}`);
     if (kind !== "Pod" || typeof status?.podIP !== "string") continue;
-    cluster.slices.podOfAddress.set(status.podIP, `${namespace}/${name}`);
+    slices.podOfAddress.set(status.podIP, `${namespace}/${name}`);
   }
 }
 

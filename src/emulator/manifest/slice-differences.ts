@@ -24,6 +24,7 @@ export function tellDifferences(cp: ControlPlane, service: Service, slice: Slice
   let first: readonly { name: string; port: number; protocol: number }[] | null = null;
   for (const [i, e] of slice.endpoints.entries()) {
     const pod = cp.pods.get(e.pod);
+    if (pod === undefined && cp.cluster.slices.remade.has(e.pod)) continue;
     const labels = pod?.template.labels ?? labelsOf(cp, e.pod);
     if (labels === null || !selects(service.selector, labels)) {
       const who = e.pod === "" ? formatIpv4(e.ip) : `pod ${e.pod}`;
