@@ -119,6 +119,8 @@ export class Sockets {
   fromMemory: (row: number, n: number) => number = () => 0;
   /** Per namespace: grows whenever a socket gets or loses an address or a peer. */
   bindings = new Int32Array(64);
+  /** Grows whenever one of them does. */
+  rebounds = 0;
   /** ping_port_rover. */
   pingRover = 0;
   /** By (protocol, namespace, local address, port) and by (protocol, namespace, port). */
@@ -228,6 +230,7 @@ export class Sockets {
   rebound(ns: number): void {
     if (ns >= this.bindings.length) this.bindings = growI32(this.bindings, Math.max(ns + 1, ns * 2));
     this.bindings[ns]++;
+    this.rebounds++;
   }
 
   /** Takes the row out of both indexes. */

@@ -66,6 +66,8 @@ const SUM = 11;
 /** Of the path, and Sockets.bindings of the namespace where packets arrive, as they were. */
 const GENERATION = 12;
 const BINDINGS = 13;
+/** FlowEmitter.moment at which all of this was looked at last. */
+const MOMENT = 14;
 
 // Words of a frame that begins with its IP header.
 const W_TTL = IPV4_TTL >> 2;
@@ -85,6 +87,11 @@ export class FlowEmitter {
   private era = 1;
   /** When that is. */
   private idleFrom = Number.MAX_VALUE;
+  /** Grows when one of the things that rows stand on may have changed: in between, one look is enough. */
+  private moment = 1;
+  private changes = 0;
+  /** When the first of the paths looked at in this moment ends by itself. */
+  private momentEnd = 0;
   /** `rows` by twos. */
   private longs = new BigInt64Array(this.rows.buffer);
   /** Keeps the loads of lookAhead() from being dropped. */
@@ -95,7 +102,7 @@ export class FlowEmitter {
     this.s = s;
     s.fromMemory = (row, n) => this.emit(row, n);
     cache.unlearn = (flow) => {
-      this.rows[flow * ROW + ERA] = 0;
+      this.rows[flow * ROW + ERA] = this.rows[flow * ROW + MOMENT] = 0;
     };
   }
 
@@ -125,7 +132,7 @@ export class FlowEmitter {
       this.rows = growI32(this.rows, Math.max(end * ROW, this.rows.length * 2));
       this.longs = new BigInt64Array(this.rows.buffer);
     }
-    for (let flow = first; flow < end; flow++) this.rows[flow * ROW + ERA] = 0;
+    for (let flow = first; flow < end; flow++) this.rows[flow * ROW + ERA] = this.rows[flow * ROW + MOMENT] = 0;
     if (row >= this.sources.length) this.sources = growI32(this.sources, row * 2);
     this.sources[row] = sources.generation[row];
   }
@@ -158,9 +165,17 @@ export class FlowEmitter {
 
   /** How many of the next `n` packets need not walk; their rows and receivers are set. */
   private match(row: number, n: number, cursor: number, first: number, end: number): number {
-    if (this.s.k.clock.now >= this.idleFrom) {
+    const { now } = this.s.k.clock;
+    const changes = this.cache.paths.changes + this.s.rebounds;
+    if (now >= this.idleFrom) {
       this.era++;
       this.idleFrom = Number.MAX_VALUE;
+      this.momentEnd = now;
+    }
+    if (now >= this.momentEnd || changes !== this.changes) {
+      this.moment++;
+      this.changes = changes;
+      this.momentEnd = Number.MAX_VALUE;
     }
     if (end - first > FEW) this.lookAhead(n, cursor, first, end);
     let flow = cursor;
@@ -190,23 +205,29 @@ export class FlowEmitter {
 
   /** From packet `from` on: the first of the `n` whose flow is not known to be as it was. */
   private matchKnown(from: number, n: number, cursor: number, first: number, end: number): number {
-    const { rows, era, s } = this;
-    const { generation, validUntil } = this.cache.paths;
-    const { bindings } = s;
-    const { now } = s.k.clock;
+    const { rows, moment } = this;
     let flow = cursor;
     let i = from;
     for (; i < n; i++) {
       const x = flow << ROW_SHIFT;
-      const p = rows[x + PATH];
-      if (rows[x + ERA] !== era || rows[x + GENERATION] !== generation[p] || now >= validUntil[p]) break;
-      const ns = rows[x + NS];
-      if (rows[x + BINDINGS] !== bindings[ns]) break;
-      vecNs[i] = ns;
+      if (rows[x + MOMENT] !== moment && !this.isAsItWas(x)) break;
+      vecNs[i] = rows[x + NS];
       vecSock[i] = rows[x + SOCK];
       if (++flow === end) flow = first;
     }
     return i;
+  }
+
+  /** Nothing of what a row stands on has changed. */
+  private isAsItWas(x: number): boolean {
+    const { rows, s } = this;
+    const { generation, validUntil } = this.cache.paths;
+    const p = rows[x + PATH];
+    if (rows[x + ERA] !== this.era || rows[x + GENERATION] !== generation[p]) return false;
+    if (rows[x + BINDINGS] !== s.bindings[rows[x + NS]] || s.k.clock.now >= validUntil[p]) return false;
+    if (validUntil[p] < this.momentEnd) this.momentEnd = validUntil[p];
+    rows[x + MOMENT] = this.moment;
+    return true;
   }
 
   private receivedBy(i: number, x: number): void {

@@ -24,6 +24,8 @@ const SUSPENDED = 2;
 export class FlowPaths {
   /** Grows when the path goes, so that its flows know. */
   generation = new Int32Array(64);
+  /** Grows whenever a path may no longer be so before its time. */
+  changes = 0;
   /**
    * Packets and bytes (of IP) not yet told, when the last one passed, and until when the path is surely so.
    */
@@ -137,6 +139,7 @@ export class FlowPaths {
     this.flush(p);
     this.state[p] = GONE;
     this.generation[p]++;
+    this.changes++;
     this.index.remove(this.hash[p], p);
     this.k.consulted.release(this.firstLink[p]);
     this.ids.give(p);
@@ -147,6 +150,7 @@ export class FlowPaths {
     this.flush(p);
     this.state[p] = SUSPENDED;
     this.validUntil[p] = 0;
+    this.changes++;
     this.heirs.clear(p);
   }
 
