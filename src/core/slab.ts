@@ -102,7 +102,7 @@ export class Slab {
     for (let i = 0; i < count; i++) {
       const f = free[top - i];
       frames[i] = f;
-      words[i] = (Math.imul(f, stride) + HEADROOM) >> 2;
+      words[i] = (f * stride + HEADROOM) >> 2;
       len[f] = length;
       if (holds[f] !== alike) this.hold(f, template, alike);
     }
