@@ -132,7 +132,8 @@ export class FlowEmitter {
       this.rows = growI32(this.rows, Math.max(end * ROW, this.rows.length * 2));
       this.longs = new BigInt64Array(this.rows.buffer);
     }
-    for (let flow = first; flow < end; flow++) this.rows[flow * ROW + ERA] = this.rows[flow * ROW + MOMENT] = 0;
+    for (let flow = first; flow < end; flow++)
+      this.rows[flow * ROW + ERA] = this.rows[flow * ROW + MOMENT] = 0;
     if (row >= this.sources.length) this.sources = growI32(this.sources, row * 2);
     this.sources[row] = sources.generation[row];
   }
