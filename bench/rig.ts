@@ -109,6 +109,7 @@ export class Rig {
       const own = { ...options, flows: share };
       const row = sourceOpen(walk.sock, hosts.host(`client-${c}`).ns, own);
       if (row < 0) throw new Error(`no source of ${own.flows} flows of ${frameBytes}-byte frames`);
+      walk.sock.sources.step[row] = scatteringStep(own.flows);
       this.sources.push(row);
     }
     this.check.watchFlows(walk.sock.flows.used);
@@ -221,4 +222,18 @@ function topology(options: RigOptions, clients: number): ReturnType<typeof defin
     }
     aks.deployment("client", { replicas: clients, node: "n0" });
   });
+}
+
+/**
+ * From flow to flow so far that no two neighbours in memory follow each other, as in traffic of many senders
+ * and in limit.c: near the golden section, and without common factor with the number of flows.
+ */
+function scatteringStep(flows: number): number {
+  let step = Math.max(1, Math.round(flows * 0.618));
+  while (commonFactor(step, flows) > 1) step++;
+  return step;
+}
+
+function commonFactor(a: number, b: number): number {
+  return b === 0 ? a : commonFactor(b, a % b);
 }

@@ -1,7 +1,7 @@
 // The flows of all traffic sources. A flow is a row of eight words, half a cache line: who sends it, what its
 // next packet carries, and what has arrived of it. Rows of a source are consecutive.
 
-import { growI32 } from "../core/columns.ts";
+import { growLinesI32 } from "../core/columns.ts";
 
 /** Words of a flow. */
 export const FLOW_SHIFT = 3;
@@ -38,7 +38,7 @@ export class Flows {
   open(count: number, source: number): number {
     const first = this.take(count);
     if (this.used * FLOW_WORDS > this.cells.length) {
-      this.cells = growI32(this.cells, Math.max(this.cells.length * 2, this.used * FLOW_WORDS));
+      this.cells = growLinesI32(this.cells, Math.max(this.cells.length * 2, this.used * FLOW_WORDS));
     }
     const magic = FLOW_MAGIC_WORD | (this.opens++ & 0xff);
     for (let flow = first; flow < first + count; flow++) {

@@ -181,7 +181,7 @@ function emitOne(s: Sockets, row: number): void {
   const flow = sources.firstFlow[row] + cursor;
   const port = sources.firstPort[row] + cursor;
   const seq = cells[flow * FLOW_WORDS + FLOW_NEXT]++;
-  sources.cursor[row] = cursor + 1 === sources.flowCount[row] ? 0 : cursor + 1;
+  sources.cursor[row] = (cursor + sources.step[row]) % sources.flowCount[row];
   const f = k.alloc(template.length, ns, k.ns.loopback[ns]);
   if (f < 0) return;
   const o = skb.off[f];

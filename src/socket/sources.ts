@@ -53,6 +53,8 @@ export class Sources {
   generation = new Int32Array(16);
   /** Flow that sends next, 0 to flowCount - 1. */
   cursor = new Int32Array(16);
+  /** The next flow is so many further on; without common factor with flowCount, or not all have turns. */
+  step = new Int32Array(16);
   sent = new Float64Array(16);
   /** ICMP errors about its packets. */
   errors = new Float64Array(16);
@@ -84,6 +86,7 @@ export class Sources {
     this.firstOfNs[ns] = row;
     this.rate[row] = this.batch[row] = this.limit[row] = this.running[row] = 0;
     this.cursor[row] = this.sent[row] = this.errors[row] = 0;
+    this.step[row] = 1;
     this.generation[row]++;
     this.stats.fill(0, row * STATS_WORDS, (row + 1) * STATS_WORDS);
     this.stats[row * STATS_WORDS + SourceStat.LATENCY_MIN] = Number.MAX_SAFE_INTEGER;
@@ -144,6 +147,7 @@ export class Sources {
     this.running = growU8(this.running, n);
     this.generation = growI32(this.generation, n);
     this.cursor = growI32(this.cursor, n);
+    this.step = growI32(this.step, n);
     this.sent = growF64(this.sent, n);
     this.errors = growF64(this.errors, n);
     this.stats = growF64(this.stats, n * STATS_WORDS);

@@ -12,7 +12,7 @@
 // Absent, so these walk: fragments, what is injected at an interface, and everything while a tap, a recording
 // or explain is on.
 
-import { growF64, growI32, Ids } from "../core/columns.ts";
+import { growI32, growLinesF64, Ids } from "../core/columns.ts";
 import { HashIndex, hash4 } from "../core/hash-index.ts";
 import type { Ip } from "../ip/ip.ts";
 import type { Link } from "../link/link.ts";
@@ -487,7 +487,7 @@ export class FlowCache implements Entries {
   private grow(n: number): void {
     this.capacity = n;
     this.words = growI32(this.words, this.capacity * ENTRY);
-    this.flows = growF64(this.flows, this.capacity * FLOW);
+    this.flows = growLinesF64(this.flows, this.capacity * FLOW);
     this.connections.grow(this.capacity);
     this.timeouts = growI32(this.timeouts, this.capacity * CONNECTIONS_MAX);
     this.flowRecords.grow(this.capacity);

@@ -7,7 +7,7 @@
 // up anew for each packet, and the processor waits for the cache lines of many packets at once.
 
 import { htonl } from "../core/byte-order.ts";
-import { growI32 } from "../core/columns.ts";
+import { growI32, growLinesI32 } from "../core/columns.ts";
 import { hash4 } from "../core/hash-index.ts";
 import type { PacketWatch } from "../node/kernel.ts";
 import { Stage } from "../node/stage.ts";
@@ -129,8 +129,8 @@ export class FlowEmitter {
     const first = sources.firstFlow[row];
     const end = first + sources.flowCount[row];
     if (end * ROW > this.rows.length) {
-      this.rows = growI32(this.rows, Math.max(end * ROW, this.rows.length * 2));
-      this.longs = new BigInt64Array(this.rows.buffer);
+      this.rows = growLinesI32(this.rows, Math.max(end * ROW, this.rows.length * 2));
+      this.longs = new BigInt64Array(this.rows.buffer, this.rows.byteOffset);
     }
     for (let flow = first; flow < end; flow++)
       this.rows[flow * ROW + ERA] = this.rows[flow * ROW + MOMENT] = 0;
@@ -145,16 +145,17 @@ export class FlowEmitter {
     const first = sources.firstFlow[row];
     const end = first + sources.flowCount[row];
     const cursor = first + sources.cursor[row];
-    const matched = this.match(row, n, cursor, first, end);
+    const step = sources.step[row];
+    const matched = this.match(row, n, cursor, step, first, end);
     if (matched === 0) return 0;
     const template = sources.template[row];
     // Of templates of a length, what write() leaves differs by the type of service only.
     const alike = 1 + ((template.length << 8) | template[IPV4_TOS]);
     const count = k.skb.take(template, alike, matched, vecFrame, vecWord);
-    this.write(row, count, cursor, first, end);
-    this.count(count, template.length, cursor, first, end);
-    sources.cursor[row] = (sources.cursor[row] + count) % sources.flowCount[row];
-    if (k.watch !== null) this.tell(k.watch, count, cursor, first, end);
+    this.write(row, count, cursor, step, first, end);
+    this.count(count, template.length, cursor, step, first, end);
+    sources.cursor[row] = (sources.cursor[row] + count * step) % sources.flowCount[row];
+    if (k.watch !== null) this.tell(k.watch, count, cursor, step, first, end);
     k.packets += count;
     sinkReceiveAll(s, row, count);
     k.delivered += count;
@@ -165,7 +166,7 @@ export class FlowEmitter {
   // ---- the entry of each packet ----
 
   /** How many of the next `n` packets need not walk; their rows and receivers are set. */
-  private match(row: number, n: number, cursor: number, first: number, end: number): number {
+  private match(row: number, n: number, cursor: number, step: number, first: number, end: number): number {
     const { now } = this.s.k.clock;
     const changes = this.cache.paths.changes + this.s.rebounds;
     if (now >= this.idleFrom) {
@@ -178,34 +179,46 @@ export class FlowEmitter {
       this.changes = changes;
       this.momentEnd = Number.MAX_VALUE;
     }
-    if (end - first > FEW) this.lookAhead(n, cursor, first, end);
+    if (end - first > FEW) this.lookAhead(n, cursor, step, first, end);
     let flow = cursor;
     for (let i = 0; ; i++) {
-      const known = this.matchKnown(i, n, flow, first, end);
-      flow = first + ((flow - first + known - i) % (end - first));
+      const known = this.matchKnown(i, n, flow, step, first, end);
+      flow = first + ((flow - first + (known - i) * step) % (end - first));
       i = known;
       if (i === n || !this.check(row, flow)) return i;
       this.receivedBy(i, flow * ROW);
-      if (++flow === end) flow = first;
+      flow += step;
+      if (flow >= end) flow -= end - first;
     }
   }
 
   /** A look at all that is needed of each, which lets the processor wait for all of it at once. */
-  private lookAhead(n: number, cursor: number, first: number, end: number): void {
+  private lookAhead(n: number, cursor: number, step: number, first: number, end: number): void {
     const { rows } = this;
     const { flows } = this.cache;
+    const { cells } = this.s.flows;
     let flow = cursor;
     let touched = 0;
     for (let i = 0; i < n; i++) {
-      const e = rows[(flow << ROW_SHIFT) + ENTRY_OF];
-      touched ^= flows[Math.imul(e, FLOW)];
-      if (++flow === end) flow = first;
+      vecWord[i] = rows[(flow << ROW_SHIFT) + ENTRY_OF] << 2;
+      touched ^= cells[(flow << FLOW_SHIFT) + FLOW_NEXT];
+      flow += step;
+      if (flow >= end) flow -= end - first;
     }
+    // Where these are stands in what the first loop waits for.
+    for (let i = 0; i < n; i++) touched ^= flows[vecWord[i]];
     this.touched = touched;
   }
 
   /** From packet `from` on: the first of the `n` whose flow is not known to be as it was. */
-  private matchKnown(from: number, n: number, cursor: number, first: number, end: number): number {
+  private matchKnown(
+    from: number,
+    n: number,
+    cursor: number,
+    step: number,
+    first: number,
+    end: number,
+  ): number {
     const { rows, moment } = this;
     let flow = cursor;
     let i = from;
@@ -214,7 +227,8 @@ export class FlowEmitter {
       if (rows[x + MOMENT] !== moment && !this.isAsItWas(x)) break;
       vecNs[i] = rows[x + NS];
       vecSock[i] = rows[x + SOCK];
-      if (++flow === end) flow = first;
+      flow += step;
+      if (flow >= end) flow -= end - first;
     }
     return i;
   }
@@ -330,7 +344,7 @@ export class FlowEmitter {
   // ---- the frames ----
 
   /** What differs from packet to packet, as it arrives: headers, checksums, the head of the payload. */
-  private write(row: number, n: number, cursor: number, first: number, end: number): void {
+  private write(row: number, n: number, cursor: number, step: number, first: number, end: number): void {
     const { rows, longs, s } = this;
     const { words, longs: bytes } = s.k.skb;
     const { cells } = s.flows;
@@ -350,12 +364,20 @@ export class FlowEmitter {
       words[w + W_MAGIC] = magic;
       words[w + W_FLOW] = rows[x + FLOW_WORD];
       words[w + W_SEQ] = htonl(seq);
-      if (++flow === end) flow = first;
+      flow += step;
+      if (flow >= end) flow -= end - first;
     }
   }
 
   /** The watch is told of all at once, or of each with the columns of its frame. */
-  private tell(watch: PacketWatch, n: number, cursor: number, first: number, end: number): void {
+  private tell(
+    watch: PacketWatch,
+    n: number,
+    cursor: number,
+    step: number,
+    first: number,
+    end: number,
+  ): void {
     if (watch.arrivedTogether !== undefined) return watch.arrivedTogether(n, first);
     const { k } = this.s;
     const { skb } = k;
@@ -368,13 +390,14 @@ export class FlowEmitter {
       skb.ns[f] = vecNs[i];
       skb.dev[f] = this.rows[flow * ROW + DEV];
       skb.tag[f] = flow;
-      if (++flow === end) flow = first;
+      flow += step;
+      if (flow >= end) flow -= end - first;
       watch.arrived(f);
     }
   }
 
   /** What the entries and their paths will tell. */
-  private count(n: number, length: number, cursor: number, first: number, end: number): void {
+  private count(n: number, length: number, cursor: number, step: number, first: number, end: number): void {
     const { rows } = this;
     const { flows, paths } = this.cache;
     const { last, packets, bytes } = paths;
@@ -390,7 +413,8 @@ export class FlowEmitter {
       last[p] = now;
       packets[p]++;
       bytes[p] += length;
-      if (++flow === end) flow = first;
+      flow += step;
+      if (flow >= end) flow -= end - first;
     }
   }
 }

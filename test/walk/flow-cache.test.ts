@@ -6,6 +6,7 @@ import type { Net } from "../../src/emulator/net.ts";
 import { CNI_MODES } from "../../src/emulator/spec.ts";
 import { ms, sec, us } from "../../src/emulator/units.ts";
 import { Nud } from "../../src/ip/neigh-table.ts";
+import { FLOW_NEXT, FLOW_WORDS } from "../../src/socket/flows.ts";
 import { sourceStart } from "../../src/socket/source.ts";
 import { NextHop } from "../../src/vnet/azure.ts";
 import { PROTO_UDP } from "../../src/wire/ipv4.ts";
@@ -99,6 +100,23 @@ for (const cni of CNI_MODES) {
     t.true(net.walk.spared >= 6 * rate * 0.99, `${net.walk.spared}`);
   });
 }
+
+test("a source whose flows do not take turns in the order of their ports", (t) => {
+  both(t, twoVms, (net) => {
+    const { sources, flows } = net.walk.sock;
+    net.traffic({ from: "a", to: "b:8080", flows: 100, rate: 100_000, frameBytes: 64 });
+    const { row } = net.script.streams[0]!;
+    sources.step[row] = 61;
+    net.run({ until: sec(1) });
+    const numbers = Array.from(
+      { length: 100 },
+      (_, flow) => flows.cells[(sources.firstFlow[row]! + flow) * FLOW_WORDS + FLOW_NEXT]! - 1,
+    );
+    t.true(Math.max(...numbers) - Math.min(...numbers) <= 1, numbers.join());
+    t.is(Math.min(...numbers), 1000);
+    t.is(net.walk.cache.size > 0, net.spec.flowCache);
+  });
+});
 
 test("datagrams for a sink that closes find it so (RFC 1122 section 4.1.3.1)", (t) => {
   const dropped: number[] = [];
