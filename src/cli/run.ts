@@ -106,7 +106,7 @@ function print(net: Net, file: string, failure: string | null, files: string[]):
   if (net.lines.length > 0) console.log();
   const { time, packets, delivered, dropped } = net.counters();
   const nodes = net.clusters.reduce((n, c) => n + c.nodes.length, 0);
-  const hosts = `${net.podInfos().length} pods on ${nodes} nodes`;
+  const hosts = `${counted(net.podInfos().length, "pod")} on ${counted(nodes, "node")}`;
   console.log(`${basename(file)}: ${hosts}, seed ${net.spec.seed}, ${formatTime(time)} of virtual time`);
   console.log(`${packets} packets made, ${delivered} delivered to sockets, ${dropsText(dropped)}`);
   for (const service of net.deliveries()) {
@@ -123,6 +123,7 @@ function print(net: Net, file: string, failure: string | null, files: string[]):
 }
 
 function dropsText(dropped: number): string {
-  if (dropped === 0) return "no drops";
-  return dropped === 1 ? "1 drop" : `${dropped} drops`;
+  return dropped === 0 ? "no drops" : counted(dropped, "drop");
 }
+
+const counted = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`;

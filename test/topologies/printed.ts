@@ -87,7 +87,7 @@ data does not allow forwarded traffic: VNET_NOT_FORWARDED at nva/eth0
 the appliance's NIC does not forward: VNET_NOT_ADDRESSED at nva/eth0
 apps deleted its side of the peering: VNET_NEXT_HOP_UNKNOWN at n0/eth0
 
-hub-and-spoke.ts: 1 pods on 1 nodes, seed 7, 1 s of virtual time
+hub-and-spoke.ts: 1 pod on 1 node, seed 7, 1 s of virtual time
 14 packets made, 2 delivered to sockets, 4 drops
 ┌─────────┬───────────────────────┬──────────┐
 │ dropped │ reason                │ device   │
@@ -219,7 +219,7 @@ allow-apps deleted: the live connection      "select 1"
 allow-apps deleted: a new connection         VNET_NSG_DENY at db/eth0
 flushConnection on: the live connection      VNET_NSG_DENY at db/eth0
 
-nsg-mistake.ts: 1 pods on 1 nodes, seed 7, 1 s of virtual time
+nsg-mistake.ts: 1 pod on 1 node, seed 7, 1 s of virtual time
 16 packets made, 4 delivered to sockets, 4 drops
 ┌─────────┬───────────────┬─────────┐
 │ dropped │ reason        │ device  │
@@ -235,7 +235,7 @@ circuit-2 cut            40 ms
 1,428 bytes in the tunnel VNET_TUNNEL_MTU at n0/eth0
 the tunnel cut           VNET_ROUTE_NONE at n0/eth0
 
-on-premises.ts: 1 pods on 1 nodes, seed 7, 1 s of virtual time
+on-premises.ts: 1 pod on 1 node, seed 7, 1 s of virtual time
 14 packets made, 6 delivered to sockets, 2 drops
 ┌─────────┬─────────────────┬─────────┐
 │ dropped │ reason          │ device  │
@@ -256,7 +256,7 @@ the account saw "GET /june.csv" from 10.1.0.5:44840
 jump -> 10.1.9.4:443 over the peering: connected
 rejected by the account's owner: Unreachable, VNET_ENDPOINT_STATE
 
-private-endpoint.ts: 1 pods on 1 nodes, seed 7, 1 s of virtual time
+private-endpoint.ts: 1 pod on 1 node, seed 7, 1 s of virtual time
 27 packets made, 14 delivered to sockets, 5 drops
 ┌─────────┬─────────────────────┬─────────────────┐
 │ dropped │ reason              │ device          │
@@ -327,7 +327,7 @@ client -> api:   VNET_SNAT_EXHAUSTED at n0/eth0
 client -> other: "hello"
 after 5 minutes: VNET_SNAT_EXHAUSTED; after 310 s it arrives at api
 
-nat-gateway-exhaustion.ts: 1 pods on 1 nodes, seed 7, 311 s of virtual time
+nat-gateway-exhaustion.ts: 1 pod on 1 node, seed 7, 311 s of virtual time
 60022 packets made, 50003 delivered to sockets, 10003 drops
 ┌─────────┬─────────────────────┬────────────────┐
 │ dropped │ reason              │ device         │
