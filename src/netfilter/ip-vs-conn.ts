@@ -121,14 +121,14 @@ export class IpVsConns {
     this.control[c] = control;
     this.controls[c] = 0;
     if (control >= 0) this.controls[control]++;
-    this.index.insert(IpVsConns.hash(key, caddr, ports >>> 16), c);
+    this.index.insert(this.hashOf(c), c);
     if (!(flags & ConnFlag.TEMPLATE)) this.count(c, 1, 0);
     return c;
   }
 
   /** Takes it out of the table; a template stays while connections were made after it. */
   remove(c: number): void {
-    this.index.remove(IpVsConns.hash(this.key[c], this.caddr[c], this.ports[c] >>> 16), c);
+    this.index.remove(this.hashOf(c), c);
     if (this.control[c] >= 0) this.controls[this.control[c]]--;
     if (!(this.flags[c] & ConnFlag.TEMPLATE)) {
       const isInactive = (this.flags[c] & ConnFlag.INACTIVE) !== 0;
@@ -141,9 +141,9 @@ export class IpVsConns {
 
   /** ip_vs_check_template: its server has gone, so no client finds it any more. */
   disown(c: number): void {
-    this.index.remove(IpVsConns.hash(this.key[c], this.caddr[c], this.ports[c] >>> 16), c);
+    this.index.remove(this.hashOf(c), c);
     this.ports[c] = -1;
-    this.index.insert(IpVsConns.hash(this.key[c], this.caddr[c], this.ports[c] >>> 16), c);
+    this.index.insert(this.hashOf(c), c);
   }
 
   /** Every connection of a node. */
@@ -200,6 +200,10 @@ export class IpVsConns {
   /** Nanoseconds it has left. */
   left(c: number): number {
     return this.expires[c] - this.k.clock.now;
+  }
+
+  private hashOf(c: number): number {
+    return IpVsConns.hash(this.key[c], this.caddr[c], this.ports[c] >>> 16);
   }
 
   private count(c: number, active: number, inactive: number): void {

@@ -4,44 +4,44 @@
 // Absent: tunnels, vs/schedule_icmp.
 
 import { Drop } from "../node/drop.ts";
-import { csumIntact, csumRange, csumReplace4 } from "../wire/checksum.ts";
+import { csumIntact, csumRange } from "../wire/checksum.ts";
 import {
   ICMP_SOURCE_QUENCH,
   ICMP_TIME_EXCEEDED,
   ICMP_UNREACHABLE,
   icmpv4FillChecksum,
+  icmpv4Quote,
+  icmpv4Type,
 } from "../wire/icmpv4.ts";
 import {
-  IPV4_CHECKSUM,
-  IPV4_DST,
   IPV4_FRAGMENT,
   IPV4_OFFSET_MASK,
-  IPV4_PROTOCOL,
   IPV4_SIZE,
-  IPV4_SRC,
+  ipv4Dst,
+  ipv4HeaderLength,
+  ipv4Protocol,
+  ipv4Src,
   PROTO_TCP,
   PROTO_UDP,
 } from "../wire/ipv4.ts";
-import { IP_VS_XMIT, NF_ACCEPT } from "./enums.ts";
+import { manipAddress } from "../wire/manip.ts";
+import { IP_VS_XMIT, NF_ACCEPT, NF_NAT_MANIP_DST, NF_NAT_MANIP_SRC } from "./enums.ts";
 import type { Netfilter } from "./netfilter.ts";
-
-const ICMP_HEADER = 8;
 
 /** Where the packet begins that the error quotes, or -1: no error, or not one about TCP or UDP. */
 function quoted(nf: Netfilter, f: number): number {
   const { skb } = nf.k;
   const v = skb.view;
-  const l3 = skb.l3[f];
-  const icmp = l3 + ((v.getUint8(l3) & 15) << 2);
-  const end = skb.off[f] + skb.len[f];
-  const inner = icmp + ICMP_HEADER;
+  const icmp = headerAt(nf, f);
+  const end = skb.end(f);
+  const inner = icmpv4Quote(icmp);
   if (end - inner < IPV4_SIZE) return -1;
-  const type = v.getUint8(icmp);
+  const type = icmpv4Type(v, icmp);
   if (type !== ICMP_UNREACHABLE && type !== ICMP_SOURCE_QUENCH && type !== ICMP_TIME_EXCEEDED) return -1;
-  const proto = v.getUint8(inner + IPV4_PROTOCOL);
+  const proto = ipv4Protocol(v, inner);
   if (proto !== PROTO_TCP && proto !== PROTO_UDP) return -1;
   if (v.getUint16(inner + IPV4_FRAGMENT) & IPV4_OFFSET_MASK) return -1;
-  return end - (inner + ((v.getUint8(inner) & 15) << 2)) < 4 ? -1 : inner;
+  return end - (inner + ipv4HeaderLength(v, inner)) < 4 ? -1 : inner;
 }
 
 /** An error about a request, on its way to the client: NF_ACCEPT or a drop reason. */
@@ -51,18 +51,17 @@ export function ipVsIcmpOut(nf: Netfilter, f: number): number {
   nf.k.consulted.giveUp(f);
   const { skb } = nf.k;
   const v = skb.view;
-  const ports = inner + ((v.getUint8(inner) & 15) << 2);
-  const key = (skb.ns[f] << 8) | v.getUint8(inner + IPV4_PROTOCOL);
+  const ports = inner + ipv4HeaderLength(v, inner);
+  const key = (skb.ns[f] << 8) | ipv4Protocol(v, inner);
   const { conns } = nf.ipvs;
-  const server = v.getInt32(inner + IPV4_DST);
-  const client = v.getInt32(inner + IPV4_SRC);
-  const c = conns.findOut(key, server, v.getUint16(ports + 2), client, v.getUint16(ports));
+  const server = ipv4Dst(v, inner);
+  const c = conns.findOut(key, server, v.getUint16(ports + 2), ipv4Src(v, inner), v.getUint16(ports));
   if (c < 0) return NF_ACCEPT;
   if (!isIntact(nf, f)) return Drop.NAT_ICMP;
-  setAddress(v, skb.l3[f], IPV4_SRC, conns.vaddr[c]);
-  setAddress(v, inner, IPV4_DST, conns.vaddr[c]);
+  manipAddress(v, skb.l3[f], NF_NAT_MANIP_SRC, conns.vaddr[c]);
+  manipAddress(v, inner, NF_NAT_MANIP_DST, conns.vaddr[c]);
   v.setUint16(ports + 2, conns.ports[c] & 0xffff);
-  fill(nf, f);
+  icmpv4FillChecksum(v, headerAt(nf, f), skb.end(f));
   return NF_ACCEPT;
 }
 
@@ -73,12 +72,11 @@ export function ipVsIcmpIn(nf: Netfilter, f: number, hook: number): number {
   nf.k.consulted.giveUp(f);
   const { skb } = nf.k;
   const v = skb.view;
-  const ports = inner + ((v.getUint8(inner) & 15) << 2);
-  const key = (skb.ns[f] << 8) | v.getUint8(inner + IPV4_PROTOCOL);
+  const ports = inner + ipv4HeaderLength(v, inner);
+  const key = (skb.ns[f] << 8) | ipv4Protocol(v, inner);
   const { conns } = nf.ipvs;
-  const vaddr = v.getInt32(inner + IPV4_SRC);
-  const client = v.getInt32(inner + IPV4_DST);
-  const c = conns.findIn(key, client, v.getUint16(ports + 2), vaddr, v.getUint16(ports));
+  const client = ipv4Dst(v, inner);
+  const c = conns.findIn(key, client, v.getUint16(ports + 2), ipv4Src(v, inner), v.getUint16(ports));
   if (c < 0) return NF_ACCEPT;
   if (!isIntact(nf, f)) return Drop.NAT_ICMP;
   nf.ipvs.conn = c;
@@ -87,34 +85,25 @@ export function ipVsIcmpIn(nf: Netfilter, f: number, hook: number): number {
 }
 
 /** What ipVsIcmpIn() found is written as its server knows it. */
-export function translateRequestError(nf: Netfilter, f: number): boolean {
+export function translateRequestError(nf: Netfilter, f: number): void {
   const { skb } = nf.k;
   const v = skb.view;
-  const l3 = skb.l3[f];
-  const inner = l3 + ((v.getUint8(l3) & 15) << 2) + ICMP_HEADER;
+  const icmp = headerAt(nf, f);
+  const inner = icmpv4Quote(icmp);
   const { conns, conn: c } = nf.ipvs;
-  setAddress(v, l3, IPV4_DST, conns.daddr[c]);
-  setAddress(v, inner, IPV4_SRC, conns.daddr[c]);
-  v.setUint16(inner + ((v.getUint8(inner) & 15) << 2), conns.dport[c]);
-  fill(nf, f);
-  return true;
-}
-
-function setAddress(v: DataView, ip: number, at: number, addr: number): void {
-  const sum = csumReplace4(v.getUint16(ip + IPV4_CHECKSUM), v.getInt32(ip + at), addr);
-  v.setUint16(ip + IPV4_CHECKSUM, sum);
-  v.setInt32(ip + at, addr);
+  manipAddress(v, skb.l3[f], NF_NAT_MANIP_DST, conns.daddr[c]);
+  manipAddress(v, inner, NF_NAT_MANIP_SRC, conns.daddr[c]);
+  v.setUint16(inner + ipv4HeaderLength(v, inner), conns.dport[c]);
+  icmpv4FillChecksum(v, icmp, skb.end(f));
 }
 
 function isIntact(nf: Netfilter, f: number): boolean {
   const { skb } = nf.k;
-  const l3 = skb.l3[f];
-  const icmp = l3 + ((skb.view.getUint8(l3) & 15) << 2);
-  return csumIntact(csumRange(skb.view, icmp, skb.off[f] + skb.len[f], 0));
+  return csumIntact(csumRange(skb.view, headerAt(nf, f), skb.end(f), 0));
 }
 
-function fill(nf: Netfilter, f: number): void {
+/** The ICMP header of the error. */
+function headerAt(nf: Netfilter, f: number): number {
   const { skb } = nf.k;
-  const l3 = skb.l3[f];
-  icmpv4FillChecksum(skb.view, l3 + ((skb.view.getUint8(l3) & 15) << 2), skb.off[f] + skb.len[f]);
+  return skb.l3[f] + ipv4HeaderLength(skb.view, skb.l3[f]);
 }

@@ -10,7 +10,15 @@ import { hash4 } from "../core/hash-index.ts";
 import { Noted } from "../node/consulted.ts";
 import { Drop } from "../node/drop.ts";
 import { NoteKind } from "../node/notes.ts";
-import { IPV4_DST, IPV4_PROTOCOL, IPV4_SRC, PROTO_ICMP, PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
+import {
+  IPV4_DST,
+  IPV4_PROTOCOL,
+  IPV4_SRC,
+  ipv4HeaderLength,
+  PROTO_ICMP,
+  PROTO_TCP,
+  PROTO_UDP,
+} from "../wire/ipv4.ts";
 import { manipPacket } from "../wire/manip.ts";
 import { TCP_FLAGS, TCP_SYN } from "../wire/tcp.ts";
 import {
@@ -27,7 +35,7 @@ import { ANY_LOCAL } from "./frontends.ts";
 import { ConnFlag, IpVsConns } from "./ip-vs-conn.ts";
 import { ipVsIcmpIn, ipVsIcmpOut, translateRequestError } from "./ip-vs-icmp.ts";
 import { schedule } from "./ip-vs-sched.ts";
-import { mayBegin, setTcpState, UDP_TIMEOUT } from "./ip-vs-tcp.ts";
+import { mayBegin, setTcpState } from "./ip-vs-tcp.ts";
 import { MASQUERADE_MARK } from "./kube-endpoint.ts";
 import { isNodePortAddress } from "./kube-external.ts";
 import { positionOf, usableServers } from "./kube-ip-vs.ts";
@@ -49,7 +57,7 @@ export function ipVsOut(nf: Netfilter, f: number): number {
   const { ipvs } = nf;
   if (proto === PROTO_ICMP) return ipVsIcmpOut(nf, f);
   if (proto !== PROTO_TCP && proto !== PROTO_UDP) return NF_ACCEPT;
-  const l4 = l3 + ((v.getUint8(l3) & 15) << 2);
+  const l4 = l3 + ipv4HeaderLength(v, l3);
   const key = (skb.ns[f] << 8) | proto;
   const client = v.getInt32(l3 + IPV4_DST);
   const cport = v.getUint16(l4 + 2);
@@ -60,7 +68,7 @@ export function ipVsOut(nf: Netfilter, f: number): number {
   // Its time-outs and states are not the flow cache's.
   consulted.giveUp(f);
   if (nf.k.observing) noteManip(nf, f, c, NF_NAT_MANIP_SRC, conns.vaddr[c], conns.ports[c] & 0xffff);
-  const end = skb.off[f] + skb.len[f];
+  const end = skb.end(f);
   const vport = conns.ports[c] & 0xffff;
   if (!manipPacket(v, l3, end, proto, NF_NAT_MANIP_SRC, conns.vaddr[c], vport)) return Drop.NAT_ICMP;
   setState(nf, f, c, true);
@@ -75,7 +83,7 @@ export function ipVsIn(nf: Netfilter, f: number, hook: number): number {
   const proto = v.getUint8(l3 + IPV4_PROTOCOL);
   if (proto === PROTO_ICMP) return ipVsIcmpIn(nf, f, hook);
   if (proto !== PROTO_TCP && proto !== PROTO_UDP) return NF_ACCEPT;
-  const l4 = l3 + ((v.getUint8(l3) & 15) << 2);
+  const l4 = l3 + ipv4HeaderLength(v, l3);
   const key = (skb.ns[f] << 8) | proto;
   const client = v.getInt32(l3 + IPV4_SRC);
   const vaddr = v.getInt32(l3 + IPV4_DST);
@@ -222,9 +230,9 @@ function setState(nf: Netfilter, f: number, c: number, out: boolean): void {
   const ns = conns.key[c] >>> 8;
   if ((conns.key[c] & 0xff) === PROTO_TCP) {
     const l3 = skb.l3[f];
-    const flags = skb.view.getUint8(l3 + ((skb.view.getUint8(l3) & 15) << 2) + TCP_FLAGS);
+    const flags = skb.view.getUint8(l3 + ipv4HeaderLength(skb.view, l3) + TCP_FLAGS);
     setTcpState(conns, c, out, flags, tcpTimeout[ns], finTimeout[ns]);
-  } else conns.timeout[c] = udpTimeout[ns] > 0 ? udpTimeout[ns] : UDP_TIMEOUT;
+  } else conns.timeout[c] = udpTimeout[ns];
   conns.touch(c);
 }
 
@@ -236,8 +244,11 @@ export function ipVsTranslate(nf: Netfilter, f: number): boolean {
   const { conns, conn: c } = nf.ipvs;
   const proto = v.getUint8(l3 + IPV4_PROTOCOL);
   if (nf.k.observing) noteManip(nf, f, c, NF_NAT_MANIP_DST, conns.daddr[c], conns.dport[c]);
-  if (proto === PROTO_ICMP) return translateRequestError(nf, f);
-  const end = skb.off[f] + skb.len[f];
+  if (proto === PROTO_ICMP) {
+    translateRequestError(nf, f);
+    return true;
+  }
+  const end = skb.end(f);
   if (!manipPacket(v, l3, end, proto, NF_NAT_MANIP_DST, conns.daddr[c], conns.dport[c])) return false;
   updateConntrack(nf, f, c);
   return true;
@@ -259,7 +270,7 @@ function noteManip(nf: Netfilter, f: number, c: number, manip: number, addr: num
   const { skb } = nf.k;
   const v = skb.view;
   const l3 = skb.l3[f];
-  const l4 = l3 + ((v.getUint8(l3) & 15) << 2);
+  const l4 = l3 + ipv4HeaderLength(v, l3);
   const isSrc = manip === NF_NAT_MANIP_SRC;
   const isIcmp = v.getUint8(l3 + IPV4_PROTOCOL) === PROTO_ICMP;
   const old = v.getInt32(l3 + (isSrc ? IPV4_SRC : IPV4_DST));

@@ -201,7 +201,7 @@ export class FlowLegs {
   /** The leg that begins with `side`; -1 for a new one, which is recorded when it is met again. */
   private look(f: number, stage: Stage, before: number): number {
     const { side, met } = this;
-    const hash = hash4(side[W_STAGE], side[W_DEV], side[W_SRC], side[W_DST]);
+    const hash = hashOf(side);
     const l = this.find(side, hash);
     if (l >= 0) return l;
     if (met[hash & MET_MASK] === hash) this.begin(f, stage, before);
@@ -360,7 +360,7 @@ export class FlowLegs {
   /** The row of the leg that begins as the frame under record did. */
   private rowFor(): number {
     const { start } = this;
-    const hash = hash4(start[W_STAGE], start[W_DEV], start[W_SRC], start[W_DST]);
+    const hash = hashOf(start);
     const known = this.find(start, hash);
     if (known >= 0) return known;
     if (this.count === LEGS_MAX) this.clear();
@@ -382,6 +382,8 @@ export class FlowLegs {
     this.last = -1;
   }
 }
+
+const hashOf = (side: Int32Array): number => hash4(side[W_STAGE], side[W_DEV], side[W_SRC], side[W_DST]);
 
 /** A rule of the fabric that names ports may concern it. */
 function asksForPorts(v: DataView, o: number): boolean {

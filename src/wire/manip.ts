@@ -28,17 +28,23 @@ export function manipPacket(
   addr: number,
   port: number,
 ): boolean {
-  const at = ip + (manip === MANIP_SRC ? IPV4_SRC : IPV4_DST);
-  const old = v.getInt32(at);
+  const old = v.getInt32(ip + (manip === MANIP_SRC ? IPV4_SRC : IPV4_DST));
   const l4 = ip + ((v.getUint8(ip) & 15) << 2);
   if (proto === PROTO_UDP) {
     if (!manipUdp(v, l4, end, manip, old, addr, port)) return false;
   } else if (proto === PROTO_TCP) {
     if (!manipTcp(v, l4, end, manip, old, addr, port)) return false;
   } else if (proto === PROTO_ICMP && !manipIcmp(v, l4, end, port)) return false;
-  v.setUint16(ip + IPV4_CHECKSUM, csumReplace4(v.getUint16(ip + IPV4_CHECKSUM), old, addr));
-  v.setInt32(at, addr);
+  manipAddress(v, ip, manip, addr);
   return true;
+}
+
+/** The header at `ip` gets another source or destination; what follows it stays as it is. */
+export function manipAddress(v: DataView, ip: number, manip: number, addr: number): void {
+  const at = ip + (manip === MANIP_SRC ? IPV4_SRC : IPV4_DST);
+  const sum = csumReplace4(v.getUint16(ip + IPV4_CHECKSUM), v.getInt32(at), addr);
+  v.setUint16(ip + IPV4_CHECKSUM, sum);
+  v.setInt32(at, addr);
 }
 
 function manipUdp(
