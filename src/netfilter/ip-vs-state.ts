@@ -3,6 +3,7 @@
 
 import { growF64, growI32, growU8, Ids } from "../core/columns.ts";
 import { HashIndex, hash2 } from "../core/hash-index.ts";
+import { RowLists } from "../core/row-lists.ts";
 import type { Kernel } from "../node/kernel.ts";
 import { IpVsConns } from "./ip-vs-conn.ts";
 import { IP_VS_SCHEDULERS, type IpVsScheduler } from "./ip-vs-sched.ts";
@@ -83,12 +84,9 @@ export class IpVs {
 
 /** Set KUBE-IPVS-IPS of each node: what kube-proxy has bound to kube-ipvs0. */
 export class BoundAddresses {
-  ns = new Int32Array(16);
-  addr = new Int32Array(16);
-  /** Neighbours among those of the node; -1 ends. */
-  next = new Int32Array(16);
-  private prev = new Int32Array(16);
-  private first = new Int32Array(64).fill(-1);
+  ns = new Int32Array(64);
+  addr = new Int32Array(64);
+  readonly ofNs = new RowLists();
   private readonly ids = new Ids();
   private readonly index = new HashIndex(16);
 
@@ -101,52 +99,30 @@ export class BoundAddresses {
     return false;
   }
 
-  firstOf(ns: number): number {
-    return ns < this.first.length ? this.first[ns] : -1;
-  }
-
   add(ns: number, addr: number): void {
     const b = this.ids.take();
     if (b >= this.ns.length) this.grow();
-    if (ns >= this.first.length) this.growNamespaces(ns);
     this.ns[b] = ns;
     this.addr[b] = addr;
-    this.prev[b] = -1;
-    this.next[b] = this.first[ns];
-    if (this.next[b] >= 0) this.prev[this.next[b]] = b;
-    this.first[ns] = b;
+    this.ofNs.add(b, ns);
     this.index.insert(hash2(ns, addr), b);
   }
 
   remove(b: number): void {
-    const ns = this.ns[b];
-    const next = this.next[b];
-    const prev = this.prev[b];
-    if (next >= 0) this.prev[next] = prev;
-    if (prev >= 0) this.next[prev] = next;
-    else this.first[ns] = next;
-    this.index.remove(hash2(ns, this.addr[b]), b);
+    this.ofNs.remove(b, this.ns[b]);
+    this.index.remove(hash2(this.ns[b], this.addr[b]), b);
     this.ids.give(b);
   }
 
   /** The node has gone, its device with it. */
   removeNode(ns: number): void {
-    for (let b = this.firstOf(ns); b >= 0; b = this.firstOf(ns)) this.remove(b);
+    for (let b = this.ofNs.firstOf(ns); b >= 0; b = this.ofNs.firstOf(ns)) this.remove(b);
   }
 
   private grow(): void {
     const n = this.ns.length * 2;
     this.ns = growI32(this.ns, n);
     this.addr = growI32(this.addr, n);
-    this.next = growI32(this.next, n);
-    this.prev = growI32(this.prev, n);
-  }
-
-  private growNamespaces(ns: number): void {
-    const used = this.first.length;
-    let n = used;
-    while (n <= ns) n *= 2;
-    this.first = growI32(this.first, n);
-    this.first.fill(-1, used);
+    this.ofNs.grow(n);
   }
 }

@@ -154,8 +154,8 @@ function bind(nf: Netfilter, ns: number, addr: number): void {
 export function unbindOthers(nf: Netfilter, ns: number, table: ServiceTable): void {
   const { k, ipvs } = nf;
   const revision = nf.revision(ns);
-  for (let b = ipvs.bound.firstOf(ns); b >= 0; ) {
-    const next = ipvs.bound.next[b];
+  for (let b = ipvs.bound.ofNs.firstOf(ns); b >= 0; ) {
+    const next = ipvs.bound.ofNs.next[b];
     const addr = ipvs.bound.addr[b];
     if (!table.isClusterIp(addr, revision) && !table.frontends.hasAddress(addr, revision)) {
       ipvs.bound.remove(b);
